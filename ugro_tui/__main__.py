@@ -1,0 +1,5 @@
+"""`python -m ugro_tui` is the same front door as the `ugro-tui` command."""
+
+from ugro_tui.cli import main
+
+main()

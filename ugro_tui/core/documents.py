@@ -1,0 +1,87 @@
+"""The small JSON files that are replaced whole: heartbeat, manifest, torch elastic error file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ugro_tui.core.fields import integer, number, numbers, text
+from ugro_tui.core.records import ErrorReport, Heartbeat, Manifest
+
+MAX_TRACEBACK_LINES = 200
+
+
+def parse_heartbeat(data: bytes) -> Heartbeat | None:
+    """The heartbeat in `data`, or None where it is not one."""
+    doc = _document(data)
+    if doc is None:
+        return None
+    return Heartbeat(
+        run_id=text(doc.get("run_id")),
+        pid=integer(doc.get("pid")),
+        step=number(doc.get("step")),
+        step_age=number(doc.get("step_age")),
+        state=text(doc.get("state")),
+        phase=text(doc.get("phase")),
+        rss=number(doc.get("rss")),
+        disk_free=number(doc.get("disk_free")),
+        dropped=integer(doc.get("dropped")) or 0,
+        gpu=numbers(doc.get("gpu")),
+    )
+
+
+def parse_manifest(data: bytes) -> Manifest | None:
+    """The manifest in `data`, or None where it is not one."""
+    doc = _document(data)
+    if doc is None:
+        return None
+    command = doc.get("command")
+    return Manifest(
+        backend=text(doc.get("backend")),
+        status=text(doc.get("status")),
+        attempt=integer(doc.get("attempt")) or 1,
+        world_size=integer(doc.get("world_size")),
+        command=tuple(text(part) for part in command) if isinstance(command, list) else (),
+        exit_code=integer(doc.get("exit_code")),
+        started=_optional(doc.get("started")),
+        ended=_optional(doc.get("ended")),
+    )
+
+
+def parse_error(data: bytes) -> ErrorReport | None:
+    """The torch elastic error file in `data` (`{"message": {"message", "extraInfo"}}` or a plain message)."""
+    doc = _document(data)
+    if doc is None:
+        return None
+    message = doc.get("message")
+    if not isinstance(message, dict):
+        return ErrorReport(text(message), "", number(doc.get("timestamp")))
+    extra = message.get("extraInfo")
+    extra = extra if isinstance(extra, dict) else {}
+    trace = extra.get("py_callstack")
+    lines = trace.splitlines()[-MAX_TRACEBACK_LINES:] if isinstance(trace, str) else []
+    return ErrorReport(
+        message=text(message.get("message")),
+        traceback="\n".join(text(line) for line in lines),
+        ts=_timestamp(extra.get("timestamp")),
+    )
+
+
+def _document(data: bytes) -> dict[str, Any] | None:
+    try:
+        doc = json.loads(data.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return doc if isinstance(doc, dict) else None
+
+
+def _optional(value: object) -> float | None:
+    found = number(value)
+    return found if found == found else None
+
+
+def _timestamp(value: object) -> float:
+    """torch writes the time as a string of whole seconds."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        return float(value)
+    return number(value)

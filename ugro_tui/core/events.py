@@ -1,0 +1,129 @@
+"""Records as dictionaries into items: the forgiving path, one value at a time, for whatever the fast path refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ugro_tui.core.columns import GPU_FIELDS, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
+from ugro_tui.core.fields import integer, number, numbers, text
+from ugro_tui.core.records import PROTOCOL_VERSION, Batch, End, Item, Matrix, PhaseMark, Start, Steps, Tally
+
+Record = dict[str, Any]
+
+
+def decode_forgiving(lines: bytes) -> Batch:
+    """Decode whole lines one by one. Lines that are no JSON object are skipped and counted; never raises."""
+    records, skipped = _parse(lines)
+    items: list[Item] = []
+    unknown = 0
+    for kind, run in groupby(records, _kind):
+        group = list(run)
+        if kind == "step":
+            steps = _steps(group)
+            skipped += len(group) - sum(len(item.rows) for item in steps)
+            items += steps
+        elif kind in _MAKERS:
+            items += [_MAKERS[kind](record) for record in group]
+        else:
+            unknown += len(group)
+    versions = sum(record.get("v") != PROTOCOL_VERSION for record in records)
+    return Batch(tuple(items), Tally(len(records), skipped, unknown, versions))
+
+
+def _parse(lines: bytes) -> tuple[list[Record], int]:
+    records, skipped = [], 0
+    for line in lines.split(b"\n"):
+        stripped = line.strip(b"\0 \t\r")  # NULs: the hole that a crashed file system leaves
+        record = _parse_line(stripped) if stripped else None
+        if record is not None:
+            records.append(record)
+        skipped += record is None and (bool(stripped) or b"\0" in line)
+    return records, skipped
+
+
+def _parse_line(line: bytes) -> Record | None:
+    record: object
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        try:
+            record = json.loads(line.decode("utf-8-sig", "replace"))
+        except (ValueError, RecursionError):
+            return None
+    return record if isinstance(record, dict) else None
+
+
+def _kind(record: Record) -> str:
+    kind = record.get("kind")
+    return kind if isinstance(kind, str) else ""
+
+
+def _steps(records: Sequence[Record]) -> list[Steps]:
+    usable = [record for record in records if math.isfinite(number(record.get("step")))]
+    if not usable:
+        return []
+    rows: Matrix = np.full((len(usable), WIDTH), np.nan)
+    for row, record in zip(rows, usable, strict=True):
+        _fill(row, 0, record, TOP_FIELDS)
+        _fill(row, Column.DATA, record.get("phases"), PHASE_FIELDS)
+        _fill(row, Column.GPU_UTIL, record.get("gpu"), GPU_FIELDS)
+        row[Column.BAD] = is_bad(record.get("loss")) or is_bad(record.get("grad_norm"))
+    return [Steps(rows, numbers(usable[-1].get("metrics")))]
+
+
+def _fill(row: Matrix, first: int, part: object, fields: tuple[str, ...]) -> None:
+    if isinstance(part, dict):
+        row[first : first + len(fields)] = [number(part.get(name)) for name in fields]
+
+
+def is_bad(value: object) -> bool:
+    """Whether a value that should be a number is there but not finite (or not a number at all)."""
+    return value is not None and not math.isfinite(number(value))
+
+
+def _start(record: Record) -> Start:
+    gpu = record.get("gpu")
+    return Start(
+        seq=integer(record.get("seq")) or 0,
+        ts=number(record.get("ts")),
+        run_id=text(record.get("run_id")),
+        attempt=max(1, integer(record.get("attempt")) or 1),
+        world_size=integer(record.get("world_size")),
+        host=text(record.get("host")),
+        pid=integer(record.get("pid")),
+        gpu_name=text(gpu.get("name")) if isinstance(gpu, dict) else "",
+        total_steps=integer(record.get("total_steps")),
+        emit_every=max(1, integer(record.get("emit_every")) or 1),
+    )
+
+
+def _phase(record: Record) -> PhaseMark:
+    return PhaseMark(
+        seq=integer(record.get("seq")) or 0,
+        ts=number(record.get("ts")),
+        name=text(record.get("name")),
+        begins=record.get("state") == "begin",
+    )
+
+
+def _end(record: Record) -> End:
+    error = record.get("error")
+    error = error if isinstance(error, dict) else {}
+    return End(
+        seq=integer(record.get("seq")) or 0,
+        ts=number(record.get("ts")),
+        status=text(record.get("status")),
+        error_type=text(error.get("type")),
+        error_message=text(error.get("message")),
+        dropped=integer(record.get("dropped")) or 0,
+    )
+
+
+_MAKERS: dict[str, Callable[[Record], Item]] = {"start": _start, "phase": _phase, "end": _end}

@@ -1,0 +1,29 @@
+"""Job ids: the one rule for what may name a job, and so a directory."""
+
+from __future__ import annotations
+
+import re
+
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.text import visible
+
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+def is_job_id(text: str) -> bool:
+    """Whether `text` may name a job (protocol v1): a letter or digit, then at most 63 of letters, digits, `._-`."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def checked_job_id(text: str) -> str:
+    """`text` itself when it may name a job.
+
+    Raises:
+        BadInput: it may not; the message says what may.
+    """
+    if not is_job_id(text):
+        raise BadInput(
+            f"{visible(text, 80)!r} is not a job id: use 1 to 64 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit"
+        )
+    return text

@@ -1,0 +1,129 @@
+"""What a rank wrote, decoded: runs of step rows and the single events between them, in file order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+PROTOCOL_VERSION = 1
+
+Matrix: TypeAlias = npt.NDArray[np.float64]
+"""Step rows, shape `[rows, WIDTH]`; columns as in `core.columns.Column`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Consecutive step records of one rank. `metrics` are the user's own scalars of the last of them."""
+
+    rows: Matrix
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A process began to write: a new run of this rank."""
+
+    seq: int
+    ts: float
+    run_id: str
+    attempt: int
+    world_size: int | None
+    host: str
+    pid: int | None
+    gpu_name: str
+    total_steps: int | None
+    emit_every: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseMark:
+    """A declared phase (`eval`, `checkpoint`) began or ended; stall rules pause in between."""
+
+    seq: int
+    ts: float
+    name: str
+    begins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A process said how it ended: `completed`, `failed` or `stopped`. `dropped` counts its lost records."""
+
+    seq: int
+    ts: float
+    status: str
+    error_type: str
+    error_message: str
+    dropped: int
+
+
+Item: TypeAlias = Steps | Start | PhaseMark | End
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What decoding had to count. Nothing here is fatal; all of it is shown."""
+
+    lines: int = 0
+    skipped: int = 0
+    unknown_kinds: int = 0
+    unknown_versions: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.lines + other.lines,
+            self.skipped + other.skipped,
+            self.unknown_kinds + other.unknown_kinds,
+            self.unknown_versions + other.unknown_versions,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The decoded form of some whole lines of one rank's metrics file."""
+
+    items: tuple[Item, ...] = ()
+    tally: Tally = Tally()
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A rank's heartbeat file. `step_age` is in seconds by the node's own monotonic clock, at the time of writing."""
+
+    run_id: str
+    pid: int | None
+    step: float
+    step_age: float
+    state: str
+    phase: str
+    rss: float
+    disk_free: float
+    dropped: int
+    gpu: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """A torch elastic error file: what a rank raised, and when (Unix seconds; the earliest is the cause)."""
+
+    message: str
+    traceback: str
+    ts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """job.json: what a launcher wrote about the job. Numbers that it does not know are None."""
+
+    backend: str
+    status: str
+    attempt: int
+    world_size: int | None
+    command: tuple[str, ...]
+    exit_code: int | None
+    started: float | None
+    ended: float | None
