@@ -114,7 +114,7 @@ def option_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Train a small transformer on text, on one rank or with torchrun on many.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"faults for --inject:\n{FAULT_GRAMMAR}",
+        epilog=f"faults for --inject:\n{FAULT_GRAMMAR}\n",
     )
     # fmt: off
     add = parser.add_argument_group("the run").add_argument
@@ -192,8 +192,10 @@ from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 class Faults:
     """The faults of this rank."""
 
-    def __init__(self, faults: Sequence[Fault], rank: int, world_size: int) -> None:
+    def __init__(self, faults: Sequence[Fault], rank: int, world_size: int, total_steps: int) -> None:
         for fault in faults:
+            if fault.step > total_steps:
+                raise ValueError(f"--inject {fault.text}: there is no step {fault.step}, the last one is {total_steps}")
             if fault.rank is not None and fault.rank >= world_size:
                 raise ValueError(
                     f"--inject {fault.text}: there is no rank {fault.rank}, the ranks are 0 to {world_size - 1}"
@@ -341,8 +343,10 @@ class Block(nn.Module):
         qkv = self.query_key_value(self.attention_norm(x)).view(batch, context, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (batch, heads, context, width per head)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.attention_out(mixed.transpose(1, 2).reshape(batch, context, width))
-        return x + self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x))))
+        attended: Tensor = self.attention_out(mixed.transpose(1, 2).reshape(batch, context, width))
+        x = x + attended
+        digested: Tensor = self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x))))
+        return x + digested
 
 
 class Transformer(nn.Module):
@@ -405,7 +409,7 @@ def load_hugging_face(name: str, text: bytearray, context: int) -> tuple[Hugging
         raise ModuleNotFoundError(
             f"--model-name {name} needs the package transformers ({error}): pip install transformers"
         ) from error
-    model = HuggingFaceModel(AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32))
+    model = HuggingFaceModel(AutoModelForCausalLM.from_pretrained(name).float())
     limit = getattr(model.language_model.config, "max_position_embeddings", None)
     if limit is not None and context > limit:
         raise ValueError(f"--context {context} is too long for {name}, which takes {limit} tokens: lower it")
@@ -597,7 +601,6 @@ def main(args: argparse.Namespace) -> None:
     # Who am I? torchrun says so in the environment; without it this is the one and only rank.
     rank, local_rank = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
     world_size, local_world_size = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    faults = Faults(args.inject, rank, world_size)
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
@@ -624,6 +627,7 @@ def main(args: argparse.Namespace) -> None:
     steps_per_epoch = max(1, train_text.count // samples_per_step)
     limits = [args.steps, args.epochs and args.epochs * steps_per_epoch]
     total_steps = min(limit for limit in limits if limit)
+    faults = Faults(args.inject, rank, world_size, total_steps)
 
     # Resume. Rank 0 says from where, because only it writes checkpoints.
     step_done, tokens_seen = 0, 0  # tokens of all ranks
