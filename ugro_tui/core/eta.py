@@ -1,0 +1,37 @@
+"""How fast a run steps, and when it will be done."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from ugro_tui.core.columns import Column
+from ugro_tui.core.records import Matrix
+
+WARM_UP_STEPS: Final = 5
+"""Iterations left out: compilation, autotuning and cold caches make the first ones many times longer (alerts.md)."""
+
+RECENT_ROWS: Final = 200
+
+
+def seconds_per_step(rows: Matrix) -> float:
+    """Mean wall time per step over the recent rows without the warm-up, evaluation and checkpoints included.
+
+    `rows` are one rank's rows of one attempt, shape `[n, WIDTH]`. NaN where there are too few.
+    """
+    if len(rows) < 2:
+        return math.nan
+    warm = rows[0, Column.STEP] + WARM_UP_STEPS
+    recent = rows[rows[:, Column.STEP] >= warm][-RECENT_ROWS:]
+    if len(recent) < 2:
+        return math.nan
+    steps = recent[-1, Column.STEP] - recent[0, Column.STEP]
+    seconds = recent[-1, Column.TS] - recent[0, Column.TS]
+    return float(seconds / steps) if steps > 0 and seconds > 0 else math.nan
+
+
+def remaining_seconds(step: float, total_steps: int | None, per_step: float) -> float:
+    """Seconds until `total_steps` at `per_step` seconds a step; NaN where either is unknown."""
+    if total_steps is None or math.isnan(per_step) or math.isnan(step):
+        return math.nan
+    return max(0.0, (total_steps - step) * per_step)

@@ -1,0 +1,96 @@
+"""Which state each rank is in, judged from ages by one clock: pure, over columns.
+
+Every age is the collector's monotonic time since something was last written, corrected by the age that the node's own
+clock gave it; the clocks of two machines are never compared.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ugro_tui.core.ranks import RankTable
+from ugro_tui.core.states import Ended, RankState
+
+STALL_SECONDS: Final = 15.0
+"""A rank is stalled when no step came for this long, or 5 intervals between records (alerts.md, NVRx factor 5)."""
+
+STALL_INTERVALS: Final = 5.0
+
+WARM_UP_SECONDS: Final = 120.0
+"""Before 6 records, when no interval is known, a step may take this long: compilation, first batches."""
+
+SILENT_SECONDS: Final = 15.0
+"""A heartbeat is due every 2 s. Seven missed: the process is frozen, gone, or cannot write."""
+
+GONE_SECONDS: Final = 60.0
+"""Thirty missed heartbeats and no `end`: the process is taken for dead."""
+
+States: TypeAlias = npt.NDArray[np.int8]
+
+
+def step_ages(table: RankTable, now: float) -> npt.NDArray[np.float64]:
+    """Seconds since each rank's last step (before the first: since its start), shape `[ranks]`."""
+    return np.maximum(0.0, now - table.step_at[: len(table)])
+
+
+def write_ages(table: RankTable, now: float) -> npt.NDArray[np.float64]:
+    """Seconds since each rank's emitter last wrote anything, shape `[ranks]`."""
+    rows = len(table)
+    return np.maximum(0.0, now - np.fmax(table.write_at[:rows], table.beat_at[:rows]))
+
+
+def judge(table: RankTable, now: float, *, attempt: int, over: bool) -> States:
+    """The state of each rank, shape `[ranks]`.
+
+    `attempt`: the job's newest; ranks that have not joined it are unknown. `over`: a launcher said that the job ended,
+    so a rank without an `end` record was killed with it.
+    """
+    rows = len(table)
+    ended = table.ended[:rows]
+    states = np.full(rows, RankState.RUNNING, np.int8)
+    stalled = _stalled(table, now)
+    states[stalled] = RankState.STALLED
+    alive = ended == Ended.NO
+    if stalled[alive].all() and alive.sum() > 1 and alive.all():
+        states[alive] = RankState.HUNG
+    states[_gone(table, now) | (alive & over)] = RankState.DEAD
+    states[_never_seen(table)] = RankState.UNKNOWN
+    states[(ended == Ended.COMPLETED) | (ended == Ended.STOPPED)] = RankState.FINISHED
+    states[ended == Ended.FAILED] = RankState.DEAD
+    states[table.attempt[:rows] < attempt] = RankState.UNKNOWN
+    return states
+
+
+def stall_limits(table: RankTable) -> npt.NDArray[np.float64]:
+    """Seconds without a step after which each rank counts as stalled, shape `[ranks]`."""
+    interval = table.interval[: len(table)]
+    known = np.maximum(STALL_SECONDS, STALL_INTERVALS * interval)
+    limits: npt.NDArray[np.float64] = np.where(np.isnan(interval), WARM_UP_SECONDS, known)
+    return limits
+
+
+def _stalled(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
+    rows = len(table)
+    late = (step_ages(table, now) > stall_limits(table)) & ~table.paused[:rows]
+    silent = (now - table.beat_at[:rows]) > SILENT_SECONDS
+    stalled: npt.NDArray[np.bool_] = (late | (silent & (write_ages(table, now) > SILENT_SECONDS))) & (
+        table.ended[:rows] == Ended.NO
+    )
+    return stalled
+
+
+def _gone(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
+    rows = len(table)
+    has_beat = ~np.isnan(table.beat_at[:rows])
+    gone: npt.NDArray[np.bool_] = has_beat & (write_ages(table, now) > GONE_SECONDS) & (table.ended[:rows] == Ended.NO)
+    return gone
+
+
+def _never_seen(table: RankTable) -> npt.NDArray[np.bool_]:
+    """Ranks of which there is nothing but an error file or an empty metrics file."""
+    rows = len(table)
+    never: npt.NDArray[np.bool_] = np.isnan(table.step_at[:rows]) & np.isnan(table.beat_at[:rows])
+    return never

@@ -1,0 +1,84 @@
+"""Numbers as people read them; the same everywhere, so that screen, text and JSON cannot differ in meaning."""
+
+from __future__ import annotations
+
+import math
+
+UNKNOWN = "–"
+"""What stands where a number is not known: never zero."""
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """`value` with `digits` significant digits, without an exponent where that is readable."""
+    if math.isnan(value):
+        return UNKNOWN
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e6:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{decimals}f}"
+    return f"{value:.{digits - 2}e}"
+
+
+def count(value: float) -> str:
+    """A whole number with thousands separated."""
+    return UNKNOWN if not math.isfinite(value) else f"{value:,.0f}"
+
+
+def compact(value: float) -> str:
+    """A rate or size in at most five characters: 950, 12.3k, 1.2M."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    for limit, unit in ((1e3, ""), (1e6, "k"), (1e9, "M"), (1e12, "G")):
+        if abs(value) < limit * 0.9995:
+            scaled = value / (limit / 1e3)
+            return f"{scaled:.0f}{unit}" if scaled >= 100 or not unit else f"{scaled:.1f}{unit}"
+    return f"{value / 1e12:.1f}T"
+
+
+def gibibytes(value: float) -> str:
+    """Bytes as GiB with one decimal."""
+    return UNKNOWN if not math.isfinite(value) else f"{value / 2**30:.1f}G"
+
+
+def duration(seconds: float) -> str:
+    """A span in its two largest units: 0.4s, 12s, 3m 5s, 2h 7m, 4d 3h."""
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600}h"
+
+
+def age(seconds: float) -> str:
+    """An age in one unit, at most four characters: 3s, 12m, 5h, 2d."""
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    for limit, size, unit in ((99.5, 1, "s"), (5970, 60, "m"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0.0, seconds) / size:.0f}{unit}"
+    return f"{min(999, seconds / 86400):.0f}d"
+
+
+def clock(seconds: float) -> str:
+    """A span as hh:mm:ss."""
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    whole = int(seconds)
+    return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+def per_step(seconds: float) -> str:
+    """Seconds a step as people quote it: s/it, or ms/it below a second."""
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    return f"{seconds:.2f} s/it" if seconds >= 1 else f"{seconds * 1000:.0f} ms/it"

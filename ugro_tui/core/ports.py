@@ -1,0 +1,52 @@
+"""The doors between the rooms: what each side may ask of the other."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from ugro_tui.core.commands import Command, Ticket
+from ugro_tui.core.snapshot import Snapshot
+
+
+class Clock(Protocol):
+    """Where time comes from; tests hand in their own."""
+
+    def monotonic(self) -> float:
+        """Seconds that never step back."""
+        ...
+
+    def time(self) -> float:
+        """Unix seconds."""
+        ...
+
+
+class Feed(Protocol):
+    """All that a screen knows of the world: snapshots out, commands in."""
+
+    def snapshot(self) -> Snapshot:
+        """The newest picture; never blocks."""
+        ...
+
+    def request(self, command: Command) -> Ticket:
+        """Ask for something; never blocks. The answer comes in a later snapshot."""
+        ...
+
+
+class Collection(Protocol):
+    """What a launcher may ask of the collector."""
+
+    def start_collection(self, job_id: str) -> None:
+        """Follow a job from now on."""
+        ...
+
+    def stop_collection(self, job_id: str) -> None:
+        """Follow it no longer."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)

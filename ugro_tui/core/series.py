@@ -1,0 +1,111 @@
+"""The step rows of one rank over a run, in bounded memory, with step rewind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.records import Matrix
+
+CAPACITY: Final = 4_096
+"""Rows kept per rank by default: the newest half exact, the older half thinned again and again."""
+
+_GROWTH: Final = 1.2  # at most 9.6 bytes a point while growing, 8.0 when full
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """The run went back to `step` (a restart, or a rollback); `superseded` kept rows from there on were dropped."""
+
+    step: float
+    superseded: int
+
+
+class Series:
+    """Step rows with strictly increasing steps.
+
+    A row whose step is not beyond the last one rewinds the series: the old tail from that step on is superseded (the
+    last word wins) and a `Rewind` is noted. When full, the older half is thinned 2:1, keeping of every four rows the
+    lowest and the highest loss, so that spikes and the whole span of the run stay.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = max(64, capacity)
+        self._store: Matrix = np.empty((0, WIDTH))
+        self._length = 0
+        self.rewinds: list[Rewind] = []
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def rows(self) -> Matrix:
+        """The live rows, shape `[len(self), WIDTH]`: a view that the next `append` may change."""
+        return self._store[: self._length]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated for rows."""
+        return self._store.nbytes
+
+    def column(self, column: Column) -> Matrix:
+        """One column of the live rows, shape `[len(self)]` (a view)."""
+        return self.rows[:, column]
+
+    def append(self, rows: Matrix) -> None:
+        """Add decoded rows in file order, shape `[n, WIDTH]`."""
+        steps = rows[:, Column.STEP]
+        cuts = np.flatnonzero(np.diff(steps) <= 0) + 1
+        for part in np.split(rows, cuts) if len(cuts) else [rows]:
+            self._extend(part)
+
+    def _extend(self, rows: Matrix) -> None:
+        if not len(rows):
+            return
+        first = rows[0, Column.STEP]
+        if self._length and first <= self._store[self._length - 1, Column.STEP]:
+            self._rewind(first)
+        while len(rows):
+            taken = rows[: self._capacity // 2]
+            rows = rows[len(taken) :]
+            if self._length + len(taken) > self._capacity:
+                self._thin()
+            self._reserve(self._length + len(taken))
+            self._store[self._length : self._length + len(taken)] = taken
+            self._length += len(taken)
+
+    def _rewind(self, step: float) -> None:
+        keep = int(np.searchsorted(self.column(Column.STEP), step))
+        self.rewinds.append(Rewind(step, self._length - keep))
+        self._length = keep
+
+    def _reserve(self, rows: int) -> None:
+        if rows > len(self._store):
+            grown = np.empty((min(max(int(rows * _GROWTH), 32), max(self._capacity, rows)), WIDTH))
+            grown[: self._length] = self.rows
+            self._store = grown
+
+    def _thin(self) -> None:
+        while self._length > self._capacity // 2:
+            old = self._capacity // 2 // 4 * 4
+            kept = _extremes(self._store[:old])
+            rest = self._store[old : self._length].copy()
+            self._store[: len(kept)] = kept
+            self._store[len(kept) : len(kept) + len(rest)] = rest
+            self._length = len(kept) + len(rest)
+
+
+def _extremes(rows: Matrix) -> Matrix:
+    """Of every four rows the two with the lowest and highest loss, in order. A bad loss counts as the highest."""
+    groups = rows.reshape(-1, 4, WIDTH)
+    loss = groups[:, :, Column.LOSS]
+    bad = groups[:, :, Column.BAD] > 0
+    high = np.where(bad, np.inf, np.where(np.isnan(loss), -np.inf, loss)).argmax(axis=1)
+    low = np.where(bad | np.isnan(loss), np.inf, loss).argmin(axis=1)
+    low = np.where(low == high, (high + 2) % 4, low)  # all alike or all missing: take a spread
+    pair = np.sort(np.stack([low, high], axis=1), axis=1)
+    kept: Matrix = groups[np.arange(len(groups))[:, None], pair].reshape(-1, WIDTH)
+    return kept

@@ -1,0 +1,105 @@
+"""What readers see: immutable pictures of the state, published by the keeper, read by screens, CLI and API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ugro_tui.core.columns import Column
+from ugro_tui.core.commands import Answer
+from ugro_tui.core.curve import EMPTY, Curve, loss_curve
+from ugro_tui.core.job import JobState
+from ugro_tui.core.liveness import step_ages
+from ugro_tui.core.records import Matrix
+from ugro_tui.core.summary import JobSummary, summarise
+
+
+@dataclass(frozen=True, slots=True)
+class RankColumns:
+    """The ranks of a job as columns, ordered by rank; all of length `len(rank)`, numbers NaN where not known.
+
+    `step_age` is in seconds, `spark` has shape `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
+    """
+
+    rank: npt.NDArray[np.int32]
+    node: tuple[str, ...]
+    state: npt.NDArray[np.int8]
+    step_age: npt.NDArray[np.float64]
+    spark: npt.NDArray[np.float32]
+    latest: Matrix
+
+    def __len__(self) -> int:
+        return len(self.rank)
+
+    def column(self, column: Column) -> npt.NDArray[np.float64]:
+        """The newest value of one column for each rank, shape `[ranks]`."""
+        return self.latest[:, column]
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job in full."""
+
+    summary: JobSummary
+    ranks: RankColumns
+    curve: Curve = EMPTY
+    phase: str = ""
+    """The declared phase (`eval`, `checkpoint`) that a rank is in, if any."""
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self.summary.job_id
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """How one node could be read at last. `age`: seconds since the last good answer, NaN before the first."""
+
+    name: str
+    age: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a front end shows, at one moment. `now` is monotonic seconds, `version` grows.
+
+    `listed` are jobs that are too old to be polled until someone opens them.
+    """
+
+    version: int = 0
+    now: float = 0.0
+    jobs: tuple[JobView, ...] = ()
+    listed: tuple[str, ...] = ()
+    nodes: tuple[NodeView, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    notices: tuple[str, ...] = field(default=())
+
+    def job(self, job_id: str) -> JobView | None:
+        """The job of that id, if it is known."""
+        return next((job for job in self.jobs if job.job_id == job_id), None)
+
+
+def view(job: JobState, now: float, curve: Curve) -> JobView:
+    """The picture of `job` at `now`; `curve` is handed in because it changes less often than the ages do."""
+    table = job.table
+    order = np.array([rank.row for rank in job.ranks], np.intp)
+    ages = step_ages(table, now)[order]
+    columns = RankColumns(
+        rank=np.array([rank.rank for rank in job.ranks], np.int32),
+        node=tuple(rank.node for rank in job.ranks),
+        state=job.states(now)[order],
+        step_age=np.where(np.isnan(table.latest[order, Column.STEP]), np.nan, ages),
+        spark=table.spark[order],
+        latest=table.latest[order],
+    )
+    phases = {rank.phase for rank in job.current()} - {""}
+    return JobView(summarise(job, now), columns, curve, min(phases, default=""))
+
+
+def curve_of(job: JobState) -> Curve:
+    """The loss curve of a job's newest attempt."""
+    return loss_curve(job.current())

@@ -1,0 +1,47 @@
+"""The states a rank and a job can be in."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+
+class RankState(IntEnum):
+    """What a rank is doing, as far as its files tell. Stored as int8 in columns."""
+
+    UNKNOWN = 0
+    RUNNING = 1
+    SLOW = 2
+    STALLED = 3
+    HUNG = 4
+    DEAD = 5
+    UNREACHABLE = 6
+    FINISHED = 7
+
+    @property
+    def word(self) -> str:
+        """The state as users read and type it."""
+        return self.name.lower()
+
+
+class JobStatus(Enum):
+    """What a job as a whole is doing."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+class Ended(IntEnum):
+    """How a rank's `end` record said it ended; NO before there is one."""
+
+    NO = 0
+    COMPLETED = 1
+    FAILED = 2
+    STOPPED = 3
+
+
+ENDED_WORDS = {"completed": Ended.COMPLETED, "failed": Ended.FAILED, "stopped": Ended.STOPPED}

@@ -1,0 +1,178 @@
+"""One summary of a job for every front end: `status --json`, the header and `Agent` cannot disagree."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ugro_tui.core.alerts import Alert, cause_of_death, evaluate
+from ugro_tui.core.columns import Column
+from ugro_tui.core.eta import remaining_seconds, seconds_per_step
+from ugro_tui.core.job import JobState
+from ugro_tui.core.liveness import write_ages
+from ugro_tui.core.ranks import Rank
+from ugro_tui.core.states import JobStatus, RankState
+
+
+@dataclass(frozen=True, slots=True)
+class RankSummary:
+    """One rank in numbers. Losses are as recorded, throughputs in tokens/s of this rank; NaN where not known."""
+
+    rank: int
+    node: str
+    state: str
+    cause: str
+    step: float
+    final_loss: float
+    min_loss: float
+    lr: float
+    grad_norm: float
+    throughput: float
+    avg_throughput: float
+    records: int
+    lost: int
+    dropped: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """One job in numbers. Seconds for times, tokens/s over all ranks for throughput; NaN where not known."""
+
+    job_id: str
+    status: JobStatus
+    attempt: int
+    step: float
+    total_steps: int | None
+    seconds_per_step: float
+    duration: float
+    eta: float
+    world_size: int
+    ranks_seen: int
+    ranks_ok: int
+    final_loss: float
+    min_loss: float
+    throughput: float
+    avg_throughput: float
+    tokens: float
+    age: float
+    alerts: tuple[Alert, ...]
+    per_rank_stats: tuple[RankSummary, ...]
+    verdict: str
+
+
+def summarise(job: JobState, now: float) -> JobSummary:
+    """The summary of `job` at `now` (monotonic seconds).
+
+    `final_loss` is the mean of the ranks' last finite losses: under DDP that is the loss of the global batch.
+    `duration` runs from the attempt's first record to its last, by the node's clock, plus the time since it arrived
+    while the job lives.
+    """
+    current = job.current()
+    states = job.states(now)
+    status = job.status(now)
+    ranks = tuple(_rank(job, rank, RankState(int(states[rank.row]))) for rank in current)
+    alerts = evaluate(job, now)
+    pace = _pace(current)
+    step = job.step()
+    living = status in (JobStatus.RUNNING, JobStatus.STARTING)
+    age = _youngest(job, current, now)
+    return JobSummary(
+        job_id=job.job_id,
+        status=status,
+        attempt=job.attempt,
+        step=step,
+        total_steps=job.total_steps,
+        seconds_per_step=pace,
+        duration=_duration(job, current) + (age if living and math.isfinite(age) else 0.0),
+        eta=remaining_seconds(step, job.total_steps, pace) if living else math.nan,
+        world_size=job.world_size,
+        ranks_seen=len(current),
+        ranks_ok=sum(rank.state in ("running", "finished") for rank in ranks),
+        final_loss=_mean([rank.final_loss for rank in ranks]),
+        min_loss=_least([rank.min_loss for rank in ranks]),
+        throughput=_total([rank.throughput for rank in ranks]),
+        avg_throughput=_total([rank.avg_throughput for rank in ranks]),
+        tokens=_total([float(job.table.latest[rank.row, Column.TOKENS]) for rank in current]),
+        age=age,
+        alerts=alerts,
+        per_rank_stats=ranks,
+        verdict=_verdict(status, alerts, ranks),
+    )
+
+
+def _rank(job: JobState, rank: Rank, state: RankState) -> RankSummary:
+    latest = job.table.latest[rank.row]
+    loss = rank.series.column(Column.LOSS)
+    finite = loss[np.isfinite(loss)]
+    rows = rank.throughput_rows
+    return RankSummary(
+        rank=rank.rank,
+        node=rank.node,
+        state=state.word,
+        cause=cause_of_death(rank) if state == RankState.DEAD else "",
+        step=float(latest[Column.STEP]),
+        final_loss=float(finite[-1]) if len(finite) else math.nan,
+        min_loss=float(finite.min()) if len(finite) else math.nan,
+        lr=float(latest[Column.LR]),
+        grad_norm=float(latest[Column.GRAD_NORM]),
+        throughput=float(latest[Column.THROUGHPUT]),
+        avg_throughput=rank.throughput_sum / rows if rows else math.nan,
+        records=rank.records,
+        lost=rank.lost,
+        dropped=rank.end.dropped if rank.end else (rank.heartbeat.dropped if rank.heartbeat else 0),
+        skipped=rank.tally.skipped,
+    )
+
+
+def _verdict(status: JobStatus, alerts: tuple[Alert, ...], ranks: tuple[RankSummary, ...]) -> str:
+    if alerts:
+        worst = alerts[0]
+        where = f"rank {worst.rank}" + (f" on {worst.node}" if worst.node else "")
+        return f"{worst.name}: {where}: {worst.what}; {worst.next_step}"
+    if status == JobStatus.RUNNING:
+        return f"all {len(ranks)} ranks are stepping" if len(ranks) > 1 else "stepping"
+    return {
+        JobStatus.FINISHED: "finished",
+        JobStatus.STARTING: "started, waiting for the first step",
+        JobStatus.PENDING: "waiting for the first record",
+        JobStatus.STOPPED: "stopped",
+        JobStatus.FAILED: "failed",
+    }.get(status, "no news: neither records nor heartbeats tell what it does")
+
+
+def _pace(current: list[Rank]) -> float:
+    return seconds_per_step(max((rank.series.rows for rank in current), key=len)) if current else math.nan
+
+
+def _duration(job: JobState, current: list[Rank]) -> float:
+    spans = []
+    for rank in current:
+        ends = [float(job.table.latest[rank.row, Column.TS]), rank.end.ts if rank.end else math.nan]
+        first = rank.start.ts if rank.start else math.nan
+        if not math.isfinite(first) and len(rank.series):
+            first = float(rank.series.column(Column.TS)[0])
+        spans += [end - first for end in ends if math.isfinite(end - first)]
+    return max(spans, default=0.0)
+
+
+def _youngest(job: JobState, current: list[Rank], now: float) -> float:
+    ages = write_ages(job.table, now)[[rank.row for rank in current]]
+    known = ages[np.isfinite(ages)]
+    return float(known.min()) if len(known) else math.nan
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _total(values: list[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) if known else math.nan
+
+
+def _least(values: list[float]) -> float:
+    return min((value for value in values if math.isfinite(value)), default=math.nan)
