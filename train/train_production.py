@@ -127,7 +127,8 @@ def option_parser() -> argparse.ArgumentParser:
 
     add = parser.add_argument_group("metrics").add_argument
     add("--enable-metrics", action=argparse.BooleanOptionalAction, default=True, help="records and TensorBoard (on)")
-    add("--metrics-dir", type=Path, default="~/ugro_data/jobs", help="where the job's directory goes (%(default)s)")
+    add("--metrics-dir", type=Path, default=os.environ.get("UGRO_METRICS_DIR") or "~/ugro_data/jobs",
+        help="where the job's directory goes (%(default)s)")
     add("--emit-every", type=positive, default=10, metavar="STEPS", help="steps from record to record (%(default)s)")
 
     add = parser.add_argument_group("text").add_argument
@@ -641,7 +642,15 @@ def main(args: argparse.Namespace) -> None:
     def build_emitter() -> MetricsEmitter | NoMetrics:
         if not args.enable_metrics:
             return NoMetrics()
-        return import_emitter()(args.job_id, args.metrics_dir, emit_every=args.emit_every, total_steps=total_steps)
+        return import_emitter()(
+            args.job_id,
+            args.metrics_dir,
+            rank,
+            args.emit_every,
+            world_size=world_size,
+            local_rank=local_rank,
+            total_steps=total_steps,
+        )
 
     signal.signal(signal.SIGTERM, on_termination)
     with build_emitter() as emitter:
@@ -738,7 +747,7 @@ def main(args: argparse.Namespace) -> None:
                     f"step {step:>6}/{total_steps}  loss {loss.item()} grad norm {grad_norm.item()}: update skipped",
                     flush=True,
                 )
-            if step % args.emit_every == 0 or step == total_steps:
+            if step % args.emit_every == 0 or not finite:  # the steps that the emitter records
                 gpu_util = emitter.emit_gpu_stats().get("util")
                 scalars = {"loss": loss.item(), "lr": lr, "throughput": throughput, "gpu_util": gpu_util}
                 for tag, value in scalars.items():

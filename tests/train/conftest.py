@@ -72,6 +72,9 @@ class Run:
 class Workshop:
     """Runs the script on a text of its own, everything under one temporary folder."""
 
+    script = SCRIPT
+    emitter = REPOSITORY / "emitter" / "ugro_emitter"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.text = folder / "text.txt"
@@ -81,19 +84,26 @@ class Workshop:
         """Options of a tiny, quick run of `job`."""
         return ["--job-id", job, "--metrics-dir", str(self.folder), "--data", str(self.text), *TINY, *options]
 
-    def run(self, *options: str, job: str = "job", ranks: int = 1, script: Path = SCRIPT) -> Run:
-        """Train to the end (or to the failure) and gather what is left."""
-        done = subprocess.run(
-            [*command(ranks, self.folder / "torchrun", script), *self.arguments(*options, job=job)],
+    def start(self, *options: str, job: str = "job", ranks: int = 1) -> subprocess.Popen[str]:
+        """Begin to train; all that is printed comes out of one pipe."""
+        return subprocess.Popen(
+            [*command(ranks, self.folder / "torchrun", self.script), *self.arguments(*options, job=job)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=150,
             env=clean_environment(),
             cwd=self.folder,
-            check=False,
         )
-        return Run(done.returncode, done.stdout, self.folder / job)
+
+    def run(self, *options: str, job: str = "job", ranks: int = 1) -> Run:
+        """Train to the end (or to the failure) and gather what is left."""
+        with self.start(*options, job=job, ranks=ranks) as process:
+            try:
+                output, _ = process.communicate(timeout=150)
+            except subprocess.TimeoutExpired:
+                process.terminate()  # torchrun takes its ranks with it
+                raise
+        return Run(process.returncode, output, self.folder / job)
 
 
 @pytest.fixture
