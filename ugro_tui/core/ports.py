@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
 from ugro_tui.core.commands import Command, Ticket
@@ -43,10 +42,3 @@ class Collection(Protocol):
     def stop_collection(self, job_id: str) -> None:
         """Follow it no longer."""
         ...
-
-
-class SystemClock:
-    """The machine's own clocks."""
-
-    monotonic = staticmethod(time.monotonic)
-    time = staticmethod(time.time)
