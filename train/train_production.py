@@ -19,6 +19,7 @@ import math
 import os
 import re
 import signal
+import socket
 import sys
 import sysconfig
 import threading
@@ -575,9 +576,25 @@ def import_emitter() -> type[MetricsEmitter]:
     return MetricsEmitter
 
 
-def on_termination(_number: int, _frame: object) -> None:
-    """torchrun and schedulers stop a job by SIGTERM: leave by the ordinary way out, so that files are closed."""
-    raise SystemExit(128 + signal.SIGTERM)
+def stop_on_sigterm(patience: float = 5.0) -> None:
+    """SIGTERM (from torchrun, Slurm, …) ends the run like Ctrl-C, so that `end: stopped` can still be written.
+
+    Python handles signals between two bytecodes, and a rank that hangs in a collective never gets to the next one.
+    So a thread, which the C half of Python's signal handling wakes at once, ends the process `patience` seconds
+    later if it is still there.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ours, pythons = socket.socketpair()
+    pythons.setblocking(False)
+    signal.set_wakeup_fd(pythons.detach())
+
+    def watch() -> None:
+        while ours.recv(1) != bytes([signal.SIGTERM]):
+            pass
+        threading.Event().wait(patience)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, name="sigterm", daemon=True).start()
 
 
 def average_over_ranks(value: Tensor, world_size: int) -> float:
@@ -605,7 +622,7 @@ def main(args: argparse.Namespace) -> None:
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
-        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.set_float32_matmul_precision("high")  # TF32 where matrices stay in float32
         has_bf16 = torch.cuda.get_device_capability(device)[0] >= 8  # since Ampere
     else:
         device, has_bf16 = torch.device("cpu"), False
@@ -652,7 +669,7 @@ def main(args: argparse.Namespace) -> None:
             total_steps=total_steps,
         )
 
-    signal.signal(signal.SIGTERM, on_termination)
+    stop_on_sigterm()
     with build_emitter() as emitter:
         board = emitter.get_tensorboard_writer()
         faults.slow_down_backward_of(model.first_layer)

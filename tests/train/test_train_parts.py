@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -194,3 +197,25 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
         load_checkpoint(list_checkpoints(tmp_path)[0], model, optimizer, SHAPE, rank=0)
     with pytest.raises(FileNotFoundError, match="shared filesystem"):
         load_checkpoint(tmp_path / "gone.pt", model, optimizer, SHAPE, rank=1)
+
+
+def test_sigterm_ends_a_process_that_never_gets_back_to_python() -> None:
+    # The second lock of a plain mutex blocks for good, without the interpreter's lock, as a dead collective does.
+    program = (
+        "import ctypes\n"
+        "from train.train_production import stop_on_sigterm\n"
+        "stop_on_sigterm(patience=0.1)\n"
+        "libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)\n"
+        "libc.pthread_mutex_lock(mutex)\n"
+        "print('locked', flush=True)\n"
+        "libc.pthread_mutex_lock(mutex)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        process.terminate()
+        try:
+            assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
