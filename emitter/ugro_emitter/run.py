@@ -1,0 +1,175 @@
+"""One run of one rank: the parts that live from the emitter's making to its closing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .backward import BackwardWatch
+from .clock import Clock
+from .exits import EXITS, ending_of
+from .gpu import GpuSampler
+from .heartbeat import Heartbeat
+from .identity import Identity, JobFiles
+from .losses import Losses
+from .phases import DECLARED_PHASES, Frame, PhaseTimer
+from .process import boot_id, disk_free, pid_start, resident_bytes
+from .records import EndRecord, StartRecord
+from .sink import AppendFile
+from .steps import StepRecorder
+from .tensorboard import TensorBoardWriter
+from .version import PROTOCOL_VERSION
+from .window import StepWindow
+from .writer import Writer
+
+CLOSE_LIMIT = 2.0
+"""Seconds that closing may take in all."""
+_LEAST_JOIN = 0.2
+"""Seconds of these that the last heartbeat and TensorBoard are left when the metrics file took the rest."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked to be; all checked."""
+
+    identity: Identity
+    files: JobFiles
+    emit_every: int
+    total_steps: int | None
+    heartbeat_interval: float
+
+
+class Run:
+    """Threads, files and counters of one run. Used by the process that made it, and by no child of it."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.run_id = os.urandom(16).hex()
+        self.pid = os.getpid()
+        self.losses = Losses()
+        self.closed = False
+        self._clock = clock
+        self._made_at = clock.monotonic()
+        self._process = {"pid": self.pid, "pid_start": pid_start(), "boot_id": boot_id()}
+        files, interval = settings.files, settings.heartbeat_interval
+        self._writer = Writer(AppendFile(files.metrics, self.losses, clock), self.losses)
+        self._heartbeat = Heartbeat(files.heartbeat, interval, self._state, self.losses)
+        self.gpu = GpuSampler(interval, clock, self.losses)
+        self.tensorboard = TensorBoardWriter(files.tensorboard, self.losses)
+        self.watch = BackwardWatch(clock.perf_counter, self.losses)
+        self._phases = PhaseTimer(clock.perf_counter, self.watch, self.losses)
+        self._window = StepWindow(settings.emit_every)
+        self.steps = StepRecorder(
+            settings.identity.rank, self._window, self._phases, self.gpu, self._writer, clock, self.losses
+        )
+
+    def open(self) -> None:
+        """Start the threads. Raises RuntimeError when the system gives none."""
+        self.gpu.start()
+        self._writer.start(self._start_record())
+        self._heartbeat.start()
+        EXITS.watch(self.close_on_exit)
+
+    def enter(self, name: str) -> Frame | None:
+        """The training thread enters a phase."""
+        outermost = self._phases.declared is None
+        frame = self._phases.enter(name)
+        if frame is not None and outermost and name in DECLARED_PHASES:
+            self._declare(name, "begin")
+        return frame
+
+    def leave(self, frame: Frame) -> None:
+        """The training thread leaves a phase."""
+        declared = self._phases.declared
+        self._window.pause(self._phases.leave(frame))
+        if declared is not None and self._phases.declared is None:
+            self._declare(declared, "end")
+
+    def close_on_exit(self, error: BaseException | None) -> None:
+        """Close because the process ends; in a forked child the run is not ours to end."""
+        if os.getpid() == self.pid:
+            self.close(error)
+
+    def close(self, error: BaseException | None) -> None:
+        """Write the end and the last heartbeat, waiting at most CLOSE_LIMIT seconds."""
+        if self.closed:
+            return
+        self.closed = True
+        deadline = time.monotonic() + CLOSE_LIMIT
+        EXITS.forget(self.close_on_exit)
+        self.tensorboard.close()
+        self.gpu.stop()
+        self._writer.finish(self._end_record(error))
+        self._writer.join(CLOSE_LIMIT - _LEAST_JOIN)
+        # Last, so that the last heartbeat tells everything that was lost.
+        self._heartbeat.stop()
+        self._heartbeat.join(max(0.0, deadline - time.monotonic()))
+        self.tensorboard.join(max(0.0, deadline - time.monotonic()))
+
+    def _record(self, kind: str) -> dict[str, Any]:
+        rank = self.settings.identity.rank
+        return {"v": PROTOCOL_VERSION, "kind": kind, "seq": 0, "ts": self._clock.time(), "rank": rank}
+
+    def _start_record(self) -> StartRecord:
+        settings, who = self.settings, self.settings.identity
+        record = {
+            **self._record("start"),
+            "run_id": self.run_id,
+            "job_id": who.job_id,
+            "attempt": who.attempt,
+            "local_rank": who.local_rank,
+            "world_size": who.world_size,
+            "host": platform.node(),
+            **self._process,
+            "gpu": None,
+            "total_steps": settings.total_steps,
+            "emit_every": settings.emit_every,
+            "versions": {},
+        }
+        return StartRecord(record, settings.files.metrics, who.restarts, self.gpu.describe)
+
+    def _end_record(self, error: BaseException | None) -> EndRecord:
+        ending = ending_of(error)
+        record = {**self._record("end"), "status": ending.status, "error": ending.error, "dropped": 0}
+        return EndRecord(record, ending, self._error_file(), self.losses)
+
+    def _error_file(self) -> Path | None:
+        """None when the launcher has pointed torch elastic's own error file into this job's folder."""
+        ours = self.settings.files.error
+        theirs = os.environ.get("TORCHELASTIC_ERROR_FILE", "")
+        return None if theirs and os.path.realpath(os.path.dirname(theirs)) == os.path.realpath(ours.parent) else ours
+
+    def _declare(self, name: str, state: str) -> None:
+        self._writer.put({**self._record("phase"), "name": name, "state": state})
+
+    def _state(self) -> dict[str, Any]:
+        """The heartbeat; called on its thread."""
+        now = self._clock.monotonic()
+        stepped_at = self.steps.stepped_at
+        return {
+            "v": PROTOCOL_VERSION,
+            "ts": self._clock.time(),
+            "run_id": self.run_id,
+            **self._process,
+            "step": self._window.step,
+            "step_age": now - (self._made_at if stepped_at is None else stepped_at),
+            "state": self._state_name(),
+            "phase": self._phases.current,
+            "gpu": self.gpu.beat(),
+            "rss": resident_bytes(),
+            "disk_free": disk_free(self.settings.files.folder),
+            "dropped": self.losses.records,
+            "dropped_values": self.losses.values,
+            "errors": self.losses.errors,
+        }
+
+    def _state_name(self) -> str:
+        if self.closed:
+            return "ended"
+        if self._phases.declared is not None:
+            return self._phases.declared
+        return "starting" if self._window.step is None else "running"
