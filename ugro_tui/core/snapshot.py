@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +76,9 @@ class Snapshot:
     listed: tuple[str, ...] = ()
     nodes: tuple[NodeView, ...] = ()
     answers: tuple[Answer, ...] = ()
-    notices: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()
+    cycles: int = 0
+    """Completed looks at the node that was looked at least often: 0 until everything was read once."""
 
     def job(self, job_id: str) -> JobView | None:
         """The job of that id, if it is known."""

@@ -1,0 +1,65 @@
+"""Which jobs are followed: the recent ones and those that someone opened."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+from ugro_tui.nodes.base import JobEntry
+
+RECENT_SECONDS = 86_400.0
+"""Jobs that have not changed for a day are listed, not read, until someone opens them (protocol v1)."""
+
+
+class Wanted:
+    """The jobs to follow. Shared by the pollers and the collector; every method may be called from any thread."""
+
+    def __init__(self, only: str | None = None) -> None:
+        self._only = only
+        self._opened: list[str] = [only] if only else []
+        self._closed: set[str] = set()
+        self._closings: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def open(self, job_id: str) -> None:
+        """Follow this job whatever its age, before the others."""
+        with self._lock:
+            self._closed.discard(job_id)
+            if job_id in self._opened:
+                self._opened.remove(job_id)
+            self._opened.insert(0, job_id)
+
+    def close(self, job_id: str) -> None:
+        """Follow this job no longer."""
+        with self._lock:
+            self._closed.add(job_id)
+            self._closings[job_id] += 1
+            if job_id in self._opened:
+                self._opened.remove(job_id)
+
+    def is_closed(self, job_id: str) -> bool:
+        """Whether news of this job, which may be under way still, is to be thrown away."""
+        with self._lock:
+            return job_id in self._closed
+
+    def closings(self, job_id: str) -> int:
+        """How often the job was closed: a reader from before the last time has lost its place."""
+        with self._lock:
+            return self._closings[job_id]
+
+    def split(self, entries: Sequence[JobEntry]) -> tuple[list[JobEntry], tuple[str, ...]]:
+        """The entries to read, opened ones first, then the most recent; and the ids that are only listed."""
+        with self._lock:
+            opened, closed, only = list(self._opened), set(self._closed), self._only
+        if only is not None:
+            return [entry for entry in entries if entry.job_id in opened], ()
+        rank = {job_id: place for place, job_id in enumerate(opened)}
+        wanted = [
+            entry
+            for entry in entries
+            if entry.job_id not in closed and (entry.job_id in rank or entry.age < RECENT_SECONDS)
+        ]
+        wanted.sort(key=lambda entry: (rank.get(entry.job_id, len(rank)), entry.age))
+        followed = {entry.job_id for entry in wanted}
+        return wanted, tuple(sorted(entry.job_id for entry in entries if entry.job_id not in followed))
