@@ -24,8 +24,9 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -597,20 +598,20 @@ def stop_on_sigterm(patience: float = 5.0) -> None:
     threading.Thread(target=watch, name="sigterm", daemon=True).start()
 
 
-def average_over_ranks(value: Tensor, world_size: int) -> float:
-    """The mean of a 0-d tensor over all ranks."""
-    if world_size > 1:
-        dist.all_reduce(value)
-    return float(value) / world_size
-
-
-@contextlib.contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """No gradients and no dropout inside."""
-    model.eval()
+def evaluate(model: nn.Module, text: Windows, args: argparse.Namespace, rank: int, world_size: int) -> float:
+    """Mean loss per token on the held-out text, over all ranks: the same batches each time, different ones per rank."""
+    device = next(model.parameters()).device
+    loss = torch.zeros((), device=device)
+    model.eval()  # no dropout
     with torch.no_grad():
-        yield
+        for n in range(args.eval_batches):
+            first_sample = (n * world_size + rank) * args.batch_size
+            inputs, targets = (part.to(device) for part in text.batch(first_sample, args.batch_size))
+            loss += model(inputs, targets) / args.eval_batches
     model.train()
+    if world_size > 1:
+        dist.all_reduce(loss)
+    return loss.item() / world_size
 
 
 @record  # under torchrun an exception is also written to this rank's error file
@@ -629,6 +630,7 @@ def main(args: argparse.Namespace) -> None:
         # torchrun allows one thread a rank; the cores are there to be shared out among the ranks of this machine.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_world_size))
     use_bf16 = args.dtype == "bf16" or (args.dtype == "auto" and has_bf16)
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=use_bf16)
     if world_size > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
@@ -692,6 +694,7 @@ def main(args: argparse.Namespace) -> None:
                 print(f"resumed from {newest}" if newest else f"nothing to resume in {args.checkpoint_dir}", flush=True)
 
         window_began, window_tokens = time.perf_counter(), 0  # since the last record, without eval and checkpoints
+        unrecorded: dict[str, float] = {}  # what goes into the next record besides the usual
         for step in range(step_done + 1, total_steps + 1):
             faults.begin_step(step)
             loss = torch.zeros((), device=device)
@@ -704,7 +707,7 @@ def main(args: argparse.Namespace) -> None:
                 # Only the last micro-batch of a step needs the ranks to exchange gradients.
                 last = micro_batch == args.grad_accum - 1
                 with contextlib.nullcontext() if last or ddp is None else ddp.no_sync():
-                    with emitter.phase("forward"), torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
+                    with emitter.phase("forward"), autocast():
                         faults.slow_down("slow-forward")
                         part_loss = faults.spoil(train_model(inputs, targets)) / args.grad_accum
                     with emitter.phase("backward"):
@@ -725,58 +728,44 @@ def main(args: argparse.Namespace) -> None:
 
             window_tokens += inputs.numel() * args.grad_accum
             tokens_seen += inputs.numel() * args.grad_accum * world_size
-            extra: dict[str, float] = {}
             if args.eval_every and (step % args.eval_every == 0 or step == total_steps):
                 paused = time.perf_counter()
-                with (
-                    emitter.phase("eval"),
-                    frozen(model),
-                    torch.autocast(device.type, torch.bfloat16, enabled=use_bf16),
-                ):
-                    val_loss = torch.zeros((), device=device)
-                    for n in range(args.eval_batches):
-                        inputs, targets = (
-                            part.to(device)
-                            for part in eval_text.batch((n * world_size + rank) * args.batch_size, args.batch_size)
-                        )
-                        val_loss += model(inputs, targets) / args.eval_batches
-                    extra["val_loss"] = average_over_ranks(val_loss, world_size)
-                board.add_scalar("val_loss", extra["val_loss"], step)
+                with emitter.phase("eval"), autocast():
+                    unrecorded["val_loss"] = evaluate(model, eval_text, args, rank, world_size)
+                board.add_scalar("val_loss", unrecorded["val_loss"], step)
                 if rank == 0:
-                    print(f"step {step:>6}/{total_steps}  val loss {extra['val_loss']:.4f}", flush=True)
+                    print(f"step {step:>6}/{total_steps}  val loss {unrecorded['val_loss']:.4f}", flush=True)
                 window_began += time.perf_counter() - paused
 
-            # Called every step: the emitter averages step time and phases, and writes each emit_every-th record.
+            # Called every step: the emitter averages step time and phases over the steps from record to record. It
+            # records the multiples of emit_every, and a step with a NaN or infinity at once; so does TensorBoard.
             throughput = window_tokens / (time.perf_counter() - window_began)  # tokens/s of this rank
-            epoch = step / steps_per_epoch
             emitter.emit_step(
                 step,
-                loss=loss,
+                loss=loss.item(),
                 lr=lr,
-                grad_norm=grad_norm,
+                grad_norm=grad_norm.item(),
                 throughput=throughput,
-                epoch=epoch,
+                epoch=step / steps_per_epoch,
                 tokens=tokens_seen,
-                **extra,
+                **unrecorded,
             )
-            if not finite and rank == 0:
-                print(
-                    f"step {step:>6}/{total_steps}  loss {loss.item()} grad norm {grad_norm.item()}: update skipped",
-                    flush=True,
-                )
-            if step % args.emit_every == 0 or not finite:  # the steps that the emitter records
+            if step % args.emit_every == 0 or not finite:
+                board.add_scalar("loss", loss.item(), step)
+                board.add_scalar("lr", lr, step)
+                board.add_scalar("throughput", throughput, step)
                 gpu_util = emitter.emit_gpu_stats().get("util")
-                scalars = {"loss": loss.item(), "lr": lr, "throughput": throughput, "gpu_util": gpu_util}
-                for tag, value in scalars.items():
-                    if value is not None:
-                        board.add_scalar(tag, value, step)
+                if gpu_util is not None:
+                    board.add_scalar("gpu_util", gpu_util, step)
                 if rank == 0:
                     print(
-                        f"step {step:>6}/{total_steps}  loss {scalars['loss']:.4f}  lr {lr:.2e}  "
-                        f"grad norm {grad_norm.item():.2f}  {throughput:,.0f} tok/s per rank",
+                        f"step {step:>6}/{total_steps}  loss {loss.item():.4f}  lr {lr:.2e}  "
+                        f"grad norm {grad_norm.item():.2f}  {throughput:,.0f} tok/s per rank"
+                        f"{'' if finite else '  update skipped'}",
                         flush=True,
                     )
                 window_began, window_tokens = time.perf_counter(), 0
+                unrecorded = {}
 
             if args.checkpoint_every and (step % args.checkpoint_every == 0 or step == total_steps):
                 paused = time.perf_counter()

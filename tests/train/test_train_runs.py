@@ -52,7 +52,9 @@ def test_one_rank_to_the_end(workshop: Workshop) -> None:
     assert list(steps) == [4, 8, 12, 13, 16, 20, 24], "each 4th, and the non-finite one at once"
     assert [n for n, record in steps.items() if record["loss"] == "NaN"] == [13]
     assert steps[13]["grad_norm"] == "NaN"
-    assert "step     13/24  loss nan grad norm nan: update skipped" in run.output
+    assert [line[:24] for line in run.output.splitlines() if line.endswith("update skipped")] == [
+        "step     13/24  loss nan"
+    ]
     assert steps[24]["loss"] < steps[4]["loss"], "the NaN did not reach the weights"
     assert steps[24]["tokens"] == 24 * 2 * 4 * 32, "steps x micro-batches x samples x context"
     assert all(record["throughput"] > 0 for record in steps.values())
