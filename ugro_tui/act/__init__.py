@@ -1,0 +1,1 @@
+"""How we act: start, watch and stop jobs."""

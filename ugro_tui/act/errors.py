@@ -1,0 +1,13 @@
+"""What can go wrong when we act; wrong input of the user is `core.errors.BadInput`."""
+
+from __future__ import annotations
+
+from ugro_tui.core.errors import UgroError
+
+
+class LaunchError(UgroError):
+    """The job was not started, and nothing of it runs."""
+
+
+class StopError(UgroError):
+    """Processes of the job are still there although they were told to end and then killed."""
