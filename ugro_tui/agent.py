@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -39,8 +40,8 @@ class Agent:
     def __init__(self, config: Config, clock: Clock | None = None, only: str | None = None) -> None:
         self.config = config
         self._clock = clock or SystemClock()
-        node = LocalNode(config.metrics_dir, self._clock.time)
-        self._collector = TrainingMetricsCollector([node], self._clock, config.refresh, only)
+        self._node = LocalNode(config.metrics_dir, self._clock.time)
+        self._collector = TrainingMetricsCollector([self._node], self._clock, config.refresh, only)
 
     def __enter__(self) -> Agent:
         self.start()
@@ -68,6 +69,19 @@ class Agent:
     def collector(self) -> TrainingMetricsCollector:
         """What launchers hand their jobs to."""
         return self._collector
+
+    def follow(self, job_id: str) -> None:
+        """Read this job first from now on, whatever its age. Cheap: only the list of jobs is looked at.
+
+        Raises:
+            BadInput: no job can have this id, or there is none.
+            NodeError: the metrics directory cannot be read.
+        """
+        checked_job_id(job_id)
+        known = [entry.job_id for entry in self._node.jobs()]
+        if job_id not in known:
+            raise BadInput(self._unknown(job_id, known))
+        self._collector.start_collection(job_id)
 
     def look(self) -> Snapshot:
         """The first snapshot after everything was read once.
@@ -102,11 +116,10 @@ class Agent:
             snapshot = self._collector.wait_newer(snapshot.version, deadline - self._clock.monotonic())
         found = snapshot.job(job_id)
         if found is None:
-            raise BadInput(self._unknown(job_id, snapshot))
+            raise BadInput(self._unknown(job_id, [entry.job_id for entry in self._node.jobs()]))
         return found
 
-    def _unknown(self, job_id: str, snapshot: Snapshot) -> str:
-        known = [job.job_id for job in snapshot.jobs] + list(snapshot.listed)
+    def _unknown(self, job_id: str, known: Sequence[str]) -> str:
         there = f"jobs there: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else "it holds no jobs"
         return f"no records of job {job_id} in {self.config.metrics_dir}: {there}"
 

@@ -24,6 +24,9 @@ class Config:
     refresh: float = 2.0
 
 
+_DEFAULT = Config()
+
+
 def config_path() -> Path:
     """Where the TOML file is looked for when none is named."""
     return platformdirs.user_config_path("ugro-tui") / "config.toml"
@@ -51,8 +54,8 @@ def load_config(flags: Mapping[str, object], environ: Mapping[str, str], file: P
         values |= found
         origin |= {key: f"{source}: {_spelled(source, key)}" for key in found}
     return Config(
-        metrics_dir=_directory(values.get("metrics_dir", Config.metrics_dir), origin.get("metrics_dir", "")),
-        refresh=_seconds(values.get("refresh", Config.refresh), origin.get("refresh", "")),
+        metrics_dir=_directory(values.get("metrics_dir", _DEFAULT.metrics_dir), origin.get("metrics_dir", "")),
+        refresh=_seconds(values.get("refresh", _DEFAULT.refresh), origin.get("refresh", "")),
     )
 
 

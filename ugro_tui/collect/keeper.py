@@ -159,7 +159,7 @@ class Keeper:
         if not fresh:
             kept.curve, kept.version = curve_of(kept.state), kept.state.version
         old = kept.picture
-        over = old is not None and old.summary.status in (JobStatus.FINISHED, JobStatus.STOPPED, JobStatus.FAILED)
+        over = old is not None and old.summary.status.over
         if old is None or not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
             old = kept.picture = view(kept.state, now, kept.curve)
             kept.drawn = now

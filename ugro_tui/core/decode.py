@@ -14,17 +14,17 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-import orjson
 
 from ugro_tui.core.columns import GPU_FIELDS, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
-from ugro_tui.core.events import decode_forgiving, is_bad
+from ugro_tui.core.events import MAX_STEP, decode_forgiving, is_bad
 from ugro_tui.core.fields import numbers
 from ugro_tui.core.records import PROTOCOL_VERSION, Batch, Item, Matrix, Steps, Tally
 
 CHUNK = 256 * 1024
 """Bytes decoded at once: larger chunks gain nothing and cost memory (measured, 1M records)."""
 
-_Number = float | str | None
+_Spelled = Literal["NaN", "Infinity", "-Infinity"]
+_Number = float | _Spelled | None
 
 
 class _Phases(msgspec.Struct, gc=False):
@@ -58,7 +58,7 @@ class _Step(msgspec.Struct, gc=False):
     tokens: _Number = None
     phases: _Phases | None = None
     gpu: _Gpu | None = None
-    metrics: msgspec.Raw = msgspec.Raw(b"null")
+    metrics: dict[str, float | _Spelled] | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Step)
@@ -70,6 +70,7 @@ _NO_GPU = _Gpu()
 _version: Callable[[Any], int] = attrgetter("v")
 _phases: Callable[[Any], _Phases | None] = attrgetter("phases")
 _gpu: Callable[[Any], _Gpu | None] = attrgetter("gpu")
+_metrics: Callable[[Any], dict[str, float | str] | None] = attrgetter("metrics")
 
 
 def decode(block: bytes) -> Batch:
@@ -97,12 +98,29 @@ def _decode_steps(lines: bytes) -> Batch | None:
     """The batch, where every line is an ordinary step record; else None."""
     try:
         records = _DECODER.decode_lines(lines)
-        rows = _matrix(records)
-        metrics = numbers(orjson.loads(bytes(records[-1].metrics)))
-    except (msgspec.MsgspecError, orjson.JSONDecodeError, ValueError, RecursionError, IndexError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+    if not _one_a_line(lines, len(records)):
+        return None
+    rows = _matrix(records)
+    if np.abs(rows[:, Column.STEP]).max() > MAX_STEP:
+        return None
+    metrics = numbers(_newest(records))
     unknown = len(records) - list(map(_version, records)).count(PROTOCOL_VERSION)
     return Batch((Steps(rows, metrics),), Tally(len(records), 0, 0, unknown))
+
+
+def _one_a_line(lines: bytes, records: int) -> bool:
+    """Whether each line is one record. msgspec reads a stream of values: two on a line, or one over two lines, pass."""
+    return 0 < records == lines.count(b"\n") == lines.count(b"}\n{") + 1
+
+
+def _newest(records: Sequence[_Step]) -> dict[str, float | str]:
+    """The newest value of each metric: some come with some records only, such as an evaluation's loss."""
+    newest: dict[str, float | str] = {}
+    for metrics in filter(None, map(_metrics, records)):
+        newest.update(metrics)
+    return newest
 
 
 def _matrix(records: Sequence[_Step]) -> Matrix:
@@ -120,7 +138,7 @@ def _matrix(records: Sequence[_Step]) -> Matrix:
 
 
 def _lift(fields: Callable[[Any], tuple[_Number, ...]], parts: Sequence[Any], width: int) -> Matrix:
-    """numpy reads None as NaN and the protocol's strings as what they spell; any other string is a ValueError."""
+    """numpy reads None as NaN and the protocol's strings as what they spell."""
     values: Iterator[Any] = chain.from_iterable(map(fields, parts))
     return np.fromiter(values, np.float64, len(parts) * width).reshape(len(parts), width)
 

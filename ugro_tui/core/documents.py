@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
-from ugro_tui.core.fields import integer, number, numbers, text
+from ugro_tui.core.fields import integer, number, numbers, positive, text
+from ugro_tui.core.layout import MAX_RANK
 from ugro_tui.core.records import ErrorReport, Heartbeat, Manifest
 
 MAX_TRACEBACK_LINES = 200
@@ -25,7 +27,7 @@ def parse_heartbeat(data: bytes) -> Heartbeat | None:
         phase=text(doc.get("phase")),
         rss=number(doc.get("rss")),
         disk_free=number(doc.get("disk_free")),
-        dropped=integer(doc.get("dropped")) or 0,
+        dropped=positive(doc.get("dropped")) or 0,
         gpu=numbers(doc.get("gpu")),
     )
 
@@ -39,8 +41,8 @@ def parse_manifest(data: bytes) -> Manifest | None:
     return Manifest(
         backend=text(doc.get("backend")),
         status=text(doc.get("status")),
-        attempt=integer(doc.get("attempt")) or 1,
-        world_size=integer(doc.get("world_size")),
+        attempt=positive(doc.get("attempt")) or 1,
+        world_size=positive(doc.get("world_size"), MAX_RANK + 1),
         command=tuple(text(part) for part in command) if isinstance(command, list) else (),
         exit_code=integer(doc.get("exit_code")),
         started=_optional(doc.get("started")),
@@ -69,7 +71,7 @@ def parse_error(data: bytes) -> ErrorReport | None:
 
 def _document(data: bytes) -> dict[str, Any] | None:
     try:
-        doc = json.loads(data.decode("utf-8-sig", "replace"))
+        doc = json.loads(data.decode("utf-8-sig", "replace"), parse_int=float)
     except (ValueError, RecursionError):
         return None
     return doc if isinstance(doc, dict) else None
@@ -77,7 +79,7 @@ def _document(data: bytes) -> dict[str, Any] | None:
 
 def _optional(value: object) -> float | None:
     found = number(value)
-    return found if found == found else None
+    return found if math.isfinite(found) else None
 
 
 def _timestamp(value: object) -> float:

@@ -6,35 +6,38 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
 
 from ugro_tui.core.columns import GPU_FIELDS, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
-from ugro_tui.core.fields import integer, number, numbers, text
-from ugro_tui.core.records import PROTOCOL_VERSION, Batch, End, Item, Matrix, PhaseMark, Start, Steps, Tally
+from ugro_tui.core.fields import integer, number, numbers, positive, text
+from ugro_tui.core.layout import MAX_RANK
+from ugro_tui.core.records import PROTOCOL_VERSION, Batch, End, Item, Matrix, PhaseMark, Start, Steps, Tally, Unknown
 
 Record = dict[str, Any]
+
+MAX_STEP: Final = 2**53
+"""Steps beyond are no counts any more (float64 skips integers there): such a record is damage."""
 
 
 def decode_forgiving(lines: bytes) -> Batch:
     """Decode whole lines one by one. Lines that are no JSON object are skipped and counted; never raises."""
-    records, skipped = _parse(lines)
+    records, unreadable = _parse(lines)
     items: list[Item] = []
-    unknown = 0
+    skipped, unknown = unreadable, 0
     for kind, run in groupby(records, _kind):
         group = list(run)
         if kind == "step":
             steps = _steps(group)
             skipped += len(group) - sum(len(item.rows) for item in steps)
             items += steps
-        elif kind in _MAKERS:
-            items += [_MAKERS[kind](record) for record in group]
         else:
-            unknown += len(group)
+            items += [_MAKERS.get(kind, _unknown)(record) for record in group]
+            unknown += len(group) if kind not in _MAKERS else 0
     versions = sum(record.get("v") != PROTOCOL_VERSION for record in records)
-    return Batch(tuple(items), Tally(len(records), skipped, unknown, versions))
+    return Batch(tuple(items), Tally(len(records) + unreadable, skipped, unknown, versions))
 
 
 def _parse(lines: bytes) -> tuple[list[Record], int]:
@@ -54,7 +57,8 @@ def _parse_line(line: bytes) -> Record | None:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
         try:
-            record = json.loads(line.decode("utf-8-sig", "replace"))
+            # As floats, because Python refuses integers of more than 4,300 digits.
+            record = json.loads(line.decode("utf-8-sig", "replace"), parse_int=float)
         except (ValueError, RecursionError):
             return None
     return record if isinstance(record, dict) else None
@@ -66,7 +70,7 @@ def _kind(record: Record) -> str:
 
 
 def _steps(records: Sequence[Record]) -> list[Steps]:
-    usable = [record for record in records if math.isfinite(number(record.get("step")))]
+    usable = [record for record in records if abs(number(record.get("step"))) <= MAX_STEP]
     if not usable:
         return []
     rows: Matrix = np.full((len(usable), WIDTH), np.nan)
@@ -75,7 +79,10 @@ def _steps(records: Sequence[Record]) -> list[Steps]:
         _fill(row, Column.DATA, record.get("phases"), PHASE_FIELDS)
         _fill(row, Column.GPU_UTIL, record.get("gpu"), GPU_FIELDS)
         row[Column.BAD] = is_bad(record.get("loss")) or is_bad(record.get("grad_norm"))
-    return [Steps(rows, numbers(usable[-1].get("metrics")))]
+    metrics: dict[str, float] = {}
+    for record in usable:
+        metrics |= numbers(record.get("metrics"))
+    return [Steps(rows, metrics)]
 
 
 def _fill(row: Matrix, first: int, part: object, fields: tuple[str, ...]) -> None:
@@ -91,22 +98,22 @@ def is_bad(value: object) -> bool:
 def _start(record: Record) -> Start:
     gpu = record.get("gpu")
     return Start(
-        seq=integer(record.get("seq")) or 0,
+        seq=_seq(record),
         ts=number(record.get("ts")),
         run_id=text(record.get("run_id")),
-        attempt=max(1, integer(record.get("attempt")) or 1),
-        world_size=integer(record.get("world_size")),
+        attempt=positive(record.get("attempt")) or 1,
+        world_size=positive(record.get("world_size"), MAX_RANK + 1),
         host=text(record.get("host")),
         pid=integer(record.get("pid")),
         gpu_name=text(gpu.get("name")) if isinstance(gpu, dict) else "",
-        total_steps=integer(record.get("total_steps")),
-        emit_every=max(1, integer(record.get("emit_every")) or 1),
+        total_steps=positive(record.get("total_steps")),
+        emit_every=positive(record.get("emit_every")) or 1,
     )
 
 
 def _phase(record: Record) -> PhaseMark:
     return PhaseMark(
-        seq=integer(record.get("seq")) or 0,
+        seq=_seq(record),
         ts=number(record.get("ts")),
         name=text(record.get("name")),
         begins=record.get("state") == "begin",
@@ -117,13 +124,22 @@ def _end(record: Record) -> End:
     error = record.get("error")
     error = error if isinstance(error, dict) else {}
     return End(
-        seq=integer(record.get("seq")) or 0,
+        seq=_seq(record),
         ts=number(record.get("ts")),
         status=text(record.get("status")),
         error_type=text(error.get("type")),
         error_message=text(error.get("message")),
-        dropped=integer(record.get("dropped")) or 0,
+        dropped=positive(record.get("dropped")) or 0,
     )
+
+
+def _unknown(record: Record) -> Unknown:
+    return Unknown(_seq(record), text(record.get("kind")))
+
+
+def _seq(record: Record) -> int:
+    found = integer(record.get("seq"))
+    return -1 if found is None else found
 
 
 _MAKERS: dict[str, Callable[[Record], Item]] = {"start": _start, "phase": _phase, "end": _end}

@@ -34,6 +34,12 @@ def integer(value: object) -> int | None:
     return int(as_float)
 
 
+def positive(value: object, limit: int = 2**53) -> int | None:
+    """`value` as an int from 1 to `limit`, or None: a size or a plan outside of that is not believed."""
+    found = integer(value)
+    return found if found is not None and 1 <= found <= limit else None
+
+
 def text(value: object) -> str:
     """`value` as text that is safe to show; empty for anything that is not a string."""
     return visible(value) if isinstance(value, str) else ""
@@ -43,5 +49,10 @@ def numbers(value: object) -> dict[str, float]:
     """The numeric entries of a mapping, names made safe to show; empty where `value` is no mapping."""
     if not isinstance(value, Mapping):
         return {}
-    found = ((visible(str(name), 80), number(entry, math.nan)) for name, entry in islice(value.items(), MAX_NAMES))
-    return {name: entry for name, entry in found if not math.isnan(entry) or value.get(name) == "NaN"}
+    entries = islice(value.items(), MAX_NAMES)
+    return {visible(str(name), 80): number(entry) for name, entry in entries if is_number(entry)}
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a number, NaN included, or one of the protocol's strings for a non-finite one."""
+    return isinstance(value, int | float) or (isinstance(value, str) and value in _NON_FINITE)

@@ -35,15 +35,15 @@ class JobFile:
         return self.kind in (FileKind.METRICS, FileKind.LOG, FileKind.EVENTS)
 
 
+# One spelling a rank, without leading zeros, and rank 0's metrics only under their plain name: two files must never
+# speak for one rank.
+_RANK = r"(0|[1-9]\d{0,5})"
 _RANKED = (
-    (re.compile(r"metrics\.rank-(\d{1,6})\.jsonl", re.ASCII), FileKind.METRICS),
-    (re.compile(r"heartbeat\.rank-(\d{1,6})\.json", re.ASCII), FileKind.HEARTBEAT),
-    (re.compile(r"errors/rank_(\d{1,6})\.json", re.ASCII), FileKind.ERROR),
-    (re.compile(r"logs/rank_(\d{1,6})\.log", re.ASCII), FileKind.LOG),
-    (
-        re.compile(r"tensorboard/rank_(\d{1,6})/events\.out\.tfevents\.[^/\x00-\x1f]+", re.ASCII),
-        FileKind.EVENTS,
-    ),
+    (re.compile(r"metrics\.rank-([1-9]\d{0,5})\.jsonl", re.ASCII), FileKind.METRICS),
+    (re.compile(rf"heartbeat\.rank-{_RANK}\.json", re.ASCII), FileKind.HEARTBEAT),
+    (re.compile(rf"errors/rank_{_RANK}\.json", re.ASCII), FileKind.ERROR),
+    (re.compile(rf"logs/rank_{_RANK}\.log", re.ASCII), FileKind.LOG),
+    (re.compile(rf"tensorboard/rank_{_RANK}/events\.out\.tfevents\.[^/\x00-\x1f]+", re.ASCII), FileKind.EVENTS),
 )
 
 FOLDERS = ("", "errors", "logs")

@@ -17,7 +17,7 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Consecutive step records of one rank. `metrics` are the user's own scalars of the last of them."""
+    """Consecutive step records of one rank. `metrics` holds the newest value of each of the user's own scalars."""
 
     rows: Matrix
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A process began to write: a new run of this rank."""
+    """A process began to write: a new run of this rank. `seq` is -1, here and below, where the record had none."""
 
     seq: int
     ts: float
@@ -61,12 +61,23 @@ class End:
     dropped: int
 
 
-Item: TypeAlias = Steps | Start | PhaseMark | End
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A record of a kind that this version does not know: all it tells is that no line was lost in its place."""
+
+    seq: int
+    kind: str
+
+
+Item: TypeAlias = Steps | Start | PhaseMark | End | Unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What decoding had to count. Nothing here is fatal; all of it is shown."""
+    """What decoding had to count. Nothing here is fatal; all of it is shown.
+
+    `lines` are those that were not blank, `skipped` those of them that nothing could be read from.
+    """
 
     lines: int = 0
     skipped: int = 0

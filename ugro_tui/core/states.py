@@ -34,6 +34,11 @@ class JobStatus(Enum):
     STOPPED = "stopped"
     UNKNOWN = "unknown"
 
+    @property
+    def over(self) -> bool:
+        """Whether the job has ended."""
+        return self in (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED)
+
 
 class Ended(IntEnum):
     """How a rank's `end` record said it ended; NO before there is one."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ugro_tui.core.alerts import Alert, cause_of_death, evaluate
+from ugro_tui.core.alerts import Alert, Severity, cause_of_death, evaluate
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
@@ -61,6 +61,11 @@ class JobSummary:
     alerts: tuple[Alert, ...]
     per_rank_stats: tuple[RankSummary, ...]
     verdict: str
+
+    @property
+    def unwell(self) -> bool:
+        """Whether a script should stop and look: the job failed, or something critical is wrong with it."""
+        return self.status is JobStatus.FAILED or any(alert.severity is Severity.CRIT for alert in self.alerts)
 
 
 def summarise(job: JobState, now: float) -> JobSummary:

@@ -7,9 +7,12 @@ import re
 MAX_TEXT = 2_000
 """Characters kept of one line. Measured: a 10 MB line takes a text widget 20 s."""
 
-# C0 and C1 controls (ESC, BEL, CSI ...), the bidirectional overrides and isolates, line and paragraph separators,
-# and lone surrogates, which cannot be encoded for a terminal at all.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+# C0 and C1 controls (ESC, BEL, CSI ...), the bidirectional overrides and isolates and every other character that takes
+# no room, line and paragraph separators, and lone surrogates, which cannot be encoded for a terminal at all.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 
 def visible(text: str, limit: int = MAX_TEXT) -> str:

@@ -21,6 +21,8 @@ def prefix_digest(head: bytes) -> str:
 class NodeError(UgroError):
     """A node could not be read. `str()` says what, where and what to do."""
 
+    exit_code = 3
+
 
 class NodeMissing(NodeError):
     """The metrics directory does not exist (yet): look again later."""

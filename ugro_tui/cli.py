@@ -1,0 +1,205 @@
+"""The front door: `ugro-tui` and its commands. Heavy imports are made where they are used, so `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ugro_tui import __version__
+from ugro_tui.core.errors import BadInput, UgroError
+
+if TYPE_CHECKING:
+    from ugro_tui.agent import Agent
+    from ugro_tui.config import Config
+
+EXIT_UNWELL = 1
+EXIT_INTERRUPTED = 130
+
+_GLOBAL = ("--config", "--metrics-dir")
+
+app = typer.Typer(
+    name="ugro-tui",
+    help="Watch distributed PyTorch training from one terminal. Without a command: the dashboard on all jobs.",
+    epilog="Global options may stand before or after the command. Exit codes: 0 well, 1 a job failed or is unwell, "
+    "2 usage, 3 nothing could be read, 130 interrupted.",
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id: the name of its directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Refresh = Annotated[
+    float | None, typer.Option("--refresh", "-r", metavar="SECONDS", help="How often to look.  [default: 2.0]")
+]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        app(hoisted(sys.argv[1:] if argv is None else argv), prog_name="ugro-tui", standalone_mode=True)
+    except UgroError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def hoisted(argv: Sequence[str]) -> list[str]:
+    """`argv` with the global options moved before the command, wherever before `--` they stood."""
+    rest, moved = list(argv), []
+    end = rest.index("--") if "--" in rest else len(rest)
+    place = 0
+    while place < end:
+        name, equals, _ = rest[place].partition("=")
+        if name not in _GLOBAL:
+            place += 1
+            continue
+        width = 1 if equals else min(2, end - place)
+        moved += rest[place : place + width]
+        del rest[place : place + width]
+        end -= width
+    return moved + rest
+
+
+@app.callback(invoke_without_command=True)
+def _all_jobs(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML settings; also UGRO_CONFIG.", show_default=False)
+    ] = None,
+    metrics_dir: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where jobs write; also UGRO_METRICS_DIR.  [default: ~/ugro_data/jobs]"),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        print(f"ugro-tui {__version__}")
+        raise typer.Exit
+    context.obj = (config, {"metrics_dir": metrics_dir})
+    if context.invoked_subcommand is None:
+        _show(_config(context), None)
+
+
+@app.command()
+def watch(context: typer.Context, job: Job, refresh: Refresh = None) -> None:
+    """Open the dashboard on one job."""
+    _show(_config(context, refresh), job)
+
+
+@app.command()
+def status(context: typer.Context, as_json: Json = False) -> None:
+    """List all jobs: what they do, how far they are, what is wrong."""
+    from ugro_tui.agent import Agent, summary_dict
+    from ugro_tui.report import status_lines
+
+    with Agent(_config(context)) as agent:
+        snapshot = agent.look()
+    if as_json:
+        _print_json(
+            {
+                "jobs": [summary_dict(job.summary) for job in snapshot.jobs],
+                "listed": snapshot.listed,
+                "notices": snapshot.notices,
+            }
+        )
+    else:
+        _print_lines(status_lines(snapshot, str(agent.config.metrics_dir)))
+    if any(job.summary.unwell for job in snapshot.jobs):
+        raise typer.Exit(EXIT_UNWELL)
+
+
+@app.command()
+def summary(context: typer.Context, job: Job, as_json: Json = False) -> None:
+    """One job in numbers: loss, throughput, duration, and each rank."""
+    from ugro_tui.agent import Agent, summary_dict
+    from ugro_tui.report import summary_lines
+
+    with Agent(_config(context), only=job) as agent:
+        found = agent.job(job).summary
+    if as_json:
+        _print_json(summary_dict(found))
+    else:
+        _print_lines(summary_lines(found))
+    if found.unwell:
+        raise typer.Exit(EXIT_UNWELL)
+
+
+@app.command()
+def monitor(context: typer.Context, job: Job, refresh: Refresh = None, as_json: Json = False) -> None:
+    """Follow one job line by line until it ends; for pipes and CI."""
+    from ugro_tui.agent import Agent
+    from ugro_tui.monitor import follow
+
+    with Agent(_config(context, refresh), only=job) as agent:
+        last = follow(agent, job, as_json=as_json)
+    if last.unwell:
+        raise typer.Exit(EXIT_UNWELL)
+
+
+def _config(context: typer.Context, refresh: float | None = None) -> Config:
+    from ugro_tui.config import load_config
+
+    file, flags = context.obj
+    return load_config({**flags, "refresh": refresh}, os.environ, file)
+
+
+def _show(config: Config, job: str | None) -> None:
+    """The full-screen application, on one job or on all."""
+    _require_terminal()
+    from ugro_tui.agent import Agent
+    from ugro_tui.applog import log_to_file
+
+    log_to_file()
+    agent = Agent(config)
+    if job is not None:
+        agent.follow(job)
+    with agent:
+        _run_screens(agent, job)
+
+
+def _run_screens(agent: Agent, job: str | None) -> None:
+    from ugro_tui.ui.app import UgroApp
+
+    message = UgroApp(agent.feed, job=job, place=str(agent.config.metrics_dir)).run()
+    if message:
+        print(message)
+
+
+def _require_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise BadInput(
+            "the dashboard needs a terminal, and this is a pipe or a file: use `ugro-tui status` or "
+            "`ugro-tui monitor JOB`"
+        )
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        raise BadInput(
+            f"the dashboard cannot draw on TERM={os.environ.get('TERM', '')!r}: use `ugro-tui status` or "
+            "`ugro-tui monitor JOB`, or set TERM to what your terminal is (xterm-256color, tmux-256color)"
+        )
+
+
+def _print_json(value: object) -> None:
+    import orjson
+
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _complain(message: str) -> None:
+    print(f"ugro-tui: {message}", file=sys.stderr)

@@ -1,0 +1,95 @@
+"""Jobs as lines of text, for pipes and people without a full-screen terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, per_step, plain
+from ugro_tui.core.snapshot import JobView, Snapshot
+from ugro_tui.core.summary import JobSummary, RankSummary
+
+_STATUS_TITLES = ("JOB", "STATUS", "STEP", "LOSS", "TOK/S", "ETA", "RANKS", "AGE")
+_RANK_TITLES = ("RANK", "NODE", "STATE", "STEP", "LOSS", "LEAST", "TOK/S", "MEAN", "RECORDS", "LOST")
+
+
+def progress(summary: JobSummary) -> str:
+    """`120/500`, or `120` where the plan is not known."""
+    total = "" if summary.total_steps is None else f"/{count(summary.total_steps)}"
+    return count(summary.step) + total
+
+
+def status_lines(snapshot: Snapshot, place: str) -> Iterator[str]:
+    """All jobs, one line each, and what is wrong with them."""
+    if not snapshot.jobs and not snapshot.listed:
+        yield f"no jobs in {place} yet: start one with `ugro-tui demo`, or see the three lines in the README"
+        return
+    yield from _table([_STATUS_TITLES, *map(_status_row, snapshot.jobs)])
+    for job in snapshot.jobs:
+        if job.summary.alerts:
+            yield f"{job.job_id}: {job.summary.verdict}"
+    if snapshot.listed:
+        yield f"older than a day: {', '.join(snapshot.listed)} (read one with `ugro-tui summary JOB`)"
+    yield from snapshot.notices
+
+
+def _status_row(job: JobView) -> tuple[str, ...]:
+    summary = job.summary
+    return (
+        summary.job_id,
+        summary.status.value,
+        progress(summary),
+        plain(summary.final_loss),
+        compact(summary.throughput),
+        clock(summary.eta),
+        f"{summary.ranks_ok}/{summary.world_size}",
+        age(summary.age),
+    )
+
+
+def summary_lines(summary: JobSummary) -> Iterator[str]:
+    """One job in numbers, then its ranks."""
+    facts = (
+        ("job", f"{summary.job_id}  attempt {summary.attempt}"),
+        ("status", f"{summary.status.value}: {summary.verdict}"),
+        ("steps", f"{progress(summary)}  at {per_step(summary.seconds_per_step)}"),
+        ("loss", f"{plain(summary.final_loss)}  (least {plain(summary.min_loss)})"),
+        ("throughput", f"{compact(summary.throughput)} tok/s  (mean {compact(summary.avg_throughput)})"),
+        ("duration", clock(summary.duration)),
+        ("ranks", f"{summary.ranks_ok} of {summary.world_size} well, {summary.ranks_seen} seen"),
+    )
+    for name, value in facts:
+        yield f"{name:<11}{value}"
+    yield ""
+    yield from _table([_RANK_TITLES, *map(_rank_row, summary.per_rank_stats)])
+
+
+def _rank_row(rank: RankSummary) -> tuple[str, ...]:
+    return (
+        str(rank.rank),
+        rank.node or UNKNOWN,
+        rank.state,
+        count(rank.step),
+        plain(rank.final_loss),
+        plain(rank.min_loss),
+        compact(rank.throughput),
+        compact(rank.avg_throughput),
+        str(rank.records),
+        str(rank.lost + rank.skipped),
+    )
+
+
+def monitor_line(view: JobView) -> str:
+    """The job now, on one line."""
+    summary = view.summary
+    phase = f" ({view.phase})" if view.phase else ""
+    return (
+        f"{summary.job_id} {summary.status.value}{phase}  step {progress(summary)}  loss {plain(summary.final_loss)}  "
+        f"{compact(summary.throughput)} tok/s  {per_step(summary.seconds_per_step)}  "
+        f"elapsed {clock(summary.duration)}  ETA {clock(summary.eta)}  ranks {summary.ranks_ok}/{summary.world_size}"
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,78 @@
+"""The full-screen application: one timer reads the newest snapshot, screens show it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from ugro_tui.core.ports import Feed
+from ugro_tui.ui.dashboard import TrainingDashboard
+from ugro_tui.ui.help import HelpScreen, help_text, merged
+from ugro_tui.ui.panels import outcome
+from ugro_tui.ui.rank_table import RankTable
+
+LOOK_SECONDS = 0.25
+"""How often the timer asks for a newer snapshot: asking costs nothing, and news wait no longer than this."""
+
+
+class UgroApp(App[str]):
+    """Shows what `feed` knows. Returns what the terminal is to say after it has ended."""
+
+    TITLE = "ugro-tui"
+    ENABLE_COMMAND_PALETTE = False
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "These keys"),
+        Binding("q,ctrl+c", "leave", "Quit; training goes on", priority=True),
+    ]
+
+    def __init__(self, feed: Feed, *, place: str, job: str | None = None) -> None:
+        super().__init__()
+        self._feed = feed
+        self._dashboard = TrainingDashboard(feed, place, job)
+        self._version = -1
+
+    def on_mount(self) -> None:
+        """Show the dashboard and begin to look for news."""
+        self.push_screen(self._dashboard)
+        self.set_interval(LOOK_SECONDS, self.look)
+        self._leave_on_signals()
+
+    def look(self) -> None:
+        """Show the newest snapshot if there is a newer one."""
+        snapshot = self._feed.snapshot()
+        if snapshot.version != self._version and self._dashboard.is_mounted:
+            self._version = snapshot.version
+            self._dashboard.show(snapshot)
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        groups = [
+            ("Everywhere", merged(self.BINDINGS)),
+            ("Job", merged(TrainingDashboard.BINDINGS)),
+            ("Ranks", merged(RankTable.BINDINGS)),
+        ]
+        self.push_screen(HelpScreen(help_text(groups)))
+
+    def action_leave(self) -> None:
+        """Close help if it is open, else end the application."""
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+            return
+        self._end()
+
+    def _end(self) -> None:
+        job = self._dashboard.job
+        self.exit(outcome(self._feed.snapshot().job(job) if job else None))
+
+    def _leave_on_signals(self) -> None:
+        """Without this a SIGTERM or a closed terminal would leave the terminal in raw mode."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            with suppress(NotImplementedError, ValueError, RuntimeError):  # not in a main thread, as in tests
+                loop.add_signal_handler(number, self._end)

@@ -1,0 +1,155 @@
+"""`TrainingDashboard`: the story of one run on one screen, and the way to the next one."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.events import Resize
+from textual.screen import Screen
+from textual.widgets import Static
+
+from ugro_tui.core.commands import OpenJob, Refresh
+from ugro_tui.core.ports import Feed
+from ugro_tui.core.snapshot import JobView, Snapshot
+from ugro_tui.ui.chart import LossChart, title
+from ugro_tui.ui.panels import alert_lines, empty, header, job_bar, sources, verdict
+from ugro_tui.ui.rank_table import RankTable
+
+COMPACT_BELOW = (100, 30)
+"""Cells below which one pane is shown at a time."""
+
+TINY_BELOW = (60, 15)
+"""Cells below which only status, verdict and ranks are left."""
+
+_PANES = ("ranks", "loss", "alerts")
+_KEYS = "? help  [ ] job  r refresh  q quit"
+
+
+class TrainingDashboard(Screen[None]):
+    """One job at a time: header, verdict, ranks, loss, alerts."""
+
+    CSS_PATH = "dashboard.tcss"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left_square_bracket", "flip(-1)", "Previous job"),
+        Binding("right_square_bracket", "flip(1)", "Next job"),
+        Binding("backspace", "last_job", "Job shown before this one"),
+        Binding("r", "refresh_now", "Look at all sources now"),
+        Binding("tab", "pane(1)", "Next pane"),
+        Binding("shift+tab", "pane(-1)", "Previous pane"),
+    ]
+
+    def __init__(self, feed: Feed, place: str, job: str | None = None) -> None:
+        super().__init__()
+        self._feed = feed
+        self._place = place
+        self._snapshot = Snapshot()
+        self._order: list[str] = []
+        self._pane = 0
+        self._previous: str | None = None
+        self.job = job
+
+    def compose(self) -> ComposeResult:
+        """All parts, those of every size; classes say which are shown."""
+        yield Static(id="jobs", classes="line")
+        yield Static(id="header", classes="line")
+        yield Static(id="verdict", classes="line")
+        yield Static(id="pane-title", classes="line")
+        with Container(id="ranks", classes="pane -shown"):
+            yield RankTable(id="table")
+        with Container(id="loss", classes="pane"):
+            yield LossChart(id="chart")
+        with Container(id="alerts", classes="pane"):
+            yield Static(id="alert-lines")
+        yield Static(id="empty")
+        yield Static(id="sources", classes="line")
+
+    def on_mount(self) -> None:
+        """Take the first picture at once."""
+        self.query_one(RankTable).focus()
+        self.show(self._feed.snapshot())
+
+    def on_resize(self, event: Resize) -> None:
+        """Choose the layout that fits."""
+        width, height = event.size
+        self.set_class(width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1], "-compact")
+        self.set_class(width < TINY_BELOW[0] or height < TINY_BELOW[1], "-tiny")
+        self.show(self._snapshot)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show this picture from now on."""
+        self._snapshot = snapshot
+        known = {job.job_id for job in snapshot.jobs}
+        self._order = [job for job in self._order if job in known]
+        self._order += [job.job_id for job in snapshot.jobs if job.job_id not in self._order]
+        if self.job is None and self._order and snapshot.cycles:
+            self.job = self._order[0]
+        view = snapshot.job(self.job) if self.job else None
+        self.set_class(view is None, "-empty")
+        self.set_class(len(self._order) < 2, "-single")
+        with self.app.batch_update():
+            self.query_one("#sources", Static).update(sources(snapshot, _KEYS))
+            if view is None:
+                self.query_one("#empty", Static).update(empty(snapshot, self._place))
+            else:
+                self._show_job(view)
+
+    def _show_job(self, view: JobView) -> None:
+        width = self.size.width
+        alerts = view.summary.alerts
+        jobs = [job for name in self._order if (job := self._snapshot.job(name)) is not None]
+        self.query_one("#jobs", Static).update(job_bar(jobs, self.job, width))
+        self.query_one("#header", Static).update(header(view, width))
+        self.query_one("#verdict", Static).update(verdict(view))
+        self.query_one("#alert-lines", Static).update(alert_lines(alerts, 6))
+        self.query_one(RankTable).show(view.ranks)
+        self.query_one(LossChart).show(view.curve)
+        self._name_panes(view)
+
+    def _name_panes(self, view: JobView) -> None:
+        summary = view.summary
+        titles = (
+            Content(f"Ranks {summary.ranks_ok}/{summary.world_size}"),
+            title(view.curve, len(view.ranks)),
+            Content(f"Alerts {len(summary.alerts)}"),
+        )
+        for name, text in zip(_PANES, titles, strict=True):
+            self.query_one(f"#{name}", Container).border_title = text
+        hint = Content.styled(f"  tab: {_PANES[(self._pane + 1) % len(_PANES)]}", "$text-muted")
+        self.query_one("#pane-title", Static).update(Content.assemble(" ", titles[self._pane], hint))
+
+    def action_flip(self, direction: int) -> None:
+        """Show the next or the previous job."""
+        if len(self._order) > 1 and self.job in self._order:
+            self._go(self._order[(self._order.index(self.job) + direction) % len(self._order)])
+
+    def action_last_job(self) -> None:
+        """Show the job that was shown before this one."""
+        if self._previous in self._order:
+            self._go(self._previous)
+
+    def _go(self, job: str | None) -> None:
+        if job is None:
+            return
+        self._previous, self.job = self.job, job
+        self._feed.request(OpenJob(job))
+        self.show(self._snapshot)
+
+    def action_refresh_now(self) -> None:
+        """Look at all sources now."""
+        self._feed.request(Refresh())
+
+    def action_pane(self, direction: int) -> None:
+        """Go to the next pane; where one is shown at a time, show it."""
+        self._pane = (self._pane + direction) % len(_PANES)
+        for name in _PANES:
+            self.query_one(f"#{name}").set_class(name == _PANES[self._pane], "-shown")
+        if self._pane == 0:
+            self.query_one(RankTable).focus()
+        else:
+            self.set_focus(None)
+        self.show(self._snapshot)

@@ -1,0 +1,53 @@
+"""Glyphs and colours of states: a glyph stands beside every colour, so that no meaning hangs on colour alone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ugro_tui.core.alerts import Severity
+from ugro_tui.core.states import JobStatus, RankState
+
+RANK_GLYPHS: Final = {
+    RankState.UNKNOWN: "?",
+    RankState.RUNNING: "●",
+    RankState.SLOW: "◐",
+    RankState.STALLED: "‖",
+    RankState.HUNG: "‖",
+    RankState.DEAD: "✖",
+    RankState.UNREACHABLE: "⌁",
+    RankState.FINISHED: "✔",
+}
+
+RANK_TONES: Final = {
+    RankState.UNKNOWN: "quiet",
+    RankState.RUNNING: "good",
+    RankState.SLOW: "warn",
+    RankState.STALLED: "bad",
+    RankState.HUNG: "bad",
+    RankState.DEAD: "bad",
+    RankState.UNREACHABLE: "warn",
+    RankState.FINISHED: "quiet",
+}
+
+JOB_GLYPHS: Final = {
+    JobStatus.PENDING: "○",
+    JobStatus.STARTING: "◌",
+    JobStatus.RUNNING: "●",
+    JobStatus.FINISHED: "✔",
+    JobStatus.FAILED: "✖",
+    JobStatus.STOPPED: "■",
+    JobStatus.UNKNOWN: "?",
+}
+
+JOB_STYLES: Final = {
+    JobStatus.PENDING: "$text-muted",
+    JobStatus.STARTING: "$accent",
+    JobStatus.RUNNING: "$success",
+    JobStatus.FINISHED: "$success",
+    JobStatus.FAILED: "$error",
+    JobStatus.STOPPED: "$warning",
+    JobStatus.UNKNOWN: "$text-muted",
+}
+
+SEVERITY_GLYPHS: Final = {Severity.INFO: "i", Severity.WARN: "⚠", Severity.CRIT: "✖"}
+SEVERITY_STYLES: Final = {Severity.INFO: "$accent", Severity.WARN: "$warning", Severity.CRIT: "$error"}
