@@ -97,7 +97,11 @@ class Workshop:
 
     def run(self, *options: str, job: str = "job", ranks: int = 1) -> Run:
         """Train to the end (or to the failure) and gather what is left."""
-        with self.start(*options, job=job, ranks=ranks) as process:
+        return self.finish(self.start(*options, job=job, ranks=ranks), job=job)
+
+    def finish(self, process: subprocess.Popen[str], job: str = "job") -> Run:
+        """Wait for the end of a started run and gather what is left."""
+        with process:
             try:
                 output, _ = process.communicate(timeout=150)
             except subprocess.TimeoutExpired:

@@ -161,16 +161,17 @@ def test_a_killed_rank_leaves_whole_lines_and_no_end(workshop: Workshop) -> None
     assert {record["kind"] for record in whole} == {"start", "step"}
 
 
-def test_a_hanging_rank_stops_on_request_and_says_so(workshop: Workshop) -> None:
-    with workshop.start("--steps=400", "--emit-every=1", "--inject=hang@3") as process:
-        assert process.stdout is not None
-        assert any("rank 0: injected hang at step 3" in line for line in process.stdout)
-        process.terminate()
-        assert process.wait(timeout=60) == -signal.SIGINT, "as after Ctrl-C"
-    lines = (workshop.folder / "job" / "metrics.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-    assert [record["step"] for record in records if record["kind"] == "step"] == [1, 2]
-    assert (records[-1]["kind"], records[-1]["status"]) == ("end", "stopped")
+@pytest.mark.torchrun
+def test_a_hanging_job_stops_on_request_and_says_so_on_every_rank(workshop: Workshop) -> None:
+    process = workshop.start("--steps=400", "--emit-every=1", "--inject=hang:rank=1@3", ranks=2)
+    assert process.stdout is not None
+    assert any("rank 1: injected hang at step 3" in line for line in process.stdout)
+    process.terminate()
+    job = workshop.finish(process)
+    assert job.code != 0
+    for rank in (0, 1):
+        assert list(by_step(job, "loss", rank)) == [1, 2]
+        assert job.end(rank)["status"] == "stopped"
 
 
 @pytest.mark.torchrun
