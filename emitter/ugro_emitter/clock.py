@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
+import time as system
 
 
 class Clock:
-    """The system's clocks, all in seconds."""
+    """The system's clocks, all in seconds. Static, not methods: they are read several times a step."""
 
-    def time(self) -> float:
-        """Unix time, for people and for ordering records of one machine; it may step."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """For ages: never steps."""
-        return time.monotonic()
-
-    def perf_counter(self) -> float:
-        """For durations of steps and phases."""
-        return time.perf_counter()
+    time = staticmethod(system.time)
+    """Unix time, for people and for ordering records of one machine; it may step."""
+    monotonic = staticmethod(system.monotonic)
+    """For ages: never steps."""
+    perf_counter = staticmethod(system.perf_counter)
+    """For durations of steps and phases."""

@@ -99,14 +99,14 @@ class MetricsEmitter:
         if run is None:
             return
         try:
-            values = {
-                "loss": loss,
-                "lr": lr,
-                "grad_norm": grad_norm,
-                "throughput": throughput,
-                "epoch": epoch,
-                "tokens": tokens,
-            }
+            values = (
+                ("loss", loss),
+                ("lr", lr),
+                ("grad_norm", grad_norm),
+                ("throughput", throughput),
+                ("epoch", epoch),
+                ("tokens", tokens),
+            )
             run.steps.record(step, values, metrics)
         except Exception as error:  # noqa: BLE001 - the emitter's outer edge: nothing raises into the training
             run.losses.refuse()

@@ -51,9 +51,10 @@ class GpuSampler:
 
     def newest(self) -> dict[str, Any] | None:
         """The newest sample (keys: FIELDS), None where there is no GPU or NVML has stopped answering."""
-        if self._sample is None or self._clock.monotonic() - self._sampled_at > _STALE_AFTER:
+        sample = self._sample
+        if sample is None or self._clock.monotonic() - self._sampled_at > _STALE_AFTER:
             return None
-        return self._sample
+        return sample
 
     def first(self) -> dict[str, Any]:
         """The newest sample, waited for once, and then never again; nulls where there is none."""

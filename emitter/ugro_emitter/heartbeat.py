@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any, Callable
 
-from .encode import encode
+from .encode import encode_with_json
 from .losses import Losses
 from .replace import replace_file
 
@@ -42,7 +42,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         try:
-            replace_file(self._path, encode(self._state()))
+            replace_file(self._path, encode_with_json(self._state()))
         except Exception as error:  # noqa: BLE001 - outer edge of the thread: the next beat may succeed
             self._losses.fail("heartbeat", error)
         self._losses.report()

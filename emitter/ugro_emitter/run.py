@@ -53,10 +53,10 @@ class Run:
         self.losses = Losses()
         self.closed = False
         self._clock = clock
-        self._made_at = clock.monotonic()
+        self._made_at = clock.perf_counter()
         self._process = {"pid": self.pid, "pid_start": pid_start(), "boot_id": boot_id()}
         files, interval = settings.files, settings.heartbeat_interval
-        self._writer = Writer(AppendFile(files.metrics, self.losses, clock), self.losses)
+        self._writer = Writer(AppendFile(files.metrics, self.losses), self.losses)
         self._heartbeat = Heartbeat(files.heartbeat, interval, self._state, self.losses)
         self.gpu = GpuSampler(interval, clock, self.losses)
         self.tensorboard = TensorBoardWriter(files.tensorboard, self.losses)
@@ -148,7 +148,8 @@ class Run:
 
     def _state(self) -> dict[str, Any]:
         """The heartbeat; called on its thread."""
-        now = self._clock.monotonic()
+        self._writer.look()  # also where few records are written, a deleted file is noticed with the next of them
+        now = self._clock.perf_counter()
         stepped_at = self.steps.stepped_at
         return {
             "v": PROTOCOL_VERSION,

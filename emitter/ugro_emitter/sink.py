@@ -7,7 +7,6 @@ import stat
 from pathlib import Path
 from typing import Callable
 
-from .clock import Clock
 from .losses import Losses
 
 Write = Callable[[int, bytes], int]
@@ -22,23 +21,23 @@ _FLAGS = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
 )
-_CHECK_INTERVAL = 1.0
-"""Seconds between two looks whether the open file still is the one at the path."""
+_LOOK_EVERY = 256
+"""Lines between two looks whether the open file still is the one at the path; the heartbeat asks for one too."""
 
 
 class AppendFile:
     """Appends whole lines, one write call each. For one thread; every method may block as long as the disk does."""
 
-    def __init__(self, path: Path, losses: Losses, clock: Clock, write: Write = os.write) -> None:
+    def __init__(self, path: Path, losses: Losses, write: Write = os.write) -> None:
         self._path = path
+        self._name = str(path)
         self._losses = losses
-        self._clock = clock
         self._write = write
-        self._fd: int | None = None
+        self._fd = -1
         self._identity: tuple[int, int] | None = None
         self._sent = 0
         self._unproven = 0
-        self._look_at = 0.0
+        self._look_at = 0
         self.preamble = b""
         """The line that a new file begins with when the first one has disappeared: the `start` record."""
 
@@ -54,69 +53,68 @@ class AppendFile:
             self._heal(found.st_size)
             self._begin((found.st_dev, found.st_ino))
         except OSError:
-            self._fd = None
             os.close(fd)
+            self._fd = -1
             raise
+
+    def look(self) -> None:
+        """Have the next `append` look first whether the file is still there; for any thread."""
+        self._look_at = 0
 
     def append(self, line: bytes) -> None:
         """Append one line. Raises OSError; calling again with the same line goes on where the disk stopped."""
-        now = self._clock.monotonic()
-        if now >= self._look_at:
-            self._look(now)
-        if self._fd is None:
-            self.open()
-        self._send(line)
+        if self._unproven < self._look_at:
+            sent = self._write(self._fd, line)
+            if sent < len(line):
+                self._sent, self._look_at = sent, 0
+                self._send(line)
+        else:
+            self._look()
+            if self._fd < 0:
+                self.open()
+            self._send(line)
+            self._look_at = _LOOK_EVERY
         self._unproven += 1
 
     def close(self) -> None:
-        if self._fd is not None:
+        if self._fd >= 0:
             os.close(self._fd)
-            self._fd = None
+        self._fd, self._look_at = -1, 0
 
     def _send(self, line: bytes) -> None:
-        fd = self._fd
-        assert fd is not None
-        sent = self._write(fd, line[self._sent :] if self._sent else line)
-        self._sent += sent
+        """Write what of the line is not there yet: all of it, or the rest after a short write."""
         while self._sent < len(line):
-            # A short write: the disk is full, or nearly. The next call says so with an error.
-            self._sent += self._write(fd, line[self._sent :])
+            # Short writes come from a disk that is full, or nearly: the next one says so with an error.
+            self._sent += self._write(self._fd, line[self._sent :])
         self._sent = 0
 
     def _heal(self, size: int) -> None:
         """Give a line that a killed process left half-written its end, so that ours begins on its own."""
-        fd = self._fd
-        assert fd is not None
-        if size and os.lseek(fd, -1, os.SEEK_END) >= 0 and os.read(fd, 1) != b"\n":
-            self._write(fd, b"\n")
+        if size and os.lseek(self._fd, -1, os.SEEK_END) >= 0 and os.read(self._fd, 1) != b"\n":
+            self._write(self._fd, b"\n")
 
     def _begin(self, identity: tuple[int, int]) -> None:
         if self.preamble and identity != self._identity:
             self._send(self.preamble)
         self._identity = identity
-        self._unproven = 0
-        self._look_at = self._clock.monotonic() + _CHECK_INTERVAL
 
-    def _look(self, now: float) -> None:
+    def _look(self) -> None:
         """Notice that the file was deleted, moved or replaced, or that the program closed our descriptor."""
-        self._look_at = now + _CHECK_INTERVAL
-        if self._fd is None or self._at_path():
-            self._unproven = 0
+        unproven, self._unproven = self._unproven, 0
+        if self._fd < 0 or self._at_path():
             return
         # Lines since the last look went to a file that nobody can find any more.
-        self._losses.unwrite(self._unproven)
-        self._unproven = 0
+        self._losses.unwrite(unproven)
         if self._is_ours(self._fd):
             os.close(self._fd)
-        self._fd, self._sent = None, 0
+        self._fd, self._sent = -1, 0
 
     def _at_path(self) -> bool:
-        assert self._fd is not None
         try:
-            there = os.stat(self._path, follow_symlinks=False)
+            there = os.stat(self._name, follow_symlinks=False)
         except OSError:
             return False
-        return self._is_ours(self._fd) and (there.st_dev, there.st_ino) == self._identity
+        return (there.st_dev, there.st_ino) == self._identity and self._is_ours(self._fd)
 
     def _is_ours(self, fd: int) -> bool:
         try:

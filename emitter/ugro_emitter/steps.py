@@ -17,6 +17,9 @@ from .writer import Writer
 
 _INFINITY = float("inf")
 
+_FINE, _ALARM, _DEFERRED = 0, 1, 2
+"""What is to be known of captured values, as bits: one is not finite; one is still on a device."""
+
 
 class StepRecorder:
     """Decides which steps are written, and hands them to the writer."""
@@ -36,50 +39,55 @@ class StepRecorder:
         self._phases = phases
         self._gpu = gpu
         self._writer = writer
-        self._clock = clock
+        self._time = clock.time
+        self._perf_counter = clock.perf_counter
         self._losses = losses
         self.stepped_at: float | None = None
-        """When the newest step was told, by the monotonic clock."""
+        """When the newest step was told, by `perf_counter`."""
 
-    def record(self, step: Any, values: dict[str, Any], metrics: dict[str, Any]) -> None:
+    def record(self, step: Any, values: tuple[tuple[str, Any], ...], metrics: dict[str, Any]) -> None:
         """Take in one step. Raises TypeError when `step` is no integer."""
-        clock = self._clock
-        now = clock.perf_counter()
+        now = self._perf_counter()
         number = step if type(step) is int else operator.index(step)
         due = self._window.advance(number, now)
-        self.stepped_at = clock.monotonic()
+        self.stepped_at = now
         if self._gpu.curious:
             self._gpu.note(current_cuda_device())
-        record: dict[str, Any] = {"v": PROTOCOL_VERSION, "kind": "step", "seq": 0, "ts": 0.0, "rank": self._rank}
-        record["step"] = number
-        alarm, deferred = self._capture(values, record)
+        record: dict[str, Any] = {
+            "v": PROTOCOL_VERSION,
+            "kind": "step",
+            "seq": 0,
+            "ts": self._time(),
+            "rank": self._rank,
+            "step": number,
+        }
+        found = self._capture(values, record)
         if metrics:
             nested: dict[str, Any] = {}
-            odd = self._capture(metrics, nested)
-            alarm, deferred = alarm or odd[0], deferred or odd[1]
+            found |= self._capture(metrics.items(), nested)
             record["metrics"] = nested
-        if not (due or alarm or deferred):
-            return
-        record["ts"] = clock.time()
-        self._complete(record, now)
-        if due or alarm:
-            self._send(record, now, deferred)
-        else:
-            self._send_if_alarming(record)
+        if due or found & _ALARM:
+            self._send(record, now, deferred=bool(found & _DEFERRED))
+        elif found & _DEFERRED:
+            self._send_if_alarming(record, now)
 
-    def _capture(self, values: dict[str, Any], into: dict[str, Any]) -> tuple[bool, bool]:
-        """Copy what is a number; returns whether one is not finite, and whether one is still on a device."""
-        alarm = deferred = False
-        for name, value in values.items():
+    def _capture(self, values: Any, into: dict[str, Any]) -> int:
+        """Copy what is a number from (name, value) pairs; returns what is to be known of them."""
+        found = _FINE
+        for name, value in values:
+            if value is None:
+                continue
             if type(value) is float and -_INFINITY < value < _INFINITY:
                 into[name] = value
-            elif value is not None:
-                captured = self._captured(name, value)
-                if captured is not None:
-                    into[name] = captured
-                    alarm = alarm or isinstance(captured, str)
-                    deferred = deferred or isinstance(captured, DeferredScalar)
-        return alarm, deferred
+                continue
+            captured = self._captured(name, value)
+            if captured is not None:
+                into[name] = captured
+                if isinstance(captured, str):
+                    found |= _ALARM
+                elif isinstance(captured, DeferredScalar):
+                    found |= _DEFERRED
+        return found
 
     def _captured(self, name: str, value: Any) -> Any:
         try:
@@ -97,7 +105,8 @@ class StepRecorder:
         if gpu is not None:
             record["gpu"] = gpu
 
-    def _send(self, record: dict[str, Any], now: float, deferred: bool) -> None:
+    def _send(self, record: dict[str, Any], now: float, *, deferred: bool) -> None:
+        self._complete(record, now)
         totals, spans = self._phases.take()
         steps = self._window.steps
         self._window.reopen(now)
@@ -110,9 +119,9 @@ class StepRecorder:
             record["phases"] = mean_phases(totals, steps)
         self._writer.put(record)
 
-    def _send_if_alarming(self, record: dict[str, Any]) -> None:
+    def _send_if_alarming(self, record: dict[str, Any], now: float) -> None:
         """Between two records, values on a device are looked at off this thread, for an alarm must not wait."""
-        totals = self._phases.totals()
-        if totals:
-            record["phases"] = mean_phases(totals, self._window.steps)
-        self._writer.put_if_room(StepRecord(record, self._losses, only_if_non_finite=True))
+        self._complete(record, now)
+        unfinished = StepRecord(record, self._losses, only_if_non_finite=True)
+        unfinished.add_phases(self._phases.totals(), [], self._window.steps)
+        self._writer.put_if_room(unfinished)

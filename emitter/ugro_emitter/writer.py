@@ -6,7 +6,7 @@ import threading
 from queue import SimpleQueue
 from typing import Any, Protocol, Union
 
-from .encode import Encode, encode
+from .encode import encode_with_json, fastest_encoder
 from .losses import Losses
 from .sink import AppendFile
 
@@ -37,13 +37,13 @@ class Writer:
     or the emitter is closed.
     """
 
-    def __init__(self, file: AppendFile, losses: Losses, capacity: int = CAPACITY, encode: Encode = encode) -> None:
+    def __init__(self, file: AppendFile, losses: Losses, capacity: int = CAPACITY) -> None:
         # SimpleQueue.put never waits, and may be interrupted by a signal handler that emits.
         self._queue: SimpleQueue[Entry | None] = SimpleQueue()
         self._file = file
         self._losses = losses
         self._capacity = capacity
-        self._encode = encode
+        self._encode = fastest_encoder()
         self._taken = 0
         self._gap = 0
         self._closing = threading.Event()
@@ -86,70 +86,80 @@ class Writer:
         self._queue.put(entry)
 
     def _run(self) -> None:
-        try:
-            first = self._queue.get()
-            if first is not None:
-                self._file.preamble = self.write(first)
-            self.drain()
-            self._file.close()
-        except Exception as error:  # noqa: BLE001 - outer edge of the thread: training must not see it
-            self._losses.fail("writer thread", error)
+        for work in (self._write_first, self.drain):
+            while True:
+                try:
+                    work()
+                    break
+                except Exception as error:  # noqa: BLE001 - outer edge of the thread: one record must not end it
+                    self._losses.unwrite()
+                    self._losses.fail("writing a record", error)
+        self._file.close()
+
+    def _write_first(self) -> None:
+        first = self._queue.get()
+        record = None if first is None else self._numbered(first)
+        if record is not None:
+            self._file.preamble = self._append(record)
 
     def drain(self) -> None:
         """Write what is queued, up to the last record."""
-        take, write = self._queue.get, self.write
+        # Every microsecond here is one that the training thread may have to wait for the interpreter's lock.
+        take, encode, append = self._queue.get, self._encode, self._file.append
         while True:
             entry = take()
             if entry is None:
                 return
-            write(entry)
+            if type(entry) is dict:
+                record = entry
+            elif entry.finish(self._closing):  # type: ignore[union-attr]
+                record = entry.record  # type: ignore[union-attr]
+            else:
+                continue
+            refused = record["seq"]
+            if refused > self._gap:
+                self._gap = refused
+            record["seq"] = self._gap + self._taken
+            self._taken += 1
+            try:
+                append(encode(record))
+            except (OSError, TypeError):
+                self._append(record)
 
-    def write(self, entry: Entry) -> bytes:
-        """Write one record, however long that takes; returns its line, empty when there is none."""
-        record = entry if type(entry) is dict else self._finished(entry)
-        if record is None:
-            return b""
+    def look(self) -> None:
+        """Have the file checked before the next line; for any thread."""
+        self._file.look()
+
+    def _numbered(self, entry: Any) -> dict[str, Any] | None:
+        """The record, complete and with its `seq`; None when there is nothing to write."""
+        if type(entry) is not dict and not entry.finish(self._closing):
+            return None
+        record: dict[str, Any] = entry if type(entry) is dict else entry.record
         refused = record["seq"]
         if refused > self._gap:
             self._gap = refused
         record["seq"] = self._gap + self._taken
         self._taken += 1
+        return record
+
+    def _append(self, record: dict[str, Any]) -> bytes:
+        """Write what the disk or orjson refused: try again until the disk takes it or the emitter gives up."""
+        # The same encoder if it can: part of its line may be in the file. A lone surrogate in a name is what it cannot.
         try:
             line = self._encode(record)
-        except Exception as error:  # noqa: BLE001 - whatever the encoder thinks of a record, the next one goes on
-            self._losses.unwrite()
-            self._losses.fail("encoding a record", error)
-            return b""
-        try:
-            self._file.append(line)
-        except OSError as error:
-            self._insist(line, error)
-        return line
-
-    def _finished(self, entry: Any) -> dict[str, Any] | None:
-        try:
-            wanted = entry.finish(self._closing)
-        except Exception as error:  # noqa: BLE001 - a user's tensor may do anything when it is read
-            self._losses.unwrite()
-            self._losses.fail("completing a record", error)
-            self._taken += 1
-            return None
-        return entry.record if wanted else None
-
-    def _insist(self, line: bytes, error: OSError) -> None:
-        """Try again until the disk takes the line; a closed emitter insists until it is abandoned."""
+        except TypeError:
+            line = encode_with_json(record)
         pause = _FIRST_PAUSE
         while True:
-            self._losses.fail("writing the metrics file", error)
-            if self._pause(pause):
-                self._losses.unwrite()
-                return
-            pause = min(2 * pause, _LONGEST_PAUSE)
             try:
                 self._file.append(line)
-                return
-            except OSError as again:
-                error = again
+                return line
+            except OSError as error:
+                self._losses.fail("writing the metrics file", error)
+            if self._pause(pause):
+                self._losses.unwrite()
+                return line
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _pause(self, seconds: float) -> bool:
         """Wait before the next attempt; True: there is none, the emitter has given up."""
