@@ -112,7 +112,10 @@ def _decode_steps(lines: bytes) -> Batch | None:
 
 def _one_a_line(lines: bytes, records: int) -> bool:
     """Whether each line is one record. msgspec reads a stream of values: two on a line, or one over two lines, pass."""
-    return 0 < records == lines.count(b"\n") == lines.count(b"}\n{") + 1
+    text = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    starts = ends[:-1] + 1
+    return bool(0 < records == len(ends) and (text[ends - 1] == ord("}")).all() and (text[starts] == ord("{")).all())
 
 
 def _newest(records: Sequence[_Step]) -> dict[str, float | str]:
