@@ -658,10 +658,10 @@ def main(args: argparse.Namespace) -> None:
     if rank > 0:
         torch.manual_seed(args.seed + 1_000_003 * rank + step_done)  # each rank its own dropout
 
-    def build_emitter() -> MetricsEmitter | NoMetrics:
-        if not args.enable_metrics:
-            return NoMetrics()
-        return import_emitter()(
+    stop_on_sigterm()
+    metrics: MetricsEmitter | NoMetrics = NoMetrics()
+    if args.enable_metrics:
+        metrics = import_emitter()(
             args.job_id,
             args.metrics_dir,
             rank,
@@ -670,9 +670,7 @@ def main(args: argparse.Namespace) -> None:
             local_rank=local_rank,
             total_steps=total_steps,
         )
-
-    stop_on_sigterm()
-    with build_emitter() as emitter:
+    with metrics as emitter:  # an exception in here is what `end: failed` will tell
         board = emitter.get_tensorboard_writer()
         faults.slow_down_backward_of(model.first_layer)
         ddp = (

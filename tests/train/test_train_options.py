@@ -80,13 +80,16 @@ def test_wrong_options_are_refused_by_name(capsys: pytest.CaptureFixture[str], t
     )
 
 
-def test_defaults_that_follow_from_other_options(tmp_path: Path) -> None:
+def test_defaults_that_follow_from_other_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UGRO_METRICS_DIR", raising=False)
     args = parse_arguments(["--job-id", "a", "--metrics-dir", str(tmp_path)])
     assert (args.steps, args.epochs, args.emit_every, args.enable_metrics) == (None, 1, 10, True)
     assert args.checkpoint_dir == tmp_path / "a" / "checkpoints"
     args = parse_arguments(["--job-id", "a", "--steps", "7", "--no-enable-metrics"])
     assert (args.steps, args.epochs, args.enable_metrics) == (7, None, False)
     assert args.metrics_dir == Path.home() / "ugro_data" / "jobs"
+    monkeypatch.setenv("UGRO_METRICS_DIR", str(tmp_path))
+    assert parse_arguments(["--job-id", "a"]).metrics_dir == tmp_path
 
 
 def test_a_fault_that_could_never_happen_is_an_error() -> None:
