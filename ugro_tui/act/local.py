@@ -23,7 +23,7 @@ from ugro_tui.act import processes
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.act.manifest import LaunchRecord, read_token, this_host, this_user, write_manifest
 from ugro_tui.act.plan import LocalPlan
-from ugro_tui.act.preflight import check_plan
+from ugro_tui.act.preflight import check_plan, check_torch
 from ugro_tui.act.processes import Process
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.ports import Clock
@@ -47,9 +47,10 @@ def start(plan: LocalPlan, clock: Clock) -> LocalJob:
         BadInput: the plan cannot be used, the job id is taken (attempt 1), or an attempt of the job still runs.
         LaunchError: this machine does not let us: no torch, no right to write, no disk, no process.
     """
+    check_plan(plan)
     token = secrets.token_hex(16)
     environment = plan.environment(os.environ, token)
-    check_plan(plan, environment)
+    check_torch(plan, environment)
     record = LaunchRecord(
         job_id=plan.job_id,
         attempt=plan.attempt,
@@ -172,7 +173,8 @@ def _publish(folder: Path, record: LaunchRecord) -> None:
 def _claim_folder(plan: LocalPlan, record: LaunchRecord) -> None:
     """Make the job's directory ours and write the first job.json; see `start` for what is raised."""
     folder = plan.folder
-    _refuse_running(plan)
+    if plan.attempt > 1:
+        _refuse_running(plan)
     try:
         # Of two launches of one id at the same moment, one gets the folder.
         folder.mkdir(parents=True, exist_ok=plan.attempt > 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -17,39 +18,49 @@ _PROBE_SECONDS = 30.0
 """Finding a module takes some 30 ms; a network disk may need seconds."""
 
 
-def check_plan(plan: LocalPlan, environment: dict[str, str]) -> None:
-    """Refuse what cannot be started with `environment`.
+def check_plan(plan: LocalPlan) -> None:
+    """Refuse what cannot be started.
 
     Raises:
-        BadInput: job id, numbers, script, folder, interpreter or an argument cannot be used.
-        LaunchError: the interpreter does not run, or has no torch.
+        BadInput: job id, numbers, script, folder, interpreter, an argument or a variable cannot be used.
     """
     checked_job_id(plan.job_id)
-    _check_numbers(plan)
-    _check_text(plan, environment)
+    for name, value in (("number of ranks", plan.nproc), ("attempt", plan.attempt)):
+        if value < 1:
+            raise BadInput(f"the {name} of job {plan.job_id} cannot be {value}: it is at least 1")
+    for text in (*plan.command, str(plan.workdir), *map(str, plan.extra_pythonpath), *plan.env, *plan.env.values()):
+        _check_text(text)
+    for name in plan.env:
+        if not name or "=" in name:
+            raise BadInput(f"{_shown(name)!r} cannot name an environment variable: it is empty or holds '='")
+    _check_places(plan)
+
+
+def _check_text(text: str) -> None:
+    """What the system cannot pass on as it was given is refused, never changed."""
+    if "\0" in text:
+        raise BadInput(f"{_shown(text)!r} holds a zero byte, which ends a text for every program: leave it out")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise BadInput(f"{_shown(text)!r} holds a character that cannot be given to a program: leave it out") from None
+
+
+def _check_places(plan: LocalPlan) -> None:
     if not plan.script_path.is_file():
         raise BadInput(f"there is no training script {_shown(plan.script_path)}: give the path of a Python file")
     if not plan.workdir.is_dir():
         raise BadInput(f"there is no folder {_shown(plan.workdir)} to run in: give another working directory")
     if shutil.which(plan.interpreter) is None:
         raise BadInput(f"there is no Python {_shown(plan.interpreter)} that can be run: give the path of one")
-    _check_torch(plan, environment)
 
 
-def _check_numbers(plan: LocalPlan) -> None:
-    for name, value in (("number of ranks", plan.nproc), ("attempt", plan.attempt)):
-        if value < 1:
-            raise BadInput(f"the {name} of job {plan.job_id} cannot be {value}: it is at least 1")
+def check_torch(plan: LocalPlan, environment: dict[str, str]) -> None:
+    """Ask the plan's interpreter, in the job's environment, whether it can find torch (it is not imported).
 
-
-def _check_text(plan: LocalPlan, environment: dict[str, str]) -> None:
-    """The system's own rule: a zero byte ends a string."""
-    for part in (*plan.command, str(plan.workdir), *environment, *environment.values()):
-        if "\0" in part:
-            raise BadInput(f"{_shown(part)} holds a zero byte and cannot be given to a program: leave it out")
-
-
-def _check_torch(plan: LocalPlan, environment: dict[str, str]) -> None:
+    Raises:
+        LaunchError: it cannot, or does not run.
+    """
     probe = _run_probe(plan, environment)
     if probe.returncode == _NO_TORCH:
         raise LaunchError(
