@@ -42,6 +42,8 @@ def limits(curve: Curve) -> Limits:
     top = min(float(curve.high.max()), high + span / 2)
     if not top - bottom > 1e-9 * max(abs(top), abs(bottom)):
         bottom, top = bottom - span / 2, top + span / 2
+    margin = (top - bottom) / 20
+    bottom, top = bottom - margin, top + margin
     left, right = float(curve.steps[0]), float(curve.steps[-1])
     return Limits(left, right if right > left else left + 1.0, bottom, top)
 
@@ -114,10 +116,10 @@ class LossChart(PlotextPlot):
             put(values, [tick_label(value, step) for value in values])
 
     def _lines(self, curve: Curve, frame: Limits) -> None:
-        quiet, bright = self._rgb("foreground", 0.45), self._rgb("accent", 1.0)
+        quiet, bright = self._rgb("foreground", 0.35), self._rgb("accent", 1.0)
         banded = bool((curve.high > curve.low).any())
         for values in (curve.low, curve.high) if banded else ():
-            self._line(curve.steps, values, frame, quiet, "dot")
+            self._line(curve.steps, values, frame, quiet, "braille")
         self._line(curve.steps, curve.median, frame, bright, "braille")
 
     def _line(self, steps: Matrix, values: Matrix, frame: Limits, color: tuple[int, int, int], marker: str) -> None:

@@ -108,7 +108,16 @@ class TrainingDashboard(Screen[None]):
         self.query_one("#alert-lines", Static).update(alert_lines(alerts, 6))
         self.query_one(RankTable).show(view.ranks)
         self.query_one(LossChart).show(view.curve)
+        self._arrange(len(view.ranks))
         self._name_panes(view)
+
+    def _arrange(self, ranks: int) -> None:
+        """Say which pane is shown where one is shown at a time; few ranks leave room for the loss below them."""
+        few = ranks + 1 <= self.size.height // 3 and not self.has_class("-tiny")
+        self.set_class(few, "-few")
+        for index, name in enumerate(_PANES):
+            beside = few and self._pane == 0 and name == "loss"
+            self.query_one(f"#{name}").set_class(index == self._pane or beside, "-shown")
 
     def _name_panes(self, view: JobView) -> None:
         summary = view.summary
@@ -119,8 +128,10 @@ class TrainingDashboard(Screen[None]):
         )
         for name, text in zip(_PANES, titles, strict=True):
             self.query_one(f"#{name}", Container).border_title = text
-        hint = Content.styled(f"  tab: {_PANES[(self._pane + 1) % len(_PANES)]}", "$text-muted")
-        self.query_one("#pane-title", Static).update(Content.assemble(" ", titles[self._pane], hint))
+        few = self._pane == 0 and self.has_class("-few")
+        parts = [Content(" "), titles[self._pane]]
+        parts += [Content.styled(f"  tab: {_PANES[(self._pane + 1) % len(_PANES)]}  ", "$text-muted")]
+        self.query_one("#pane-title", Static).update(Content("").join([*parts, titles[1]] if few else parts))
 
     def action_flip(self, direction: int) -> None:
         """Show the next or the previous job."""
@@ -146,8 +157,6 @@ class TrainingDashboard(Screen[None]):
     def action_pane(self, direction: int) -> None:
         """Go to the next pane; where one is shown at a time, show it."""
         self._pane = (self._pane + direction) % len(_PANES)
-        for name in _PANES:
-            self.query_one(f"#{name}").set_class(name == _PANES[self._pane], "-shown")
         if self._pane == 0:
             self.query_one(RankTable).focus()
         else:

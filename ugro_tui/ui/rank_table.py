@@ -17,8 +17,6 @@ from ugro_tui.core.states import RankState
 from ugro_tui.ui.columns import GAP, TableColumn, fitting
 from ugro_tui.ui.marks import RANK_TONES
 
-_STATE_COLUMNS = ("State", "Rank")
-
 
 class RankTable(ScrollView, can_focus=True):
     """One line a rank. Keys move a cursor; the view follows it."""
@@ -32,9 +30,10 @@ class RankTable(ScrollView, can_focus=True):
     RankTable > .warn { color: $warning; }
     RankTable > .bad { color: $error; text-style: bold; }
     RankTable > .quiet { color: $text-muted; }
+    RankTable > .trend { color: $accent 70%; }
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"title", "plain", "cursor", "good", "warn", "bad", "quiet"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"title", "plain", "cursor", "good", "warn", "bad", "quiet", "trend"}
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "Next rank", show=False),
@@ -83,10 +82,12 @@ class RankTable(ScrollView, can_focus=True):
         state = RankState(int(ranks.state[row]))
         tone = Style(color=self.get_component_rich_style(RANK_TONES[state]).color, bold=state != RankState.FINISHED)
         bad = Style(color=self.get_component_rich_style("bad").color, bold=True)
+        trend = Style(color=self.get_component_rich_style("trend").color)
+        styles = {"State": base + tone, "Rank": base + tone, "Trend": base + trend}
         segments = []
         for column in self._columns:
             text = column.text(ranks, row)
-            style = base + tone if column.title in _STATE_COLUMNS else base
+            style = styles.get(column.title, base)
             segments += [Segment(text, base + bad if "!" in text else style), Segment(GAP, base)]
         return segments
 
