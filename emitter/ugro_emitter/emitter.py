@@ -164,7 +164,7 @@ class MetricsEmitter:
     @property
     def dropped(self) -> int:
         """Records lost so far."""
-        return 0 if self._run is None else self._run.losses.records
+        return 0 if self._run is None else self._run.dropped
 
     @property
     def run_id(self) -> str | None:

@@ -67,6 +67,11 @@ class Run:
             settings.identity.rank, self._window, self._phases, self.gpu, self._writer, clock, self.losses
         )
 
+    @property
+    def dropped(self) -> int:
+        """Records lost so far."""
+        return self.losses.records + self._writer.undecided()
+
     def open(self) -> None:
         """Start the threads. Raises RuntimeError when the system gives none."""
         self.gpu.start()
@@ -163,7 +168,7 @@ class Run:
             "gpu": self.gpu.beat(),
             "rss": resident_bytes(),
             "disk_free": disk_free(self.settings.files.folder),
-            "dropped": self.losses.records,
+            "dropped": self.dropped,
             "dropped_values": self.losses.values,
             "errors": self.losses.errors,
         }

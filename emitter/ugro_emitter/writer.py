@@ -13,6 +13,8 @@ from .sink import AppendFile
 CAPACITY = 10_000
 """Records that may wait: some 5 MB, or 16 minutes of a record each 0.1 s."""
 
+_LAST_COUNT = 0.2
+"""Seconds at the end of `join` in which a disk that refuses is asked a last time for each record."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _CLOSING_PAUSE = 0.1, 5.0, 0.05
 """Seconds between attempts to write to a disk that refuses."""
 
@@ -73,11 +75,16 @@ class Writer:
         self._queue.put(None)
         self._closing.set()
 
-    def join(self, timeout: float) -> bool:
+    def join(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for the last record, then give up on what the disk has not taken."""
-        self._thread.join(timeout)
+        self._thread.join(timeout - _LAST_COUNT)
         self._abandoned.set()
-        return not self._thread.is_alive()
+        self._thread.join(_LAST_COUNT)
+
+    def undecided(self) -> int:
+        """Records given up on that a disk which hangs still has to let go of; they count as lost."""
+        # The one in flight is missing in the queue, and the mark that ends it is one too many.
+        return self._queue.qsize() if self._abandoned.is_set() else 0
 
     def _queue_up(self, entry: Entry) -> None:
         # Completed by the writer: `seq` is the lines taken before plus the records refused before.
