@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from ugro_tui.act.demo import demo_plan
+from ugro_tui.act.local import LocalJob, start
 from ugro_tui.collect.collector import TrainingMetricsCollector
 from ugro_tui.config import Config
 from ugro_tui.core.columns import Column
@@ -82,6 +84,16 @@ class Agent:
         if job_id not in known:
             raise BadInput(self._unknown(job_id, known))
         self._collector.start_collection(job_id)
+
+    def start_demo(self, options: Sequence[str]) -> LocalJob:
+        """Start the training run of `ugro-tui demo` on this machine and follow it.
+
+        Raises:
+            UgroError: it cannot be started; the message says why and what to do.
+        """
+        job = start(demo_plan(self.config.metrics_dir, options, self._clock), self._clock)
+        self._collector.start_collection(job.plan.job_id)
+        return job
 
     def look(self) -> Snapshot:
         """The first snapshot after everything was read once.

@@ -147,6 +147,33 @@ def monitor(context: typer.Context, job: Job, refresh: Refresh = None, as_json: 
         raise typer.Exit(EXIT_UNWELL)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def demo(
+    context: typer.Context,
+    keep: Annotated[bool, typer.Option("--keep", help="Let the training go on when you quit.")] = False,
+) -> None:
+    """A real training run on this machine, on the dashboard. It is stopped when you quit.
+
+    Further options go to the training script, for instance: --steps 1000, --inject nan@200, --inject crash:rank=1@150.
+    """
+    _require_terminal()
+    from ugro_tui.agent import Agent
+    from ugro_tui.applog import log_to_file
+
+    log_to_file()
+    agent = Agent(_config(context))
+    print("Starting a training run …", flush=True)
+    run = agent.start_demo(context.args)
+    try:
+        with agent:
+            _run_screens(agent, run.plan.job_id, ends_with_app=not keep)
+    finally:
+        if not keep and run.poll() is None:
+            print("Stopping the training run …", flush=True)
+            run.stop()
+    print(f"Its files are in {run.plan.folder}; its numbers: ugro-tui summary {run.plan.job_id}")
+
+
 def _config(context: typer.Context, refresh: float | None = None) -> Config:
     from ugro_tui.config import load_config
 
@@ -168,16 +195,17 @@ def _show(config: Config, job: str | None) -> None:
         _run_screens(agent, job)
 
 
-def _run_screens(agent: Agent, job: str | None) -> None:
+def _run_screens(agent: Agent, job: str | None, *, ends_with_app: bool = False) -> None:
     from ugro_tui.ui.app import UgroApp
 
     message = UgroApp(agent.feed, job=job, place=str(agent.config.metrics_dir)).run()
-    if message:
+    if message and not ends_with_app:
         print(message)
 
 
 def _require_terminal() -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual reads from standard input and draws on standard error.
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise BadInput(
             "the dashboard needs a terminal, and this is a pipe or a file: use `ugro-tui status` or "
             "`ugro-tui monitor JOB`"
