@@ -97,10 +97,12 @@ def test_a_resumed_run_goes_on_exactly_as_if_it_had_not_crashed(workshop: Worksh
 
 
 def test_without_metrics_the_script_needs_no_emitter_and_without_an_emitter_it_says_so(workshop: Workshop) -> None:
-    alone = workshop.folder / "alone"
-    alone.mkdir()
-    shutil.copy(workshop.script, alone / "train.py")
-    workshop.script = alone / "train.py"
+    beside = workshop.folder / "alone" / "ugro_emitter"
+    beside.mkdir(parents=True)
+    # Python looks beside the script first: this hides an emitter that is installed here.
+    (beside / "__init__.py").write_text("raise ModuleNotFoundError('there is none')")
+    shutil.copy(workshop.script, beside.parent / "train.py")
+    workshop.script = beside.parent / "train.py"
     quiet = workshop.run("--steps=2", "--no-enable-metrics", "--checkpoint-every=0")
     assert quiet.code == 0, quiet.output
     assert "completed 2 steps" in quiet.output
@@ -108,13 +110,13 @@ def test_without_metrics_the_script_needs_no_emitter_and_without_an_emitter_it_s
 
     lost = workshop.run("--steps=2")
     assert lost.code == 1
-    assert "the metrics need the package ugro_emitter" in lost.output
+    assert "the metrics need the package ugro_emitter (there is none): pip install it" in lost.output
     assert "put its folder beside train.py, or train without metrics by --no-enable-metrics" in lost.output
 
-    shutil.copytree(workshop.emitter, alone / "ugro_emitter")
-    beside = workshop.run("--steps=2", "--emit-every=1")
-    assert beside.code == 0, beside.output
-    assert list(by_step(beside, "loss")) == [1, 2]
+    shutil.copytree(workshop.emitter, beside, dirs_exist_ok=True)
+    found = workshop.run("--steps=2", "--emit-every=1")
+    assert found.code == 0, found.output
+    assert list(by_step(found, "loss")) == [1, 2]
 
 
 @pytest.mark.torchrun
