@@ -13,6 +13,9 @@ from ugro_tui.core.records import Matrix
 CAPACITY: Final = 4_096
 """Rows kept per rank by default: the newest half exact, the older half thinned again and again."""
 
+MAX_REWINDS: Final = 100
+"""Rewinds remembered: a script that gives every record the same step would make one each time."""
+
 _GROWTH: Final = 1.2  # at most 9.6 bytes a point while growing, 8.0 when full
 
 
@@ -28,8 +31,9 @@ class Series:
     """Step rows with strictly increasing steps.
 
     A row whose step is not beyond the last one rewinds the series: the old tail from that step on is superseded (the
-    last word wins) and a `Rewind` is noted. When full, the older half is thinned 2:1, keeping of every four rows the
-    lowest and the highest loss, so that spikes and the whole span of the run stay.
+    last word wins) and a `Rewind` is noted (the newest `MAX_REWINDS` are kept). When full, the older half is thinned
+    2:1, again and again as the run goes on, keeping of every four rows the lowest loss and the highest, or one that is
+    not finite instead of the highest, so that spikes, alarms and the span of the run stay.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -55,6 +59,13 @@ class Series:
         """One column of the live rows, shape `[len(self)]` (a view)."""
         return self.rows[:, column]
 
+    def limit(self, capacity: int) -> None:
+        """Keep at most `capacity` rows from now on (64 at the least), thinning what is there."""
+        self._capacity = max(64, capacity)
+        if len(self._store) > self._capacity:
+            self._make_room(0)
+            self._store = self.rows.copy()
+
     def append(self, rows: Matrix) -> None:
         """Add decoded rows in file order, shape `[n, WIDTH]`."""
         steps = rows[:, Column.STEP]
@@ -71,8 +82,7 @@ class Series:
         while len(rows):
             taken = rows[: self._capacity // 2]
             rows = rows[len(taken) :]
-            if self._length + len(taken) > self._capacity:
-                self._thin()
+            self._make_room(len(taken))
             self._reserve(self._length + len(taken))
             self._store[self._length : self._length + len(taken)] = taken
             self._length += len(taken)
@@ -80,6 +90,7 @@ class Series:
     def _rewind(self, step: float) -> None:
         keep = int(np.searchsorted(self.column(Column.STEP), step))
         self.rewinds.append(Rewind(step, self._length - keep))
+        del self.rewinds[:-MAX_REWINDS]
         self._length = keep
 
     def _reserve(self, rows: int) -> None:
@@ -88,9 +99,10 @@ class Series:
             grown[: self._length] = self.rows
             self._store = grown
 
-    def _thin(self) -> None:
-        while self._length > self._capacity // 2:
-            old = self._capacity // 2 // 4 * 4
+    def _make_room(self, rows: int) -> None:
+        """Thin no more often than `rows` more need: each time, the newest half has to stay as it is."""
+        while self._length + rows > self._capacity:
+            old = max(self._capacity // 2, self._length + rows - self._capacity) // 4 * 4
             kept = _extremes(self._store[:old])
             rest = self._store[old : self._length].copy()
             self._store[: len(kept)] = kept
