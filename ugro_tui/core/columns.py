@@ -38,6 +38,9 @@ class Column(IntEnum):
 
 WIDTH: Final = len(Column)
 
+MAX_COUNT: Final = 2**53
+"""Beyond this float64 skips whole numbers: a step or a `seq` of that size is damage."""
+
 TOP_FIELDS: Final = (
     "seq",
     "ts",

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from ugro_tui.core.columns import GPU_FIELDS, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
-from ugro_tui.core.events import MAX_STEP, decode_forgiving, is_bad
+from ugro_tui.core.columns import GPU_FIELDS, MAX_COUNT, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
+from ugro_tui.core.events import decode_forgiving, is_bad
 from ugro_tui.core.fields import numbers
 from ugro_tui.core.records import PROTOCOL_VERSION, Batch, Item, Matrix, Steps, Tally
 
@@ -103,7 +103,7 @@ def _decode_steps(lines: bytes) -> Batch | None:
     if not _one_a_line(lines, len(records)):
         return None
     rows = _matrix(records)
-    if np.abs(rows[:, Column.STEP]).max() > MAX_STEP:
+    if np.abs(rows[:, Column.STEP]).max() > MAX_COUNT:
         return None
     metrics = numbers(_newest(records))
     unknown = len(records) - list(map(_version, records)).count(PROTOCOL_VERSION)

@@ -6,20 +6,17 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import orjson
 
-from ugro_tui.core.columns import GPU_FIELDS, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
+from ugro_tui.core.columns import GPU_FIELDS, MAX_COUNT, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
 from ugro_tui.core.fields import integer, number, numbers, positive, text
 from ugro_tui.core.layout import MAX_RANK
 from ugro_tui.core.records import PROTOCOL_VERSION, Batch, End, Item, Matrix, PhaseMark, Start, Steps, Tally, Unknown
 
 Record = dict[str, Any]
-
-MAX_STEP: Final = 2**53
-"""Steps beyond are no counts any more (float64 skips integers there): such a record is damage."""
 
 
 def decode_forgiving(lines: bytes) -> Batch:
@@ -70,7 +67,7 @@ def _kind(record: Record) -> str:
 
 
 def _steps(records: Sequence[Record]) -> list[Steps]:
-    usable = [record for record in records if abs(number(record.get("step"))) <= MAX_STEP]
+    usable = [record for record in records if abs(number(record.get("step"))) <= MAX_COUNT]
     if not usable:
         return []
     rows: Matrix = np.full((len(usable), WIDTH), np.nan)
@@ -134,7 +131,7 @@ def _end(record: Record) -> End:
 
 
 def _unknown(record: Record) -> Unknown:
-    return Unknown(_seq(record), text(record.get("kind")))
+    return Unknown(_seq(record), number(record.get("ts")), text(record.get("kind")))
 
 
 def _seq(record: Record) -> int:

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.badloss import BadLoss, followed
+from ugro_tui.core.columns import MAX_COUNT, WIDTH, Column
 from ugro_tui.core.fields import MAX_NAMES
-from ugro_tui.core.records import Batch, End, ErrorReport, Heartbeat, Matrix, PhaseMark, Start, Steps, Tally
+from ugro_tui.core.recent import SPARK_WIDTH, interval, spark
+from ugro_tui.core.records import Batch, End, ErrorReport, Heartbeat, Matrix, PhaseMark, Start, Steps, Tally, Unknown
 from ugro_tui.core.series import CAPACITY, Series
 from ugro_tui.core.states import ENDED_WORDS, Ended
 
-SPARK_WIDTH: Final = 16
-"""Points of a rank's loss sparkline."""
-
 HISTORY_BUDGET: Final = 1 << 19
-"""Rows kept over all ranks of a job (84 MiB at 168 B a row): few ranks keep long histories, many keep short ones."""
+"""Rows kept over all ranks of a job (84 MiB at 168 B a row): few ranks keep long histories, many keep short ones.
+
+Above 4,096 ranks `MIN_HISTORY` is more than that: 21 KiB a rank.
+"""
 
 MIN_HISTORY: Final = 128
 """Rows per rank that the series statistics of the alert rules need at the least."""
-
-CLEAR_AFTER: Final = 10
-"""Finite losses in a row that clear a non-finite one (alerts.md: latched until 10 finite)."""
-
-_INTERVAL_ROWS: Final = 33
-
-
-@dataclass(slots=True)
-class BadLoss:
-    """The first non-finite record of an episode: `since` in the collector's monotonic seconds."""
-
-    step: float
-    since: float
-    value: float
-    finite: int = 0
 
 
 @dataclass(slots=True)
@@ -53,15 +41,27 @@ class Rank:
     error: ErrorReport | None = None
     tally: Tally = field(default_factory=Tally)
     attempt: int = 1
+    first_step: float = np.nan
+    """The lowest step of this attempt: older rows of `series` are from attempts before it."""
     phase: str = ""
     next_seq: int = 0
     lost: int = 0
     bad: BadLoss | None = None
     ended_at: float = np.nan
+    first_ts: float = np.nan
+    last_ts: float = np.nan
+    """First and last record of this attempt, Unix seconds by the node's clock."""
     throughput_sum: float = 0.0
     throughput_rows: int = 0
     records: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def attempt_rows(self) -> Matrix:
+        """The kept rows of this attempt, shape `[n, WIDTH]` (a view)."""
+        if np.isnan(self.first_step):
+            return self.series.rows[:0]
+        return self.series.rows[np.searchsorted(self.series.column(Column.STEP), self.first_step) :]
 
 
 class RankTable:
@@ -77,7 +77,8 @@ class RankTable:
         self.interval = np.empty(0)
         self.ended = np.empty(0, np.int8)
         self.paused = np.empty(0, bool)
-        self.attempt = np.empty(0, np.int32)
+        self.errored = np.empty(0, bool)
+        self.attempt = np.empty(0, np.int64)
 
     def __len__(self) -> int:
         return len(self.by_rank)
@@ -88,9 +89,15 @@ class RankTable:
         if found is None:
             row = len(self.by_rank)
             self._grow(row + 1)
-            capacity = min(CAPACITY, max(MIN_HISTORY, HISTORY_BUDGET // (row + 1)))
-            found = self.by_rank[number] = Rank(number, row, Series(capacity))
+            found = self.by_rank[number] = Rank(number, row, Series(_capacity(row + 1)))
+            self._share(row + 1)
         return found
+
+    def _share(self, ranks: int) -> None:
+        """Shorten the histories when the ranks have doubled, so that all of them stay within the budget."""
+        if _capacity(ranks) < _capacity(ranks - 1):
+            for rank in self.by_rank.values():
+                rank.series.limit(_capacity(ranks))
 
     def _grow(self, rows: int) -> None:
         if rows <= len(self.interval):
@@ -114,13 +121,14 @@ class RankTable:
                 case Start():
                     self._start(rank, item, at)
                 case PhaseMark():
-                    _note_seq(rank, item.seq, item.seq)
-                    rank.phase = item.name if item.begins else ""
-                    self.paused[rank.row] = item.begins and item.name != "train"
+                    _note(rank, [item.seq], [item.ts])
+                    self._phase(rank, item, at)
                 case End():
-                    _note_seq(rank, item.seq, item.seq)
+                    _note(rank, [item.seq], [item.ts])
                     rank.end, rank.ended_at = item, at
                     self.ended[rank.row] = ENDED_WORDS.get(item.status, Ended.STOPPED)
+                case Unknown():
+                    _note(rank, [item.seq], [item.ts])
 
     def beat(self, rank: Rank, heartbeat: Heartbeat, at: float) -> None:
         """Take in a heartbeat that was written `at`."""
@@ -128,28 +136,50 @@ class RankTable:
         row = rank.row
         self.beat_at[row] = np.fmax(self.beat_at[row], at)
         if not np.isnan(heartbeat.step_age):
-            self.step_at[row] = np.fmax(self.step_at[row], at - heartbeat.step_age)
+            self.step_at[row] = np.fmax(self.step_at[row], at - max(0.0, heartbeat.step_age))
         for name, column in _GPU_COLUMNS:
             if name in heartbeat.gpu:
                 self.latest[row, column] = heartbeat.gpu[name]
 
+    def fail(self, rank: Rank, error: ErrorReport) -> None:
+        """Take in the rank's error file, unless it is of a run before this one."""
+        if rank.start is None or not error.precedes(rank.start.ts):
+            rank.error = error
+            self.errored[rank.row] = True
+
     def _start(self, rank: Rank, start: Start, at: float) -> None:
         rank.start, rank.end, rank.bad = start, None, None
+        rank.ended_at = rank.first_step = np.nan
+        rank.first_ts = rank.last_ts = start.ts
+        if rank.error is not None and rank.error.precedes(start.ts):
+            rank.error = None
+        self.errored[rank.row] = rank.error is not None
         rank.attempt = start.attempt
         rank.node = start.host or rank.node
         rank.next_seq = start.seq + 1
         rank.phase = ""
         rank.throughput_sum, rank.throughput_rows = 0.0, 0
         self.step_at[rank.row] = at  # until the first step, its age counts from the start
+        self.latest[rank.row] = self.interval[rank.row] = np.nan
         self.ended[rank.row] = Ended.NO
         self.paused[rank.row] = False
         self.attempt[rank.row] = start.attempt
 
+    def _phase(self, rank: Rank, mark: PhaseMark, at: float) -> None:
+        paused = mark.begins and mark.name != "train"
+        if self.paused[rank.row] and not paused:
+            self.step_at[rank.row] = at  # the pause was no step's time
+        self.paused[rank.row] = paused
+        rank.phase = mark.name if paused else ""
+
     def _steps(self, rank: Rank, steps: Steps, at: float) -> None:
         rows, row = steps.rows, rank.row
-        _note_seq(rank, int(np.nan_to_num(rows[0, Column.SEQ])), int(np.nan_to_num(rows[-1, Column.SEQ])), len(rows))
+        _note(rank, rows[:, Column.SEQ], rows[:, Column.TS])
         rank.series.append(rows)
         rank.records += len(rows)
+        rank.first_step = float(np.fmin(rank.first_step, rows[:, Column.STEP].min()))
+        if rank.end is not None:  # its `start` was lost, but who steps has not ended
+            rank.end, rank.ended_at, self.ended[row] = None, np.nan, Ended.NO
         for name, value in steps.metrics.items():
             if name in rank.metrics or len(rank.metrics) < MAX_NAMES:
                 rank.metrics[name] = value
@@ -159,10 +189,9 @@ class RankTable:
         rank.throughput_rows += int(known.sum())
         self.latest[row] = np.where(np.isnan(rows[-1]) & _STICKY, self.latest[row], rows[-1])
         self.step_at[row] = np.fmax(self.step_at[row], at)
-        self.spark[row] = _spark(rank.series.column(Column.LOSS))
-        recent = rank.series.column(Column.TS)[-_INTERVAL_ROWS:]
-        self.interval[row] = np.median(np.diff(recent)) if len(recent) > 5 else np.nan
-        _latch_bad(rank, rows, at)
+        self.spark[row] = spark(rank.series.rows)
+        self.interval[row] = interval(rank.attempt_rows)
+        rank.bad = followed(rank.bad, rows, at)
 
 
 _EMPTY: Final[dict[str, float]] = {
@@ -174,6 +203,7 @@ _EMPTY: Final[dict[str, float]] = {
     "interval": np.nan,
     "ended": Ended.NO,
     "paused": False,
+    "errored": False,
     "attempt": 1,
 }
 
@@ -188,31 +218,23 @@ _STICKY: Final = np.isin(np.arange(WIDTH), [column for _, column in _GPU_COLUMNS
 """Columns that keep their value where a record has none: the heartbeat samples the GPU more often than records do."""
 
 
-def _note_seq(rank: Rank, first: int, last: int, count: int = 1) -> None:
-    """Count lost lines: `seq` grows by one with each line of a run (protocol v1)."""
+def _capacity(ranks: int) -> int:
+    """Rows that each of so many ranks keeps: the same up to the next power of two."""
+    return min(CAPACITY, max(MIN_HISTORY, HISTORY_BUDGET >> (ranks - 1).bit_length()))
+
+
+def _note(rank: Rank, seqs: Sequence[float] | Matrix, times: Sequence[float] | Matrix) -> None:
+    """Take in when records were made, and count lost lines: `seq` grows by one a line (protocol v1)."""
+    known = np.asarray(times, np.float64)
+    known = known[np.isfinite(known)]
+    if len(known):
+        rank.first_ts = float(known[0]) if np.isnan(rank.first_ts) else rank.first_ts
+        rank.last_ts = float(known[-1])
+    told = np.asarray(seqs, np.float64)
+    told = told[(told >= 0) & (told <= MAX_COUNT)]
+    if not len(told):
+        return
     if rank.start is not None:
-        rank.lost += max(0, first - rank.next_seq) + max(0, last - first + 1 - count)
-    rank.next_seq = last + 1
-
-
-def _latch_bad(rank: Rank, rows: Matrix, at: float) -> None:
-    bad = np.flatnonzero(rows[:, Column.BAD] > 0)
-    if len(bad):
-        first, last = rows[bad[0]], int(bad[-1])
-        rank.bad = rank.bad or BadLoss(float(first[Column.STEP]), at, float(first[Column.LOSS]))
-        rank.bad.finite = len(rows) - 1 - last
-    elif rank.bad is not None:
-        rank.bad.finite += len(rows)
-    if rank.bad is not None and rank.bad.finite >= CLEAR_AFTER:
-        rank.bad = None
-
-
-def _spark(loss: Matrix) -> npt.NDArray[np.float32]:
-    """The last losses as `SPARK_WIDTH` points: the newest ones, each the mean of its bucket of at most 4 rows."""
-    recent = loss[-4 * SPARK_WIDTH :]
-    size = -(-len(recent) // SPARK_WIDTH)
-    recent = recent[len(recent) % size :]
-    points = recent.reshape(-1, size).mean(axis=1)
-    spark = np.full(SPARK_WIDTH, np.nan, np.float32)
-    spark[-len(points) :] = points
-    return spark
+        gaps = np.diff(told, prepend=rank.next_seq - 1) - 1
+        rank.lost += int(gaps[gaps > 0].sum())
+    rank.next_seq = int(told[-1]) + 1

@@ -66,6 +66,7 @@ class Unknown:
     """A record of a kind that this version does not know: all it tells is that no line was lost in its place."""
 
     seq: int
+    ts: float
     kind: str
 
 
@@ -124,6 +125,13 @@ class ErrorReport:
     message: str
     traceback: str
     ts: float
+
+    def precedes(self, start: float) -> bool:
+        """Whether it is of a run before the one that started at `start` (Unix seconds, of the same clock).
+
+        torch writes whole seconds. Without both times it is taken for news.
+        """
+        return self.ts + 1 < start
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,46 @@
+"""What the newest rows of a rank say: its sparkline and the time between its records."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ugro_tui.core.columns import Column
+from ugro_tui.core.records import Matrix
+
+SPARK_WIDTH: Final = 16
+"""Points of a rank's loss sparkline."""
+
+_INTERVAL_ROWS: Final = 33
+_SETTLED_ROWS: Final = 6
+
+UNSETTLED_INTERVAL: Final = 24.0
+"""Seconds between records assumed at the least before there are 6: compilation, first batches (5 times that: 2 min)."""
+
+
+def interval(rows: Matrix) -> float:
+    """Median seconds between the newest of `rows` (shape `[n, WIDTH]`); NaN where they carry no times."""
+    times = rows[-_INTERVAL_ROWS:, Column.TS]
+    if len(times) < 2:
+        return np.nan
+    median = float(np.median(np.diff(times)))
+    return median if len(times) >= _SETTLED_ROWS else max(median, UNSETTLED_INTERVAL)
+
+
+def spark(rows: Matrix) -> npt.NDArray[np.float32]:
+    """The last losses as `SPARK_WIDTH` points, each the mean of the same number of rows; NaN where one is not finite.
+
+    Rows without a loss are left out: a rank may record it less often than the rest.
+    """
+    rows = rows[-4 * SPARK_WIDTH :]
+    loss = rows[~np.isnan(rows[:, Column.LOSS]) | (rows[:, Column.BAD] > 0), Column.LOSS]
+    size = max(1, len(loss) // SPARK_WIDTH)
+    recent = loss[-size * SPARK_WIDTH :]
+    points = np.full(SPARK_WIDTH, np.nan, np.float32)
+    if len(recent):
+        with np.errstate(over="ignore", invalid="ignore"):
+            means = recent.reshape(-1, size).mean(axis=1).astype(np.float32)
+        points[-len(means) :] = np.where(np.isfinite(means), means, np.nan)
+    return points
