@@ -12,7 +12,7 @@ from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import stall_limits, step_ages, write_ages
 from ugro_tui.core.numbers import duration, plain
 from ugro_tui.core.ranks import Rank
-from ugro_tui.core.states import RankState
+from ugro_tui.core.states import JobStatus, RankState
 
 
 class Severity(IntEnum):
@@ -37,10 +37,19 @@ class Alert:
 
 
 def evaluate(job: JobState, now: float) -> tuple[Alert, ...]:
-    """All alerts of a job that fire at `now` (monotonic seconds), worst and oldest first."""
+    """All alerts of a job that fire at `now` (monotonic seconds): the worst first, causes before their effects.
+
+    So a rank that failed comes before the ranks that wait for it, and of several the one that failed first.
+    """
+    if job.relaunched(now):
+        return ()
     states = job.states(now)
-    found = [*_failed(job, states, now), *_bad_loss(job, now), *_stalled(job, states, now)]
-    return tuple(sorted(found, key=lambda alert: (-alert.severity, -alert.age, alert.rank)))
+    found = [*_failed(job, states, now), *_oldest(_bad_loss(job, now)), *_oldest(_stalled(job, states, now))]
+    return tuple(sorted(found, key=lambda alert: -alert.severity))
+
+
+def _oldest(alerts: Iterator[Alert]) -> list[Alert]:
+    return sorted(alerts, key=lambda alert: (-alert.age, alert.rank))
 
 
 def _bad_loss(job: JobState, now: float) -> Iterator[Alert]:
@@ -71,18 +80,24 @@ def _stalled(job: JobState, states: np.ndarray, now: float) -> Iterator[Alert]:
         yield Alert("rank stalled", Severity.CRIT, rank.rank, rank.node, what, age, "look at its log and its stack")
 
 
-def _failed(job: JobState, states: np.ndarray, now: float) -> Iterator[Alert]:
-    for rank in job.current():
-        if states[rank.row] == RankState.DEAD:
-            yield Alert(
-                "rank failed",
-                Severity.CRIT,
-                rank.rank,
-                rank.node,
-                cause_of_death(rank),
-                max(0.0, now - rank.ended_at) if np.isfinite(rank.ended_at) else 0.0,
-                f"read logs/rank_{rank.rank}.log from its end",
-            )
+def _failed(job: JobState, states: np.ndarray, now: float) -> list[Alert]:
+    if job.status(now) is JobStatus.STOPPED:
+        return []  # the ranks that were stopped later lost their peers: no news
+    first, silence = job.first_error(), write_ages(job.table, now)
+    dead = [rank for rank in job.current() if states[rank.row] == RankState.DEAD]
+    alerts = [
+        Alert(
+            "rank failed",
+            Severity.CRIT,
+            rank.rank,
+            rank.node,
+            cause_of_death(rank),
+            max(0.0, float(np.fmax(now - rank.ended_at, 0.0 if rank.end else silence[rank.row]))),
+            f"read logs/rank_{rank.rank}.log from its end",
+        )
+        for rank in dead
+    ]
+    return sorted(alerts, key=lambda alert: (first is None or alert.rank != first.rank, -alert.age, alert.rank))
 
 
 def cause_of_death(rank: Rank) -> str:

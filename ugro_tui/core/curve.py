@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,9 @@ MAX_RANKS: Final = 256
 """Ranks that enter a curve: evenly spread over more of them, the median does not move visibly."""
 
 MAX_MARKS: Final = 100
+
+_LARGEST: Final = 1e290
+"""Losses are clipped to this, so that a sum over a million rows stays finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def loss_curve(ranks: Sequence[Rank], bins: int = BINS) -> Curve:
     histories = [rank.series.rows for rank in chosen if len(rank.series)]
     if not histories:
         return EMPTY
-    marks = tuple(mark for rank in chosen for mark in _bad_steps(rank))[:MAX_MARKS]
+    marks = tuple(islice((mark for rank in ranks for mark in _bad_steps(rank)), MAX_MARKS))
     restarts = tuple(sorted({rewind.step for rank in chosen for rewind in rank.series.rewinds}))[:MAX_MARKS]
     return Curve(*_binned(histories, bins), bad=marks, restarts=restarts)
 
@@ -63,7 +67,7 @@ def _binned(histories: Sequence[Matrix], bins: int) -> tuple[Matrix, Matrix, Mat
     finite = np.isfinite(loss)
     if not finite.any():
         return EMPTY.steps, EMPTY.median, EMPTY.low, EMPTY.high
-    owner, steps, loss = owner[finite], steps[finite], loss[finite]
+    owner, steps, loss = owner[finite], steps[finite], np.clip(loss[finite], -_LARGEST, _LARGEST)
     width = max(1.0, np.ceil((steps.max() - steps.min() + 1) / bins))
     at = ((steps - steps.min()) // width).astype(np.intp)
     count = int(at.max()) + 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import numpy as np
+
 from ugro_tui.core.columns import Column
 from ugro_tui.core.records import Matrix
 
@@ -17,8 +19,9 @@ RECENT_ROWS: Final = 200
 def seconds_per_step(rows: Matrix) -> float:
     """Mean wall time per step over the recent rows without the warm-up, evaluation and checkpoints included.
 
-    `rows` are one rank's rows of one attempt, shape `[n, WIDTH]`. NaN where there are too few.
+    `rows` are one rank's rows of one attempt, shape `[n, WIDTH]`. NaN where there are too few that carry a time.
     """
+    rows = rows[np.isfinite(rows[:, Column.TS])]
     if len(rows) < 2:
         return math.nan
     warm = rows[0, Column.STEP] + WARM_UP_STEPS

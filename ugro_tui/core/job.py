@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ugro_tui.core.columns import Column
-from ugro_tui.core.liveness import States, judge
+from ugro_tui.core.liveness import GONE_SECONDS, LIVING, States, judge
 from ugro_tui.core.ranks import Rank, RankTable
 from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest
 from ugro_tui.core.states import Ended, JobStatus, RankState
@@ -41,6 +41,11 @@ class JobState:
         attempt = max((rank.attempt for rank in self.table.by_rank.values()), default=1)
         return [rank for rank in self.ranks if rank.attempt == attempt]
 
+    def expected(self) -> list[Rank]:
+        """The ranks of the newest attempt and those of older ones that it should have too, by number."""
+        newest, size = self._ranks_attempt(), self.world_size
+        return [rank for rank in self.ranks if rank.attempt == newest or rank.rank < size]
+
     def apply(self, number: int, batch: Batch, at: float, node: str) -> None:
         """Take in decoded records of rank `number`, the newest of them written `at`."""
         rank = self.table.rank(number)
@@ -65,43 +70,62 @@ class JobState:
         """Take in the torch elastic error file of rank `number`."""
         rank = self.table.rank(number)
         rank.node = rank.node or node
-        rank.error = error
+        self.table.fail(rank, error)
         self.version += 1
 
     def states(self, now: float) -> States:
         """The state of each rank in row order, shape `[ranks]`."""
-        return judge(self.table, now, attempt=self._ranks_attempt(), over=self._launcher_says() is not None)
+        said = self._launcher_says()
+        over = None if said is None else RankState.DEAD if said is JobStatus.FAILED else RankState.FINISHED
+        return judge(self.table, now, attempt=self._ranks_attempt(), over=over)
 
     def status(self, now: float) -> JobStatus:
-        """What the job as a whole is doing. A rank that failed fails the job: DDP does not survive it."""
+        """What the job as a whole is doing.
+
+        A rank that failed fails the job, as DDP does not survive it; not so when someone stopped the job, for then the
+        ranks that are stopped later lose their peers.
+        """
         current = self.current()
         said = self._launcher_says()
         ended = [Ended(int(self.table.ended[rank.row])) for rank in current]
-        if Ended.FAILED in ended:
+        if self.relaunched(now):
+            return JobStatus.STARTING
+        if Ended.FAILED in ended and said is not JobStatus.STOPPED:
             return JobStatus.FAILED
         if said is not None:
             return said
         if not current:
             return JobStatus.PENDING if self.manifest else JobStatus.UNKNOWN
-        if all(end != Ended.NO for end in ended) and len(current) >= self.world_size:
-            return JobStatus.STOPPED if Ended.STOPPED in ended else JobStatus.FINISHED
+        if Ended.NO not in ended:
+            return self._ended(now, current, ended)
         return self._living(now, current)
 
+    def relaunched(self, now: float) -> bool:
+        """Whether the launcher has begun an attempt that no rank has joined yet."""
+        manifest = self.manifest
+        if manifest is None or manifest.attempt <= self._ranks_attempt() or manifest.status in _OVER:
+            return False
+        return len(self.table) > 0 and not np.isin(self.states(now), LIVING).any()
+
+    def _ended(self, now: float, current: list[Rank], ended: list[Ended]) -> JobStatus:
+        """All ranks that were seen have ended; one that was never seen is waited for, but not for ever."""
+        last = max(rank.ended_at for rank in current)
+        if len(current) < self.world_size and now - last < GONE_SECONDS:
+            return JobStatus.RUNNING
+        return JobStatus.STOPPED if Ended.STOPPED in ended else JobStatus.FINISHED
+
     def _living(self, now: float, current: list[Rank]) -> JobStatus:
-        states = self.states(now)
-        of_current = [RankState(int(states[rank.row])) for rank in current]
-        if all(state in (RankState.DEAD, RankState.UNKNOWN) for state in of_current):
-            return JobStatus.UNKNOWN if RankState.DEAD not in of_current else JobStatus.FAILED
-        if all(not len(rank.series) for rank in current):
-            return JobStatus.STARTING
-        return JobStatus.RUNNING
+        states = self.states(now)[[rank.row for rank in current]]
+        if np.isin(states, LIVING).any():
+            return JobStatus.STARTING if np.isnan(self.step()) else JobStatus.RUNNING
+        return JobStatus.FAILED if RankState.DEAD in states else JobStatus.UNKNOWN
 
     @property
     def world_size(self) -> int:
         """Ranks that the run says it has; at least those of the newest attempt that were seen."""
         current = self.current()
         said = [rank.start.world_size for rank in current if rank.start and rank.start.world_size]
-        if self.manifest and self.manifest.world_size:
+        if self.manifest and self.manifest.world_size and self.manifest.attempt >= self._ranks_attempt():
             said.append(self.manifest.world_size)
         return max([len(current), *said])
 
@@ -112,15 +136,14 @@ class JobState:
         return max(said, default=None)
 
     def step(self) -> float:
-        """The step that every rank of the attempt has reported; NaN before the first."""
+        """The step that every rank has made, of those of the attempt that have reported one; NaN before the first."""
         rows = [rank.row for rank in self.current()]
         steps = self.table.latest[rows, Column.STEP]
         return float(np.nanmin(steps)) if np.isfinite(steps).any() else np.nan
 
     def first_error(self) -> Rank | None:
         """The rank whose error file or failed `end` is the earliest: the cause, the others follow from it."""
-        failed = [rank for rank in self.current() if _failed_at(rank) < np.inf]
-        return min(failed, key=_failed_at, default=None)
+        return min(filter(_failed, self.current()), key=_failed_at, default=None)
 
     def _ranks_attempt(self) -> int:
         return int(self.table.attempt[: len(self.table)].max()) if len(self.table) else 1
@@ -132,10 +155,11 @@ class JobState:
         return _OVER.get(self.manifest.status)
 
 
+def _failed(rank: Rank) -> bool:
+    return rank.error is not None if rank.end is None else rank.end.status == "failed"
+
+
 def _failed_at(rank: Rank) -> float:
-    """When the rank failed, Unix seconds by its node's clock; infinite where it did not."""
-    if rank.end is not None and rank.end.status == "failed":
-        return rank.end.ts
-    if rank.error is not None and rank.end is None:
-        return rank.error.ts if np.isfinite(rank.error.ts) else 0.0
-    return np.inf
+    """When the rank failed, Unix seconds by its node's clock; infinite where that is not known."""
+    told = rank.end or rank.error
+    return told.ts if told is not None and np.isfinite(told.ts) else np.inf

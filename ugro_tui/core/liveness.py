@@ -28,6 +28,11 @@ SILENT_SECONDS: Final = 15.0
 GONE_SECONDS: Final = 60.0
 """Thirty missed heartbeats and no `end`: the process is taken for dead."""
 
+FORGOTTEN_SECONDS: Final = 3_600.0
+"""A writer without heartbeats, silent for so long (and for twice its stall limit): nothing tells what it does."""
+
+LIVING: Final = (RankState.RUNNING, RankState.SLOW, RankState.STALLED, RankState.HUNG)
+
 States: TypeAlias = npt.NDArray[np.int8]
 
 
@@ -42,22 +47,25 @@ def write_ages(table: RankTable, now: float) -> npt.NDArray[np.float64]:
     return np.maximum(0.0, now - np.fmax(table.write_at[:rows], table.beat_at[:rows]))
 
 
-def judge(table: RankTable, now: float, *, attempt: int, over: bool) -> States:
+def judge(table: RankTable, now: float, *, attempt: int, over: RankState | None) -> States:
     """The state of each rank, shape `[ranks]`.
 
-    `attempt`: the job's newest; ranks that have not joined it are unknown. `over`: a launcher said that the job ended,
-    so a rank without an `end` record was killed with it.
+    `attempt`: the job's newest; ranks that have not joined it are unknown. `over`: what a launcher's word that the job
+    ended makes of a rank without an `end` record; None while there is no such word.
     """
     rows = len(table)
     ended = table.ended[:rows]
+    alive = ended == Ended.NO
+    seen = ~_never_seen(table) & (table.attempt[:rows] >= attempt)
     states = np.full(rows, RankState.RUNNING, np.int8)
     stalled = _stalled(table, now)
-    states[stalled] = RankState.STALLED
-    alive = ended == Ended.NO
-    if stalled[alive].all() and alive.sum() > 1 and alive.all():
-        states[alive] = RankState.HUNG
-    states[_gone(table, now) | (alive & over)] = RankState.DEAD
+    states[stalled] = RankState.HUNG if seen.sum() > 1 and stalled[seen].all() else RankState.STALLED
+    states[_forgotten(table, now)] = RankState.UNKNOWN
+    states[_gone(table, now)] = RankState.DEAD
+    if over is not None:
+        states[alive] = over
     states[_never_seen(table)] = RankState.UNKNOWN
+    states[alive & table.errored[:rows]] = RankState.DEAD
     states[(ended == Ended.COMPLETED) | (ended == Ended.STOPPED)] = RankState.FINISHED
     states[ended == Ended.FAILED] = RankState.DEAD
     states[table.attempt[:rows] < attempt] = RankState.UNKNOWN
@@ -87,6 +95,14 @@ def _gone(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
     has_beat = ~np.isnan(table.beat_at[:rows])
     gone: npt.NDArray[np.bool_] = has_beat & (write_ages(table, now) > GONE_SECONDS) & (table.ended[:rows] == Ended.NO)
     return gone
+
+
+def _forgotten(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
+    silent = write_ages(table, now)
+    forgotten: npt.NDArray[np.bool_] = (
+        np.isnan(table.beat_at[: len(table)]) & (silent > FORGOTTEN_SECONDS) & (silent > 2 * stall_limits(table))
+    )
+    return forgotten
 
 
 def _never_seen(table: RankTable) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,8 @@ from ugro_tui.core.summary import JobSummary, summarise
 class RankColumns:
     """The ranks of a job as columns, ordered by rank; all of length `len(rank)`, numbers NaN where not known.
 
+    These are the ranks of the newest attempt and those that it waits for.
+
     `step_age` is in seconds, `spark` has shape `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
     """
 
@@ -88,11 +90,12 @@ class Snapshot:
 def view(job: JobState, now: float, curve: Curve) -> JobView:
     """The picture of `job` at `now`; `curve` is handed in because it changes less often than the ages do."""
     table = job.table
-    order = np.array([rank.row for rank in job.ranks], np.intp)
+    ranks = job.expected()
+    order = np.array([rank.row for rank in ranks], np.intp)
     ages = step_ages(table, now)[order]
     columns = RankColumns(
-        rank=np.array([rank.rank for rank in job.ranks], np.int32),
-        node=tuple(rank.node for rank in job.ranks),
+        rank=np.array([rank.rank for rank in ranks], np.int32),
+        node=tuple(rank.node for rank in ranks),
         state=job.states(now)[order],
         step_age=np.where(np.isnan(table.latest[order, Column.STEP]), np.nan, ages),
         spark=table.spark[order],

@@ -72,8 +72,8 @@ def summarise(job: JobState, now: float) -> JobSummary:
     """The summary of `job` at `now` (monotonic seconds).
 
     `final_loss` is the mean of the ranks' last finite losses: under DDP that is the loss of the global batch.
-    `duration` runs from the attempt's first record to its last, by the node's clock, plus the time since it arrived
-    while the job lives.
+    `duration` runs from the attempt's first record to its last, by the node's clock, plus the time since that was
+    written while the job lives.
     """
     current = job.current()
     states = job.states(now)
@@ -91,7 +91,7 @@ def summarise(job: JobState, now: float) -> JobSummary:
         step=step,
         total_steps=job.total_steps,
         seconds_per_step=pace,
-        duration=_duration(job, current) + (age if living and math.isfinite(age) else 0.0),
+        duration=_greatest([_span(job, rank, now if living else math.nan) for rank in current]),
         eta=remaining_seconds(step, job.total_steps, pace) if living else math.nan,
         world_size=job.world_size,
         ranks_seen=len(current),
@@ -104,7 +104,7 @@ def summarise(job: JobState, now: float) -> JobSummary:
         age=age,
         alerts=alerts,
         per_rank_stats=ranks,
-        verdict=_verdict(status, alerts, ranks),
+        verdict=_verdict(job, status, alerts, ranks),
     )
 
 
@@ -132,13 +132,13 @@ def _rank(job: JobState, rank: Rank, state: RankState) -> RankSummary:
     )
 
 
-def _verdict(status: JobStatus, alerts: tuple[Alert, ...], ranks: tuple[RankSummary, ...]) -> str:
+def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], ranks: tuple[RankSummary, ...]) -> str:
     if alerts:
         worst = alerts[0]
         where = f"rank {worst.rank}" + (f" on {worst.node}" if worst.node else "")
         return f"{worst.name}: {where}: {worst.what}; {worst.next_step}"
     if status == JobStatus.RUNNING:
-        return f"all {len(ranks)} ranks are stepping" if len(ranks) > 1 else "stepping"
+        return _progress(job, ranks)
     return {
         JobStatus.FINISHED: "finished",
         JobStatus.STARTING: "started, waiting for the first step",
@@ -148,19 +148,24 @@ def _verdict(status: JobStatus, alerts: tuple[Alert, ...], ranks: tuple[RankSumm
     }.get(status, "no news: neither records nor heartbeats tell what it does")
 
 
+def _progress(job: JobState, ranks: tuple[RankSummary, ...]) -> str:
+    phase = min({rank.phase for rank in job.current()} - {""}, default="")
+    stepping, size = sum(rank.state == "running" and not math.isnan(rank.step) for rank in ranks), job.world_size
+    if stepping < size:
+        return f"{stepping} of {size} ranks are stepping"
+    if phase:
+        return f"in {phase}"
+    return f"all {size} ranks are stepping" if size > 1 else "stepping"
+
+
 def _pace(current: list[Rank]) -> float:
-    return seconds_per_step(max((rank.series.rows for rank in current), key=len)) if current else math.nan
+    return seconds_per_step(max((rank.attempt_rows for rank in current), key=len)) if current else math.nan
 
 
-def _duration(job: JobState, current: list[Rank]) -> float:
-    spans = []
-    for rank in current:
-        ends = [float(job.table.latest[rank.row, Column.TS]), rank.end.ts if rank.end else math.nan]
-        first = rank.start.ts if rank.start else math.nan
-        if not math.isfinite(first) and len(rank.series):
-            first = float(rank.series.column(Column.TS)[0])
-        spans += [end - first for end in ends if math.isfinite(end - first)]
-    return max(spans, default=0.0)
+def _span(job: JobState, rank: Rank, now: float) -> float:
+    """Seconds from the rank's first record to its last, or to `now` while it lives; NaN without times."""
+    since = 0.0 if rank.end else float(np.fmax(now - job.table.write_at[rank.row], 0.0))
+    return float(np.maximum(rank.last_ts - rank.first_ts, 0.0)) + since
 
 
 def _youngest(job: JobState, current: list[Rank], now: float) -> float:
@@ -177,6 +182,10 @@ def _mean(values: list[float]) -> float:
 def _total(values: list[float]) -> float:
     known = [value for value in values if math.isfinite(value)]
     return sum(known) if known else math.nan
+
+
+def _greatest(values: list[float]) -> float:
+    return max((value for value in values if math.isfinite(value)), default=math.nan)
 
 
 def _least(values: list[float]) -> float:
