@@ -9,7 +9,7 @@ UNKNOWN = "–"
 
 
 def plain(value: float, digits: int = 4) -> str:
-    """`value` with `digits` significant digits, without an exponent where that is readable."""
+    """`value` with `digits` significant digits, without an exponent where that is readable (else one digit less)."""
     if math.isnan(value):
         return UNKNOWN
     if math.isinf(value):
@@ -23,24 +23,31 @@ def plain(value: float, digits: int = 4) -> str:
 
 
 def count(value: float) -> str:
-    """A whole number with thousands separated."""
-    return UNKNOWN if not math.isfinite(value) else f"{value:,.0f}"
+    """A whole number with thousands separated; with an exponent where it is too large for any count."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.1e}"
 
 
 def compact(value: float) -> str:
-    """A rate or size in at most five characters: 950, 12.3k, 1.2M."""
+    """A rate or size in at most five characters (a sign is one more): 0.5, 950, 12.3k, 1.2M."""
     if not math.isfinite(value):
         return UNKNOWN
-    for limit, unit in ((1e3, ""), (1e6, "k"), (1e9, "M"), (1e12, "G")):
-        if abs(value) < limit * 0.9995:
-            scaled = value / (limit / 1e3)
-            return f"{scaled:.0f}{unit}" if scaled >= 100 or not unit else f"{scaled:.1f}{unit}"
-    return f"{value / 1e12:.1f}T"
+    if 0 < abs(value) < 0.05:
+        return f"{value:.0e}" if abs(value) >= 1e-99 else "0"
+    for size, unit in ((1e0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")):
+        scaled = value / size
+        if abs(scaled) < 999.5:
+            whole = abs(scaled) >= 99.95 or (not unit and (abs(scaled) >= 9.95 or scaled.is_integer()))
+            return f"{scaled:.{0 if whole else 1}f}{unit}"
+    return f"{value:.0e}".replace("e+", "e")
 
 
 def gibibytes(value: float) -> str:
     """Bytes as GiB with one decimal."""
-    return UNKNOWN if not math.isfinite(value) else f"{value / 2**30:.1f}G"
+    if not math.isfinite(value):
+        return UNKNOWN
+    return f"{value / 2**30:.1f}G" if abs(value) < 1e5 * 2**30 else f"{value / 2**30:.0e}G"
 
 
 def duration(seconds: float) -> str:
@@ -56,7 +63,7 @@ def duration(seconds: float) -> str:
         return f"{whole // 60}m {whole % 60}s"
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60}m"
-    return f"{whole // 86400}d {whole % 86400 // 3600}h"
+    return f"{whole // 86400}d {whole % 86400 // 3600}h" if whole < 86400 * 10_000 else ">9999d"
 
 
 def age(seconds: float) -> str:
@@ -70,10 +77,12 @@ def age(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A span as hh:mm:ss."""
+    """A span as hh:mm:ss; from 10,000 hours on in days."""
     if not math.isfinite(seconds):
         return UNKNOWN
-    whole = int(seconds)
+    if seconds >= 10_000 * 3600:
+        return duration(seconds)
+    whole = int(max(0.0, seconds))
     return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
@@ -81,4 +90,6 @@ def per_step(seconds: float) -> str:
     """Seconds a step as people quote it: s/it, or ms/it below a second."""
     if not math.isfinite(seconds):
         return UNKNOWN
-    return f"{seconds:.2f} s/it" if seconds >= 1 else f"{seconds * 1000:.0f} ms/it"
+    if seconds >= 1:
+        return f"{seconds:.2f} s/it" if seconds < 1e5 else f"{seconds:.0e} s/it"
+    return f"{seconds * 1000:.0f} ms/it" if seconds >= 0.00995 else f"{seconds * 1e3:.2g} ms/it"
