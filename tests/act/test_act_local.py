@@ -175,11 +175,13 @@ def test_ranks_that_outlive_their_agent_are_found_and_stopped(workshop: Workshop
 
 
 @pytest.mark.torchrun
-def test_a_job_may_be_stopped_before_its_ranks_are_there(workshop: Workshop) -> None:
+def test_a_job_may_be_stopped_before_its_ranks_are_there(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     job = workshop.start(workshop.plan(WAITS))
     job.stop()
     assert job.processes() == ()
     assert workshop.manifest().status == "stopped"
+    assert [record.message for record in caplog.records][1:] == ["Stopping job job", "Job job stopped"]  # never failed
 
 
 def plain_job(workshop: Workshop) -> LocalJob:
