@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 
 from ugro_tui.core.ports import Feed
 from ugro_tui.ui.dashboard import TrainingDashboard
-from ugro_tui.ui.help import HelpScreen, help_text, merged
+from ugro_tui.ui.help import HelpScreen, help_text
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.rank_table import RankTable
 
@@ -46,16 +46,16 @@ class UgroApp(App[str]):
     def look(self) -> None:
         """Show the newest snapshot if there is a newer one."""
         snapshot = self._feed.snapshot()
-        if snapshot.version != self._version and self._dashboard.is_mounted:
+        if snapshot.version != self._version:
             self._version = snapshot.version
             self._dashboard.show(snapshot)
 
     def action_help(self) -> None:
         """Show all keys."""
         groups = [
-            ("Everywhere", merged(self.BINDINGS)),
-            ("Job", merged(TrainingDashboard.BINDINGS)),
-            ("Ranks", merged(RankTable.BINDINGS)),
+            ("Everywhere", self.BINDINGS),
+            ("Job", TrainingDashboard.BINDINGS),
+            ("Ranks", RankTable.BINDINGS),
         ]
         self.push_screen(HelpScreen(help_text(groups)))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from ugro_tui.core.columns import Column
 from ugro_tui.core.numbers import UNKNOWN, age, compact, count, gibibytes, plain
@@ -75,10 +77,16 @@ COLUMNS: Final = (
 
 GAP: Final = " "
 
+_GPU_TITLES = ("GPU%", "Memory")
 
-def fitting(width: int, columns: Sequence[TableColumn] = COLUMNS) -> tuple[TableColumn, ...]:
-    """The columns that fit into `width` cells: the least needed ones are left out first."""
-    kept = list(columns)
+
+def fitting(width: int, ranks: RankColumns | None) -> tuple[TableColumn, ...]:
+    """The columns that fit into `width` cells: the least needed ones are left out first.
+
+    Those of the GPU are left out where no rank has one.
+    """
+    gpu = ranks is None or bool(np.isfinite(ranks.column(Column.GPU_UTIL)).any())
+    kept = [column for column in COLUMNS if gpu or column.title not in _GPU_TITLES]
     while len(kept) > 1 and sum(column.width + len(GAP) for column in kept) > width:
         kept.remove(max(kept, key=lambda column: column.need))
     return tuple(kept)

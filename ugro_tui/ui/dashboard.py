@@ -81,8 +81,10 @@ class TrainingDashboard(Screen[None]):
         self.show(self._snapshot)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show this picture from now on."""
+        """Show this picture from now on. Before the parts are made and while they go, it is only kept."""
         self._snapshot = snapshot
+        if not self.query("#sources"):
+            return
         known = {job.job_id for job in snapshot.jobs}
         self._order = [job for job in self._order if job in known]
         self._order += [job.job_id for job in snapshot.jobs if job.job_id not in self._order]

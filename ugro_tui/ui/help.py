@@ -25,22 +25,20 @@ _KEY_NAMES = {
 
 
 def help_text(groups: Iterable[tuple[str, Iterable[BindingType]]]) -> Content:
-    """The keys of each group, one line a binding."""
+    """The keys of each group, one line an action, keys named as they are printed on the keyboard."""
     lines: list[Content] = []
     for name, bindings in groups:
         lines += [Content.styled(name, "bold $accent")]
-        for binding in Binding.make_bindings(bindings):
-            lines += [Content.assemble((f"  {binding.key:<18}", "bold"), binding.description)]
+        lines += [Content.assemble((f"  {keys:<18}", "bold"), " ", text) for text, keys in _by_action(bindings)]
         lines += [Content("")]
     return Content("\n").join(lines[:-1])
 
 
-def merged(bindings: Iterable[BindingType]) -> list[Binding]:
-    """One binding an action, its keys named as they are printed on the keyboard."""
-    keys: dict[tuple[str, str], list[str]] = {}
+def _by_action(bindings: Iterable[BindingType]) -> list[tuple[str, str]]:
+    keys: dict[str, list[str]] = {}
     for binding in Binding.make_bindings(bindings):
-        keys.setdefault((binding.action, binding.description), []).append(_KEY_NAMES.get(binding.key, binding.key))
-    return [Binding(" ".join(names), action, text) for (action, text), names in keys.items()]
+        keys.setdefault(binding.description, []).append(_KEY_NAMES.get(binding.key, binding.key))
+    return [(text, " ".join(names)) for text, names in keys.items()]
 
 
 class HelpScreen(ModalScreen[None]):

@@ -48,6 +48,7 @@ class RankTable(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._ranks: RankColumns | None = None
         self._columns: tuple[TableColumn, ...] = ()
+        self._fitted = 0
         self.cursor = 0
 
     def show(self, ranks: RankColumns | None) -> None:
@@ -58,16 +59,19 @@ class RankTable(ScrollView, can_focus=True):
         if count != before:
             self.virtual_size = Size(self.size.width, count + 1)
             self.cursor = max(0, min(self.cursor, count - 1))
+        self._columns = ()
         self.refresh()
 
     def on_resize(self, event: Resize) -> None:
-        """Choose the columns that fit."""
-        self._columns = fitting(event.size.width)
+        """Choose the columns again, and let the scrollbar know."""
+        self._columns = ()
         self.virtual_size = Size(event.size.width, (0 if self._ranks is None else len(self._ranks)) + 1)
 
     def render_line(self, y: int) -> Strip:
         """The line at `y` of the visible part: the titles stay on top."""
         width = self.size.width
+        if not self._columns or width != self._fitted:
+            self._columns, self._fitted = fitting(width, self._ranks), width
         plain = self.get_component_rich_style("plain")
         if y == 0:
             title = GAP.join(column.fit(column.title) for column in self._columns)

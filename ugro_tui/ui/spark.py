@@ -17,11 +17,11 @@ def sparkline(values: npt.NDArray[np.floating]) -> str:
     known = np.isfinite(values)
     if not known.any():
         return " " * len(values)
-    least, most = values[known].min(), values[known].max()
-    span = most - least
+    halves = values[known].astype(np.float64) / 2  # the span of two floats may exceed what a float holds
+    span = halves.max() - halves.min()
     level = np.zeros(len(values), np.intp)
     if span > 0:
-        level[known] = ((values[known] - least) / span * 7.999).astype(np.intp)
+        level[known] = np.minimum((halves - halves.min()) / span * 8, 7).astype(np.intp)
     cells = np.where(known, _BLOCKS[level], _BAD)
     cells[: int(known.argmax())] = " "
     return "".join(cells)

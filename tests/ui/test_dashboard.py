@@ -1,0 +1,267 @@
+"""Every key of the dashboard, and what a user reads on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.ui.scenes import PLACE, SCENES, FakeFeed, Run, job, snapshot
+from ugro_tui.core.commands import OpenJob, Refresh
+from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.dashboard import TrainingDashboard
+from ugro_tui.ui.help import HelpScreen
+from ugro_tui.ui.rank_table import RankTable
+
+Screen = tuple[UgroApp, FakeFeed, Pilot[str]]
+
+
+@asynccontextmanager
+async def shown(scene: str, size: tuple[int, int] = (120, 40), job_id: str | None = None) -> AsyncIterator[Screen]:
+    feed = FakeFeed(SCENES[scene]())
+    app = UgroApp(feed, place=PLACE, job=job_id)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        yield app, feed, pilot
+
+
+def text(app: UgroApp) -> str:
+    """All that is on the screen, as plain text."""
+    lines = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in lines)
+
+
+def dashboard(app: UgroApp) -> TrainingDashboard:
+    screen = app.screen
+    assert isinstance(screen, TrainingDashboard)
+    return screen
+
+
+async def test_header_shows_the_job_in_numbers() -> None:
+    async with shown("healthy") as (app, _, _):
+        seen = text(app)
+        assert "gpt2-small" in seen
+        assert "RUNNING" in seen
+        assert "step 300/500 60%" in seen
+        assert "ETA 00:00:50" in seen  # 200 steps of 0.25 s
+        assert "elapsed 00:01:15" in seen  # 75 s of records and 0.4 s since
+        assert "16/16 ranks" in seen
+
+
+async def test_every_rank_has_its_line() -> None:
+    async with shown("healthy") as (app, _, _):
+        seen = text(app)
+        for rank in range(16):
+            assert re.search(rf"{rank}\s+node{rank // 8}\s+● running\s+300", seen)
+
+
+async def test_brackets_flip_between_jobs_and_ask_for_them() -> None:
+    async with shown("many_jobs") as (app, feed, pilot):
+        order = ["llama-8b-sft", "gpt2-small", "ablation-lr-3e-4", "ablation-lr-1e-3"]
+        assert dashboard(app).job == order[0]
+        for expected in [*order[1:], order[0]]:
+            await pilot.press("right_square_bracket")
+            assert dashboard(app).job == expected
+        await pilot.press("left_square_bracket")
+        assert dashboard(app).job == order[-1]
+        assert feed.asked[-1] == OpenJob(order[-1])
+        await pilot.press("backspace")
+        assert dashboard(app).job == order[0]
+
+
+async def test_order_of_jobs_does_not_change_under_the_fingers() -> None:
+    async with shown("many_jobs") as (app, feed, pilot):
+        feed.current = snapshot(job(Run("a-new-one")), job(Run("gpt2-small")), job(Run("llama-8b-sft")), version=2)
+        app.look()
+        await pilot.press("right_square_bracket")
+        assert dashboard(app).job == "gpt2-small"
+
+
+async def test_the_job_of_the_command_line_is_shown_although_another_is_worse() -> None:
+    async with shown("many_jobs", job_id="gpt2-small") as (app, _, _):
+        assert dashboard(app).job == "gpt2-small"
+        assert "step 300/500" in text(app)
+
+
+async def test_r_asks_for_news() -> None:
+    async with shown("healthy") as (_, feed, pilot):
+        await pilot.press("r")
+        assert feed.asked == [Refresh()]
+
+
+async def test_news_are_shown_when_the_timer_looks() -> None:
+    async with shown("small") as (app, feed, pilot):
+        assert "step 180/500" in text(app)
+        feed.current = snapshot(job(Run("demo-20260101-120000", ranks=2, steps=181)), version=2)
+        app.look()
+        await pilot.pause()
+        assert "step 181/500" in text(app)
+
+
+@pytest.mark.parametrize("close", ["question_mark", "escape", "q"])
+async def test_help_names_every_key_and_closes(close: str) -> None:
+    async with shown("healthy") as (app, _, pilot):
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        seen = text(app)
+        for key in ("[", "]", "backspace", "tab", "ctrl+d", "Quit; training goes on", "Next rank"):
+            assert key in seen
+        await pilot.press(close)
+        assert isinstance(app.screen, TrainingDashboard)
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+async def test_quitting_says_that_training_goes_on(key: str) -> None:
+    async with shown("healthy") as (app, _, pilot):
+        await pilot.press(key)
+    assert app.return_value is not None
+    assert "training goes on: gpt2-small at step 300" in app.return_value
+
+
+async def test_quitting_a_finished_job_says_nothing() -> None:
+    async with shown("finished") as (app, _, pilot):
+        await pilot.press("q")
+    assert app.return_value == ""
+
+
+async def test_cursor_keys_move_and_the_view_follows() -> None:
+    async with shown("large", (120, 40)) as (app, _, pilot):
+        table = app.screen.query_one(RankTable)
+        await pilot.press("j", "down", "k")
+        assert table.cursor == 1
+        await pilot.press("G")
+        assert table.cursor == 511
+        await pilot.pause()
+        assert re.search(r"511\s+node63", text(app))
+        await pilot.press("g")
+        await pilot.pause()
+        assert table.cursor == 0
+        assert re.search(r"\b0\s+node0", text(app))
+        await pilot.press("ctrl+d")
+        half = table.cursor
+        assert half > 4
+        await pilot.press("ctrl+u", "up")
+        assert table.cursor == 0
+
+
+async def test_a_click_moves_the_cursor() -> None:
+    async with shown("healthy") as (app, _, pilot):
+        await pilot.click(RankTable, offset=(10, 4))
+        assert app.screen.query_one(RankTable).cursor == 3
+
+
+async def test_small_terminals_show_one_pane_and_tab_cycles_them() -> None:
+    async with shown("healthy", (80, 24)) as (app, _, pilot):
+        assert "node1" in text(app)
+        for key, seen, unseen in (
+            ("tab", "┤", "node1"),
+            ("tab", "nothing is wrong", "┤"),
+            ("tab", "node1", "nothing is wrong"),
+            ("shift+tab", "nothing is wrong", "node1"),
+        ):
+            await pilot.press(key)
+            await pilot.pause()
+            assert seen in text(app)
+            assert unseen not in text(app)
+
+
+async def test_few_ranks_leave_room_for_the_loss_at_80x24() -> None:
+    async with shown("small", (80, 24)) as (app, _, _):
+        seen = text(app)
+        assert "laptop" in seen
+        assert "┤" in seen
+
+
+async def test_resizing_to_almost_nothing_and_back() -> None:
+    async with shown("healthy") as (app, _, pilot):
+        before = text(app)
+        for size in ((20, 5), (1, 1), (60, 15), (200, 60), (120, 40)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+        assert text(app) == before
+
+
+async def test_tiny_terminals_keep_status_and_verdict() -> None:
+    async with shown("stalled", (50, 12)) as (app, _, _):
+        seen = text(app)
+        assert "RUNNING" in seen
+        assert "rank stalled" in seen
+
+
+async def test_nan_is_said_three_times() -> None:
+    async with shown("non_finite") as (app, _, _):
+        seen = text(app)
+        assert "non-finite loss: rank 2 on node0" in seen  # verdict
+        assert "NaN!" in seen  # table
+        assert "NaN at step 290 (rank 2)" in seen  # chart
+
+
+async def test_a_crash_names_rank_and_cause() -> None:
+    async with shown("crashed") as (app, _, _):
+        seen = text(app)
+        assert "FAILED" in seen
+        assert "rank 1 on node0: OutOfMemoryError: CUDA out of memory" in seen
+        assert "✖ dead" in seen
+
+
+async def test_a_stalled_rank_is_named() -> None:
+    async with shown("stalled") as (app, _, _):
+        seen = text(app)
+        assert "rank 5 on node0" in seen
+        assert "‖ stalled" in seen
+        assert "7/8 ranks" in seen
+
+
+async def test_evaluation_is_no_stall() -> None:
+    async with shown("evaluating") as (app, _, _):
+        seen = text(app)
+        assert "RUNNING (eval)" in seen
+        assert "stalled" not in seen
+
+
+async def test_hostile_text_is_shown_whole_and_harmless() -> None:
+    async with shown("hostile") as (app, _, _):
+        seen = text(app)
+        assert "[bold]ev␛[3" in seen  # as much of the name as the column holds
+        assert "[red]Boom[/]" in seen
+        assert "\x1b" not in seen
+        assert "\u202e" not in seen
+
+
+@pytest.mark.parametrize(
+    ("scene", "advice"), [("empty", "ugro-tui demo"), ("missing", "does not exist yet"), ("loading", "reading")]
+)
+async def test_empty_states_say_what_to_do(scene: str, advice: str) -> None:
+    async with shown(scene, (80, 24)) as (app, _, _):
+        assert advice in text(app)
+
+
+async def test_a_job_appears_by_itself() -> None:
+    async with shown("empty") as (app, feed, pilot):
+        feed.current = snapshot(job(Run("fresh")), version=2)
+        app.look()
+        await pilot.pause()
+        assert "fresh" in text(app)
+
+
+async def test_without_a_gpu_there_are_no_gpu_columns() -> None:
+    async with shown("small") as (app, _, _):
+        assert "GPU%" not in text(app)
+    async with shown("healthy") as (app, _, _):
+        assert "GPU%" in text(app)
+
+
+async def test_only_news_are_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shown("healthy") as (app, feed, _):
+        app.look()
+        painted: list[Snapshot] = []
+        monkeypatch.setattr(TrainingDashboard, "show", lambda _, snapshot: painted.append(snapshot))
+        app.look()
+        assert not painted
+        feed.current = snapshot(job(Run(ranks=16)), version=2)
+        app.look()
+        assert painted == [feed.current]
