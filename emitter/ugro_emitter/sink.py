@@ -76,10 +76,15 @@ class AppendFile:
             self._look_at = _LOOK_EVERY
         self._unproven += 1
 
+    def give_up(self) -> None:
+        """Forget the line that `append` could not complete; the next one begins on its own."""
+        if self._sent:
+            self.close()
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-        self._fd, self._look_at = -1, 0
+        self._fd, self._sent, self._look_at = -1, 0, 0
 
     def _send(self, line: bytes) -> None:
         """Write what of the line is not there yet: all of it, or the rest after a short write."""

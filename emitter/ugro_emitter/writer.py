@@ -165,6 +165,7 @@ class Writer:
                 self._losses.fail("writing the metrics file", error)
             if self._pause(pause):
                 self._losses.unwrite()
+                self._file.give_up()
                 return line
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ugro_emitter.clock import Clock
 
@@ -21,7 +22,7 @@ class SetClock(Clock):
 
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.time = self.monotonic = self.perf_counter = lambda: self.now  # type: ignore[method-assign,assignment]
+        self.time = self.monotonic = self.perf_counter = lambda: self.now
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -47,19 +48,20 @@ def wait_until(condition: Callable[[], bool], what: str, limit: float = 30.0) ->
         threading.Event().wait(0.01)
 
 
-def script_environment(**extra: str) -> dict[str, str]:
+def script_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment, the emitter importable, and `extra`."""
     return {**os.environ, "PYTHONPATH": str(EMITTER), **extra}
 
 
 def run_script(
-    code: str, *arguments: object, python: str = sys.executable, limit: float = 60.0, **extra: str
+    code: str, *arguments: object, python: str = sys.executable, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `code` in a Python of its own, to its end."""
     return subprocess.run(
         [python, "-c", code, *map(str, arguments)],
-        env=script_environment(**extra),
+        env=script_environment(environ or {}),
         capture_output=True,
         text=True,
-        timeout=limit,
+        timeout=60,
         check=False,
     )

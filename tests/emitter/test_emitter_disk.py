@@ -7,17 +7,18 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 import ugro_emitter.run
-from tests.emitter.support import read_records, steps_of, wait_until
 from ugro_emitter import MetricsEmitter
 from ugro_emitter.losses import Losses
 from ugro_emitter.sink import AppendFile
 from ugro_emitter.writer import CAPACITY
+
+from tests.emitter.support import read_records, steps_of, wait_until
 
 
 class HangingDisk:
@@ -193,6 +194,24 @@ def test_a_line_that_the_disk_cut_short_is_resumed_where_it_stopped(tmp_path: Pa
     assert (tmp_path / "file").read_bytes() == b"first\nsecond\nthird\n"
 
 
+def test_a_line_given_up_half_written_takes_no_other_with_it(tmp_path: Path) -> None:
+    room = [100, 4, 0, 100, 100]
+
+    def filling_up(fd: int, data: bytes) -> int:
+        left = room.pop(0)
+        if not left:
+            raise OSError(28, "No space left on device")
+        return os.write(fd, data[:left])
+
+    file = AppendFile(tmp_path / "file", Losses(), write=filling_up)
+    file.append(b"first\n")
+    with pytest.raises(OSError, match="No space left"):
+        file.append(b"second\n")
+    file.give_up()
+    file.append(b"3\n")
+    assert (tmp_path / "file").read_bytes() == b"first\nseco\n3\n"
+
+
 def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
@@ -202,12 +221,14 @@ def rename(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("lose", [remove, rename], ids=["removed", "moved"])
-def test_a_folder_that_disappears_is_made_again_and_begins_with_start(lose: object, tmp_path: Path) -> None:
+def test_a_folder_that_disappears_is_made_again_and_begins_with_start(
+    lose: Callable[[Path], None], tmp_path: Path
+) -> None:
     folder = tmp_path / "job"
     emitter = MetricsEmitter("job", tmp_path, heartbeat_interval=0.05)
     emitter.emit_step(0)
     wait_until(lambda: (folder / "metrics.jsonl").exists() and len(read_records(folder)) == 2, "the first step")
-    lose(folder)  # type: ignore[operator]
+    lose(folder)
     wait_until(lambda: (folder / "heartbeat.rank-0.json").exists(), "the heartbeat makes the folder again")
     wait_until(lambda: emitter.emit_step(1) or (folder / "metrics.jsonl").exists(), "the metrics file is made again")  # type: ignore[func-returns-value]
     emitter.close()
@@ -256,7 +277,12 @@ def test_what_is_no_file_of_ours_is_not_written_to(kind: str, tmp_path: Path) ->
     path.parent.mkdir()
     target = tmp_path / "target"
     target.write_bytes(b"precious")
-    {"symlink": lambda: path.symlink_to(target), "fifo": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    make: dict[str, Callable[[], None]] = {
+        "symlink": lambda: path.symlink_to(target),
+        "fifo": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+    }
+    make[kind]()
     emitter = MetricsEmitter("job", tmp_path)
     emitter.emit_step(1)
     emitter.close()
@@ -274,7 +300,12 @@ def test_a_metrics_dir_that_cannot_be_made_is_counted(tmp_path: Path) -> None:
 
 def test_many_threads_may_emit_and_every_record_has_its_own_number(tmp_path: Path) -> None:
     with MetricsEmitter("job", tmp_path) as emitter:
-        threads = [threading.Thread(target=lambda: [emitter.emit_step(step) for step in range(500)]) for _ in range(4)]
+
+        def emit_many() -> None:
+            for step in range(500):
+                emitter.emit_step(step)
+
+        threads = [threading.Thread(target=emit_many) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -9,7 +9,8 @@ from ugro_emitter import MetricsEmitter
 from ugro_emitter.identity import JobFiles, resolve_folder, resolve_identity
 
 BAD_JOB_IDS = [
-    "", ".", "..", "../x", "a/b", "/abs", "-rf", ".hidden", "_x", "a b", "a\n", "a\x00", "ä", "x" * 65, "a\\b", "[red]", "$(id)",
+    "", ".", "..", "../x", "a/b", "/abs", "-rf", ".hidden", "_x", "a b", "a\n", "a\x00", "ä",
+    "x" * 65, "a\\b", "[red]", "$(id)",
 ]  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.emitter.support import SetClock, read_records, steps_of
 from ugro_emitter import MetricsEmitter
+
+from tests.emitter.support import SetClock, read_records, steps_of
 
 
 def emit(tmp_path: Path, steps: list[int], emit_every: int, seconds: float = 0.5) -> list[dict[str, Any]]:
@@ -78,7 +79,8 @@ def test_fields_of_start_and_end(tmp_path: Path) -> None:
     }  # fmt: skip
     named = {key: start[key] for key in ("v", "kind", "seq", "rank", "run_id", "job_id", "attempt", "total_steps")}
     assert named == {
-        "v": 1, "kind": "start", "seq": 0, "rank": 1, "run_id": run_id, "job_id": "job", "attempt": 1, "total_steps": 99,
+        "v": 1, "kind": "start", "seq": 0, "rank": 1, "run_id": run_id, "job_id": "job", "attempt": 1,
+        "total_steps": 99,
     }  # fmt: skip
     assert (start["local_rank"], start["world_size"], start["emit_every"]) == (1, 2, 7)
     assert start["versions"]["torch"] == torch.__version__

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 import ugro_emitter.writer
-from tests.emitter.support import read_records, run_script, steps_of
 from ugro_emitter import MetricsEmitter
 from ugro_emitter.capture import defer, plain
 from ugro_emitter.encode import encode_with_json, fastest_encoder
+
+from tests.emitter.support import read_records, run_script, steps_of
 
 NON_FINITE = [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")]
 
@@ -73,7 +74,7 @@ class Hostile:
         raise RuntimeError("str")
 
 
-ODD = [
+ODD: list[object] = [
     "0.5",
     "NaN",
     b"1",
@@ -104,7 +105,7 @@ def test_an_odd_value_is_left_out_and_counted_and_never_raises(value: object, tm
 def test_a_step_that_is_no_integer_costs_the_record_and_shows_as_a_gap(step: Any, tmp_path: Path) -> None:
     with MetricsEmitter("job", tmp_path) as emitter:
         emitter.emit_step(step, loss=1.0)
-        emitter.emit_step(np.int64(2), loss=1.0)
+        emitter.emit_step(np.int64(2), loss=1.0)  # type: ignore[arg-type]
     _, good, end = read_records(tmp_path / "job")
     assert (good["step"], good["seq"], end["seq"], end["dropped"]) == (2, 2, 3, 1)
 
