@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.records import Matrix
@@ -32,8 +33,8 @@ class Series:
 
     A row whose step is not beyond the last one rewinds the series: the old tail from that step on is superseded (the
     last word wins) and a `Rewind` is noted (the newest `MAX_REWINDS` are kept). When full, the older half is thinned
-    2:1, again and again as the run goes on, keeping of every four rows the lowest loss and the highest, or one that is
-    not finite instead of the highest, so that spikes, alarms and the span of the run stay.
+    where it is densest, so that it covers the whole run evenly: of four rows the lowest loss and the highest stay (or
+    one that is not finite instead of the highest), and with them spikes and alarms.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -103,21 +104,37 @@ class Series:
         """Thin no more often than `rows` more need: each time, the newest half has to stay as it is."""
         while self._length + rows > self._capacity:
             old = max(self._capacity // 2, self._length + rows - self._capacity) // 4 * 4
-            kept = _extremes(self._store[:old])
+            kept = _thinned(self._store[:old])
             rest = self._store[old : self._length].copy()
             self._store[: len(kept)] = kept
             self._store[len(kept) : len(kept) + len(rest)] = rest
             self._length = len(kept) + len(rest)
 
 
-def _extremes(rows: Matrix) -> Matrix:
-    """Of every four rows the two with the lowest and highest loss, in order. A bad loss counts as the highest."""
+def _thinned(rows: Matrix) -> Matrix:
+    """`rows` without half of the rows where they lie densest, by groups of four.
+
+    To thin everything alike would halve the oldest rows again each time: nothing would be left of a run's beginning.
+    """
     groups = rows.reshape(-1, 4, WIDTH)
+    spans = groups[:, 3, Column.STEP] - groups[:, 0, Column.STEP]
+    dense = np.argsort(spans, kind="stable")[: max(1, len(groups) // 2)]
+    keep = np.ones((len(groups), 4), bool)
+    keep[dense] = _extremes(groups[dense])
+    return rows[keep.ravel()]
+
+
+def _extremes(groups: Matrix) -> npt.NDArray[np.bool_]:
+    """Of every four rows the two with the lowest and highest loss. A bad loss counts as the highest.
+
+    `groups` has shape `[n, 4, WIDTH]`, the answer shape `[n, 4]`.
+    """
     loss = groups[:, :, Column.LOSS]
     bad = groups[:, :, Column.BAD] > 0
     high = np.where(bad, np.inf, np.where(np.isnan(loss), -np.inf, loss)).argmax(axis=1)
     low = np.where(bad | np.isnan(loss), np.inf, loss).argmin(axis=1)
     low = np.where(low == high, (high + 2) % 4, low)  # all alike or all missing: take a spread
-    pair = np.sort(np.stack([low, high], axis=1), axis=1)
-    kept: Matrix = groups[np.arange(len(groups))[:, None], pair].reshape(-1, WIDTH)
-    return kept
+    keep = np.zeros(bad.shape, bool)
+    every = np.arange(len(groups))
+    keep[every, low] = keep[every, high] = True
+    return keep
