@@ -29,6 +29,7 @@ app = typer.Typer(
     "2 usage, 3 nothing could be read, 130 interrupted.",
     rich_markup_mode=None,
     add_completion=False,
+    pretty_exceptions_enable=False,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
