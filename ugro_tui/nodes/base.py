@@ -9,13 +9,15 @@ from typing import Protocol
 
 from ugro_tui.core.errors import UgroError
 
-PREFIX = 1024
-"""Bytes at a file's beginning whose digest tells an appended file from a replaced one."""
+WINDOW = 512
+"""Bytes at a file's beginning, and again before the place of reading, by which it is known again."""
 
 
-def prefix_digest(head: bytes) -> str:
-    """The digest of a file's first bytes, for `Chunk.prefix`."""
-    return hashlib.blake2b(head[:PREFIX], digest_size=8).hexdigest()
+def place_digest(head: bytes, before: bytes) -> str:
+    """The digest of a file's first `WINDOW` bytes and of those before the place of reading, for `Chunk.place`."""
+    digest = hashlib.blake2b(head[:WINDOW], digest_size=8)
+    digest.update(before[-WINDOW:])
+    return digest.hexdigest()
 
 
 class NodeError(UgroError):
@@ -45,14 +47,14 @@ class Chunk:
     """New bytes of one file: `data` begins at `offset`. For replaced files `offset` is 0 and `data` the whole file.
 
     `size` is the file's size in bytes, `age` the seconds since it was last written, by the node's own clock.
-    `identity` changes when another file takes the path; `prefix` is the digest of the first min(offset, PREFIX) bytes.
+    `place` is the `place_digest` of what lies before `offset` now: it tells an appended file from another one under
+    the same path, also where inodes are used again (or, as in sshfs, made up).
     """
 
     path: str
     size: int
     age: float
-    identity: str
-    prefix: str
+    place: str
     offset: int
     data: bytes
 
@@ -61,7 +63,7 @@ class Chunk:
 class Fetch:
     """One answer: a chunk for each file of the job. `more`: a cap was reached, ask again at once.
 
-    `denied` are paths that may not be read.
+    `denied` says what could not be read, one line each: the path and why.
     """
 
     chunks: tuple[Chunk, ...]
