@@ -18,6 +18,9 @@ from ugro_tui.nodes.base import Node
 
 log = logging.getLogger(__name__)
 
+STOP_SECONDS = 2.0
+"""How long `stop` waits for pollers: one that hangs in a dead network disk must not hold the user."""
+
 
 class TrainingMetricsCollector:
     """Polls `nodes` every `interval` seconds and publishes snapshots; is the `Feed` of the front ends.
@@ -27,14 +30,20 @@ class TrainingMetricsCollector:
 
     def __init__(self, nodes: Sequence[Node], clock: Clock, interval: float = 2.0, only: str | None = None) -> None:
         self._wanted = Wanted(only)
-        self._keeper = Keeper(clock, self._wanted.is_closed)
+        self._keeper = Keeper(clock, self._wanted.epoch, [node.name for node in nodes])
         self._pollers = [Poller(node, interval, self._wanted, clock, self._keeper.post) for node in nodes]
         self._numbers = itertools.count(1)
         self._started = threading.Lock()
+        self._stopped = threading.Event()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called: nothing new will come."""
+        return self._stopped.is_set()
 
     def start(self) -> None:
-        """Begin to poll and to publish. Calling it again does nothing."""
-        if not self._started.acquire(blocking=False):
+        """Begin to poll and to publish. Calling it again does nothing, and so does calling it after `stop`."""
+        if self.stopped or not self._started.acquire(blocking=False):
             return
         self._keeper.start()
         for poller in self._pollers:
@@ -43,8 +52,13 @@ class TrainingMetricsCollector:
 
     def stop(self) -> None:
         """End all threads; the last snapshot stays readable."""
+        if self.stopped:
+            return
+        self._stopped.set()
         for poller in self._pollers:
-            poller.stop()
+            poller.halt()
+        for poller in self._pollers:
+            poller.join(STOP_SECONDS / len(self._pollers))
         self._keeper.stop()
         log.info("Stopped metrics collection")
 
@@ -57,13 +71,12 @@ class TrainingMetricsCollector:
 
     def stop_collection(self, job_id: str) -> None:
         """Follow this job no longer and forget what is known of it."""
-        self._wanted.close(job_id)
-        self._keeper.post(Forget(job_id))
+        self._keeper.post(Forget(job_id, self._wanted.close(job_id)))
         log.info("Stopped metrics collection of job %s", job_id)
 
     def get_latest_metrics(self, job_id: str) -> JobView | None:
         """The newest picture of a job; None while nothing is known of it."""
-        return self.snapshot().job(job_id)
+        return None if self._wanted.epoch(job_id) is None else self.snapshot().job(job_id)
 
     def snapshot(self) -> Snapshot:
         """The newest picture of everything; never blocks."""

@@ -6,8 +6,9 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from queue import Empty, SimpleQueue
 
 from ugro_tui.collect.messages import Cycle, Forget, Message
@@ -23,6 +24,7 @@ from ugro_tui.core.states import JobStatus
 log = logging.getLogger(__name__)
 
 KEPT_ANSWERS = 64
+MAX_NOTICES = 100
 OVER_REFRESH_SECONDS = 30.0
 """How often the picture of a job that is over is drawn again: only its age changes."""
 
@@ -40,9 +42,12 @@ _URGENCY = {
 @dataclass(slots=True)
 class _Kept:
     state: JobState
+    epoch: int
+    picture: JobView | None = None
+    reading: bool = False
+    denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
     curve: Curve = EMPTY
     version: int = -1
-    picture: JobView | None = None
     drawn: float = -math.inf
 
 
@@ -57,14 +62,14 @@ class _NodeNews:
 class Keeper:
     """Owns the job states. `post` and `snapshot` may be called from any thread; nothing else touches the state."""
 
-    def __init__(self, clock: Clock, is_closed: Callable[[str], bool]) -> None:
+    def __init__(self, clock: Clock, epoch: Callable[[str], int | None], nodes: Iterable[str]) -> None:
         self._clock = clock
-        self._is_closed = is_closed
+        self._epoch = epoch
         self._inbox: SimpleQueue[Message | None] = SimpleQueue()
         self._jobs: dict[str, _Kept] = {}
-        self._nodes: dict[str, _NodeNews] = {}
+        self._nodes = {name: _NodeNews() for name in nodes}
         self._answers: deque[Answer] = deque(maxlen=KEPT_ANSWERS)
-        self._notices: dict[str, None] = {}
+        self._failures: dict[str, str] = {}
         self._snapshot = Snapshot()
         self._published = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -102,68 +107,87 @@ class Keeper:
                     message = self._inbox.get_nowait()
                 except Empty:
                     break
-            self._publish()
+            self._try(self._publish, "drawing the snapshot")
             if message is None:
                 return
 
-    def _take(self, message: Message) -> None:
+    def _try(self, work: Callable[[], object], what: str) -> None:
         try:
-            match message:
-                case Delivery():
-                    self._deliver(message)
-                case Cycle():
-                    self._cycle(message)
-                case Forget():
-                    self._jobs.pop(message.job_id, None)
-        except Exception:  # a thread's outer edge: one bad delivery must not end the keeping
-            log.exception("could not apply %s", type(message).__name__)
-            self._notices["some data could not be applied; see the application log"] = None
+            work()
+        except Exception as error:  # a thread's outer edge: one bad value must not end the keeping
+            log.exception("%s failed", what)
+            self._failures[what] = f"{what} failed: {error!r}: an error in ugro-tui, see its log"
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Delivery():
+                self._try(lambda: self._deliver(message), f"applying news of job {message.job_id}")
+            case Cycle():
+                self._cycle(message)
+            case Forget():
+                kept = self._jobs.get(message.job_id)
+                if kept is not None and kept.epoch <= message.epoch:
+                    del self._jobs[message.job_id]
 
     def _deliver(self, delivery: Delivery) -> None:
-        if self._is_closed(delivery.job_id):
-            return
-        kept = self._jobs.setdefault(delivery.job_id, _Kept(JobState(delivery.job_id)))
+        if delivery.epoch != self._epoch(delivery.job_id):
+            return  # of a reader from before the job was closed, or begun anew
+        kept = self._jobs.get(delivery.job_id)
+        if kept is None or kept.epoch != delivery.epoch:
+            picture = kept.picture if kept else None  # shown until the new state is complete
+            kept = self._jobs[delivery.job_id] = _Kept(JobState(delivery.job_id), delivery.epoch, picture)
+        kept.reading = delivery.more
+        kept.denied[delivery.node] = delivery.denied
         for piece in delivery.pieces:
             _apply(kept.state, piece, delivery.node)
-        for path in delivery.denied:
-            self._notices[f"{delivery.node}: {delivery.job_id}/{path}"] = None
 
     def _cycle(self, cycle: Cycle) -> None:
-        news = self._nodes.setdefault(cycle.node, _NodeNews())
+        news = self._nodes[cycle.node]
         news.cycles += 1
-        news.error, news.listed = cycle.error, cycle.listed
+        news.error = cycle.error
         if not cycle.error:
-            news.good_at = cycle.at
+            news.good_at, news.listed = cycle.at, cycle.listed
         self._answers.extend(cycle.answers)
 
     def _publish(self) -> None:
         now = self._clock.monotonic()
-        views = sorted((self._picture(kept, now) for kept in self._jobs.values()), key=_worst_first)
-        nodes = tuple(NodeView(name, now - news.good_at, news.error) for name, news in sorted(self._nodes.items()))
+        pictures = [(kept, picture) for kept in self._jobs.values() if (picture := self._shown(kept, now))]
+        pictures.sort(key=lambda pair: _worst_first(*pair))
+        listed = {job for news in self._nodes.values() for job in news.listed}
         snapshot = Snapshot(
             version=self._snapshot.version + 1,
             now=now,
-            jobs=tuple(views),
-            listed=tuple(sorted({job for news in self._nodes.values() for job in news.listed})),
-            nodes=nodes,
+            jobs=tuple(picture for _, picture in pictures),
+            listed=tuple(sorted(listed - self._jobs.keys())),
+            nodes=tuple(NodeView(name, now - news.good_at, news.error) for name, news in sorted(self._nodes.items())),
             answers=tuple(self._answers),
-            notices=tuple(self._notices),
+            notices=tuple(islice(self._notices(), MAX_NOTICES)),
             cycles=min((news.cycles for news in self._nodes.values()), default=0),
         )
         with self._published:
             self._snapshot = snapshot
             self._published.notify_all()
 
-    def _picture(self, kept: _Kept, now: float) -> JobView:
+    def _notices(self) -> Iterator[str]:
+        yield from self._failures.values()
+        for job_id, kept in self._jobs.items():
+            for node, denied in kept.denied.items():
+                yield from (f"{node}: {job_id}: {problem}" for problem in denied)
+
+    def _shown(self, kept: _Kept, now: float) -> JobView | None:
+        """The job's picture; while it is being read, the one from before: half of a run would look stalled."""
+        if not kept.reading:
+            self._try(lambda: self._picture(kept, now), f"drawing job {kept.state.job_id}")
+        return kept.picture
+
+    def _picture(self, kept: _Kept, now: float) -> None:
         fresh = kept.version == kept.state.version
         if not fresh:
             kept.curve, kept.version = curve_of(kept.state), kept.state.version
-        old = kept.picture
-        over = old is not None and old.summary.status.over
-        if old is None or not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
-            old = kept.picture = view(kept.state, now, kept.curve)
+        over = kept.picture is not None and kept.picture.summary.status.over
+        if not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
+            kept.picture = view(kept.state, now, kept.curve)
             kept.drawn = now
-        return old
 
 
 def _apply(job: JobState, piece: Piece, node: str) -> None:
@@ -178,8 +202,9 @@ def _apply(job: JobState, piece: Piece, node: str) -> None:
             job.apply_error(piece.rank, piece.content, node)
 
 
-def _worst_first(job: JobView) -> tuple[int, int, float, str]:
+def _worst_first(kept: _Kept, job: JobView) -> tuple[int, int, float, str]:
     summary = job.summary
     alarmed = summary.status is JobStatus.RUNNING and bool(summary.alerts)
-    age = summary.age if math.isfinite(summary.age) else math.inf
-    return (0 if alarmed else 1, _URGENCY[summary.status], age // 60, summary.job_id)
+    # Of those that are over, the newest first; by when they ended, so that the order does not change any more.
+    ended = kept.drawn - summary.age if summary.status.over and math.isfinite(summary.age) else 0.0
+    return (0 if alarmed else 1, _URGENCY[summary.status], -round(ended, 1), summary.job_id)

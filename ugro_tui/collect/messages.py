@@ -22,9 +22,10 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """A job is no longer followed."""
+    """A job is no longer followed: what was learned of it up to this epoch goes."""
 
     job_id: str
+    epoch: int
 
 
 Message: TypeAlias = Delivery | Cycle | Forget

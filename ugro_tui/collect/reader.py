@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ugro_tui.collect.tail import Tail
@@ -26,12 +27,18 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The news of one job on one node, in the order in which it is to be applied."""
+    """The news of one job on one node, in the order in which it is to be applied.
+
+    `epoch` is the reader's; a newer one means that everything is told again from the beginning. `denied` is all that
+    cannot be read at present. `more`: what was read so far is not yet the whole, so judge nothing by it.
+    """
 
     node: str
     job_id: str
-    pieces: tuple[Piece, ...]
+    epoch: int
+    pieces: tuple[Piece, ...] = ()
     denied: tuple[str, ...] = ()
+    more: bool = False
 
 
 _ORDER = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERROR)
@@ -40,14 +47,16 @@ _ORDER = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERRO
 class JobReader:
     """Keeps the place in every file of one job on one node. One thread calls it."""
 
-    def __init__(self, node: Node, job_id: str) -> None:
+    def __init__(self, node: Node, job_id: str, epoch: int) -> None:
+        self.epoch = epoch
         self._node = node
         self._job_id = job_id
         self._tails: dict[str, Tail] = {}
         self._documents: dict[str, bytes] = {}
+        self._last = Delivery(node.name, job_id, epoch)
 
     def read(self, now: float) -> tuple[Delivery, bool]:
-        """All that is new at `now` (monotonic seconds), and whether more is waiting behind a cap.
+        """What is known since the last call at `now` (monotonic seconds), and whether any of it is news.
 
         Raises:
             NodeError: the node could not be read.
@@ -61,14 +70,18 @@ class JobReader:
             replaced |= again
             if content is not None:
                 pieces.append(Piece(file.rank, now - chunk.age, content))
-        return Delivery(self._node.name, self._job_id, tuple(pieces), fetch.denied), fetch.more or replaced
+        more = fetch.more or replaced
+        old, new = self._last, Delivery(self._node.name, self._job_id, self.epoch, tuple(pieces), fetch.denied, more)
+        self._last = replace(new, pieces=())
+        return new, bool(pieces) or (old.denied, old.more) != (new.denied, new.more)
 
     def _content(self, file: JobFile, chunk: Chunk) -> tuple[Content | None, bool]:
         if file.kind is FileKind.METRICS:
             return self._batch(chunk)
-        if self._documents.get(chunk.path) == chunk.data:
+        digest = hashlib.blake2b(chunk.data, digest_size=16).digest()
+        if self._documents.get(chunk.path) == digest:
             return None, False
-        self._documents[chunk.path] = chunk.data
+        self._documents[chunk.path] = digest
         parse = {
             FileKind.HEARTBEAT: parse_heartbeat,
             FileKind.MANIFEST: parse_manifest,

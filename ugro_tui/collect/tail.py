@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ugro_tui.core.framing import LineFramer
-from ugro_tui.nodes.base import PREFIX, Chunk, prefix_digest
+from ugro_tui.nodes.base import WINDOW, Chunk, place_digest
 
 
 class Tail:
@@ -14,8 +14,8 @@ class Tail:
         """Bytes taken so far; the next read begins here."""
         self.generation = 0
         """Grows each time another file, or a truncated one, was found under the path."""
-        self._identity = ""
         self._head = b""
+        self._before = b""
         self._framer = LineFramer()
         self._too_long = 0
 
@@ -25,9 +25,8 @@ class Tail:
             self._restart()
         if chunk.offset != self.offset:
             return b""  # the new generation is read from its beginning next time
-        self._identity = chunk.identity
-        if len(self._head) < PREFIX:
-            self._head = (self._head + chunk.data)[:PREFIX]
+        self._head = (self._head + chunk.data[:WINDOW])[:WINDOW]
+        self._before = (self._before + chunk.data[-WINDOW:])[-WINDOW:]
         self.offset += len(chunk.data)
         return self._framer.feed(chunk.data)
 
@@ -40,13 +39,13 @@ class Tail:
     def _replaced(self, chunk: Chunk) -> bool:
         if not self.offset:
             return False
-        if chunk.size < self.offset or chunk.identity != self._identity or chunk.offset != self.offset:
+        if chunk.size < self.offset or chunk.offset != self.offset:
             return True
-        return chunk.prefix != prefix_digest(self._head)
+        return chunk.place != place_digest(self._head, self._before)
 
     def _restart(self) -> None:
         self.offset = 0
         self.generation += 1
-        self._head = b""
+        self._head = self._before = b""
         self._framer = LineFramer()
         self._too_long = 0

@@ -13,13 +13,17 @@ RECENT_SECONDS = 86_400.0
 
 
 class Wanted:
-    """The jobs to follow. Shared by the pollers and the collector; every method may be called from any thread."""
+    """The jobs to follow. Shared by the pollers and the collector; every method may be called from any thread.
+
+    A job's epoch grows whenever what is known of it is to be learned anew: readers of an older epoch have lost their
+    place, and what they still bring counts no more.
+    """
 
     def __init__(self, only: str | None = None) -> None:
         self._only = only
         self._opened: list[str] = [only] if only else []
         self._closed: set[str] = set()
-        self._closings: Counter[str] = Counter()
+        self._epochs: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def open(self, job_id: str) -> None:
@@ -30,23 +34,28 @@ class Wanted:
                 self._opened.remove(job_id)
             self._opened.insert(0, job_id)
 
-    def close(self, job_id: str) -> None:
-        """Follow this job no longer."""
+    def close(self, job_id: str) -> int:
+        """Follow this job no longer. The epoch that has ended."""
         with self._lock:
+            ended = self._epochs[job_id]
             self._closed.add(job_id)
-            self._closings[job_id] += 1
+            self._epochs[job_id] += 1
             if job_id in self._opened:
                 self._opened.remove(job_id)
+            return ended
 
-    def is_closed(self, job_id: str) -> bool:
-        """Whether news of this job, which may be under way still, is to be thrown away."""
+    def epoch(self, job_id: str) -> int | None:
+        """The job's epoch; None while it is closed."""
         with self._lock:
-            return job_id in self._closed
+            return None if job_id in self._closed else self._epochs[job_id]
 
-    def closings(self, job_id: str) -> int:
-        """How often the job was closed: a reader from before the last time has lost its place."""
+    def renew(self, job_id: str) -> int | None:
+        """Have the job read anew: its new epoch; None while it is closed."""
         with self._lock:
-            return self._closings[job_id]
+            if job_id in self._closed:
+                return None
+            self._epochs[job_id] += 1
+            return self._epochs[job_id]
 
     def split(self, entries: Sequence[JobEntry]) -> tuple[list[JobEntry], tuple[str, ...]]:
         """The entries to read, opened ones first, then the most recent; and the ids that are only listed."""
