@@ -20,6 +20,7 @@ from ugro_tui.core.ports import Clock, Feed
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.states import RankState
 from ugro_tui.core.summary import JobSummary
+from ugro_tui.core.text import visible
 from ugro_tui.nodes.local import LocalNode
 
 FIRST_LOOK_SECONDS = 60.0
@@ -104,11 +105,11 @@ class Agent:
         self.start()
         deadline = self._clock.monotonic() + FIRST_LOOK_SECONDS
         snapshot = self._collector.snapshot()
-        while snapshot.cycles < 1 and self._clock.monotonic() < deadline:
+        while snapshot.cycles < 1 and self._clock.monotonic() < deadline and not self._collector.stopped:
             snapshot = self._collector.wait_newer(snapshot.version, deadline - self._clock.monotonic())
         if snapshot.cycles < 1:
-            raise NoSource(f"{self.config.metrics_dir} was not read within {FIRST_LOOK_SECONDS:.0f} s")
-        if all(node.error for node in snapshot.nodes):
+            raise self._too_slow()
+        if snapshot.nodes and all(node.error for node in snapshot.nodes):
             raise NoSource("; ".join(node.error for node in snapshot.nodes))
         return snapshot
 
@@ -116,24 +117,38 @@ class Agent:
         """The newest picture of a job, read now if it was not followed.
 
         Raises:
-            BadInput: no job can have this id, or there is none.
-            NoSource: the metrics directory cannot be read.
+            BadInput: no job can have this id, there is none, or it has no records.
+            NoSource, NodeError: the metrics directory cannot be read.
         """
         checked_job_id(job_id)
         self.start()
-        number = self._collector.request(OpenJob(job_id)).number
-        snapshot = self.look()
-        deadline = self._clock.monotonic() + FIRST_LOOK_SECONDS
-        while all(answer.number != number for answer in snapshot.answers) and self._clock.monotonic() < deadline:
-            snapshot = self._collector.wait_newer(snapshot.version, deadline - self._clock.monotonic())
-        found = snapshot.job(job_id)
+        found = (self._collector.snapshot() if self._collector.stopped else self._after_opening(job_id)).job(job_id)
         if found is None:
             raise BadInput(self._unknown(job_id, [entry.job_id for entry in self._node.jobs()]))
         return found
 
+    def _after_opening(self, job_id: str) -> Snapshot:
+        number = self._collector.request(OpenJob(job_id)).number
+        deadline = self._clock.monotonic() + FIRST_LOOK_SECONDS
+        snapshot = self.look()
+        while all(answer.number < number for answer in snapshot.answers):
+            if self._clock.monotonic() >= deadline:
+                raise self._too_slow()
+            snapshot = self._collector.wait_newer(snapshot.version, deadline - self._clock.monotonic())
+        return snapshot
+
+    def _too_slow(self) -> NoSource:
+        return NoSource(
+            f"{self.config.metrics_dir} was not read within {FIRST_LOOK_SECONDS:.0f} s: look at its disk, or name "
+            "another directory with --metrics-dir"
+        )
+
     def _unknown(self, job_id: str, known: Sequence[str]) -> str:
+        place = visible(str(self.config.metrics_dir))
+        if job_id in known:
+            return f"job {job_id} in {place} has no records yet: see what its training script prints, or wait"
         there = f"jobs there: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else "it holds no jobs"
-        return f"no records of job {job_id} in {self.config.metrics_dir}: {there}"
+        return f"no job {job_id} in {place} ({there}): choose one of them, or another directory with --metrics-dir"
 
     def get_job_summary(self, job_id: str) -> dict[str, Any]:
         """A job in numbers: the fields of `JobSummary`; `per_rank_stats` by rank. None for what is not known.

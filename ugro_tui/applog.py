@@ -11,6 +11,13 @@ from ugro_tui.config import log_path
 MAX_BYTES = 1 << 20
 
 
+class _QuietFile(RotatingFileHandler):
+    """A full disk must not print tracebacks over the dashboard."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - logging's own name
+        return
+
+
 def log_to_file() -> None:
     """Write the application's log to its file from now on; without a place to write, go on without a log."""
     logger = logging.getLogger("ugro_tui")
@@ -18,7 +25,7 @@ def log_to_file() -> None:
     logger.propagate = False
     try:
         log_path().parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = RotatingFileHandler(log_path(), maxBytes=MAX_BYTES, backupCount=2, encoding="utf-8")
+        handler: logging.Handler = _QuietFile(log_path(), maxBytes=MAX_BYTES, backupCount=2, encoding="utf-8")
     except OSError:
         handler = logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

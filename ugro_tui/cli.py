@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 
 from ugro_tui import __version__
 from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.output import ReaderGone, prepare, print_json, print_lines
 
 if TYPE_CHECKING:
     from ugro_tui.agent import Agent
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 EXIT_UNWELL = 1
 EXIT_INTERRUPTED = 130
 
-_GLOBAL = ("--config", "--metrics-dir")
+_GLOBAL = {"--config": "FILE", "--metrics-dir": "DIR"}
 
 app = typer.Typer(
     name="ugro-tui",
@@ -43,6 +44,7 @@ Refresh = Annotated[
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    prepare()
     try:
         app(hoisted(sys.argv[1:] if argv is None else argv), prog_name="ugro-tui", standalone_mode=True)
     except UgroError as error:
@@ -50,13 +52,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the exit
         sys.exit(0)
 
 
 def hoisted(argv: Sequence[str]) -> list[str]:
-    """`argv` with the global options moved before the command, wherever before `--` they stood."""
+    """`argv` with the global options moved before the command, wherever before `--` they stood.
+
+    Raises:
+        BadInput: one of them stands last, without its value.
+    """
     rest, moved = list(argv), []
     end = rest.index("--") if "--" in rest else len(rest)
     place = 0
@@ -65,7 +71,9 @@ def hoisted(argv: Sequence[str]) -> list[str]:
         if name not in _GLOBAL:
             place += 1
             continue
-        width = 1 if equals else min(2, end - place)
+        width = 1 if equals else 2
+        if place + width > end:
+            raise BadInput(f"{name} needs a value: {name} {_GLOBAL[name]}")
         moved += rest[place : place + width]
         del rest[place : place + width]
         end -= width
@@ -107,15 +115,10 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     with Agent(_config(context)) as agent:
         snapshot = agent.look()
     if as_json:
-        _print_json(
-            {
-                "jobs": [summary_dict(job.summary) for job in snapshot.jobs],
-                "listed": snapshot.listed,
-                "notices": snapshot.notices,
-            }
-        )
+        jobs = [summary_dict(job.summary) for job in snapshot.jobs]
+        print_json({"jobs": jobs, "listed": snapshot.listed, "notices": snapshot.notices}, pretty=True)
     else:
-        _print_lines(status_lines(snapshot, str(agent.config.metrics_dir)))
+        print_lines(status_lines(snapshot, str(agent.config.metrics_dir)))
     if any(job.summary.unwell for job in snapshot.jobs):
         raise typer.Exit(EXIT_UNWELL)
 
@@ -129,9 +132,9 @@ def summary(context: typer.Context, job: Job, as_json: Json = False) -> None:
     with Agent(_config(context), only=job) as agent:
         found = agent.job(job).summary
     if as_json:
-        _print_json(summary_dict(found))
+        print_json(summary_dict(found), pretty=True)
     else:
-        _print_lines(summary_lines(found))
+        print_lines(summary_lines(found))
     if found.unwell:
         raise typer.Exit(EXIT_UNWELL)
 
@@ -216,18 +219,6 @@ def _require_terminal() -> None:
             f"the dashboard cannot draw on TERM={os.environ.get('TERM', '')!r}: use `ugro-tui status` or "
             "`ugro-tui monitor JOB`, or set TERM to what your terminal is (xterm-256color, tmux-256color)"
         )
-
-
-def _print_json(value: object) -> None:
-    import orjson
-
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.flush()
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)
 
 
 def _complain(message: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import platformdirs
 
 from ugro_tui.core.errors import BadInput
+from ugro_tui.core.text import visible
 
 MIN_REFRESH, MAX_REFRESH = 0.2, 3600.0
 
@@ -54,8 +55,10 @@ def load_config(flags: Mapping[str, object], environ: Mapping[str, str], file: P
         values |= found
         origin |= {key: f"{source}: {_spelled(source, key)}" for key in found}
     return Config(
-        metrics_dir=_directory(values.get("metrics_dir", _DEFAULT.metrics_dir), origin.get("metrics_dir", "")),
-        refresh=_seconds(values.get("refresh", _DEFAULT.refresh), origin.get("refresh", "")),
+        metrics_dir=_directory(
+            values.get("metrics_dir", _DEFAULT.metrics_dir), origin.get("metrics_dir", "default: metrics_dir")
+        ),
+        refresh=_seconds(values.get("refresh", _DEFAULT.refresh), origin.get("refresh", "default: refresh")),
     )
 
 
@@ -73,7 +76,10 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_file(named: Path | None) -> dict[str, Any]:
-    path = (named or config_path()).expanduser()
+    try:
+        path = (named or config_path()).expanduser()
+    except RuntimeError as error:
+        raise BadInput(f"{named}: {error}: give the whole path of the settings file") from None
     try:
         with path.open("rb") as stream:
             values = tomllib.load(stream)
@@ -82,28 +88,28 @@ def _from_file(named: Path | None) -> dict[str, Any]:
             return {}
         raise BadInput(f"{path}: no such file: give another with --config, or leave it out") from None
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not valid TOML: {error}") from None
+        raise BadInput(f"{path}: cannot be read: {error.strerror}: allow it, or give another with --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"{path}: not valid TOML: {error}: correct it, or give another with --config") from None
     unknown = sorted(values.keys() - set(_KEYS))
     if unknown:
-        raise BadInput(f"{path}: {unknown[0]}: no such setting; there are: {', '.join(_KEYS)}")
+        raise BadInput(f"{path}: {visible(unknown[0], 80)}: no such setting: remove it; there are: {', '.join(_KEYS)}")
     return values
 
 
 def _directory(value: object, origin: str) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        raise BadInput(f"{origin}: {value!r} is not a directory name")
+        raise BadInput(f"{origin}: {value!r} is not a directory name: give a path as text")
     try:
         return Path(value).expanduser().absolute()
     except RuntimeError as error:
-        raise BadInput(f"{origin}: {value}: {error}") from None
+        raise BadInput(f"{origin}: {value}: {error}: give the whole path") from None
 
 
 def _seconds(value: object, origin: str) -> float:
     try:
         seconds = float(value) if isinstance(value, str | int | float) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         seconds = math.nan
     if isinstance(value, bool) or not MIN_REFRESH <= seconds <= MAX_REFRESH:
         raise BadInput(f"{origin}: {value!r} is not a time in seconds between {MIN_REFRESH} and {MAX_REFRESH:.0f}")
