@@ -13,6 +13,9 @@ from .sink import AppendFile
 CAPACITY = 10_000
 """Records that may wait: some 5 MB, or 16 minutes of a record each 0.1 s."""
 
+_REST = 0.05
+"""Seconds that the writer leaves alone a queue that it has emptied: each time it wakes, a training loop in pure
+Python waits for the interpreter's lock. A record that comes alone is written at once."""
 _LAST_COUNT = 0.2
 """Seconds at the end of `join` in which a disk that refuses is asked a last time for each record."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _CLOSING_PAUSE = 0.1, 5.0, 0.05
@@ -111,27 +114,24 @@ class Writer:
 
     def drain(self) -> None:
         """Write what is queued, up to the last record."""
+        while self._write_batch(max(1, self._queue.qsize())):
+            self._closing.wait(_REST)
+
+    def _write_batch(self, count: int) -> bool:
+        """Write the next `count` records, waiting for them where needed; False: the last one was among them."""
         # Every microsecond here is one that the training thread may have to wait for the interpreter's lock.
-        take, encode, append = self._queue.get, self._encode, self._file.append
-        while True:
+        take, number, encode, append = self._queue.get, self._numbered, self._encode, self._file.append
+        for _ in range(count):
             entry = take()
             if entry is None:
-                return
-            if type(entry) is dict:
-                record = entry
-            elif entry.finish(self._closing):  # type: ignore[union-attr]
-                record = entry.record  # type: ignore[union-attr]
-            else:
-                continue
-            refused = record["seq"]
-            if refused > self._gap:
-                self._gap = refused
-            record["seq"] = self._gap + self._taken
-            self._taken += 1
-            try:
-                append(encode(record))
-            except (OSError, TypeError):
-                self._append(record)
+                return False
+            record = number(entry)
+            if record is not None:
+                try:
+                    append(encode(record))
+                except (OSError, TypeError):
+                    self._append(record)
+        return True
 
     def look(self) -> None:
         """Have the file checked before the next line; for any thread."""
