@@ -13,7 +13,7 @@ from tests.ui.scenes import PLACE, FakeFeed, healthy, small
 from ugro_tui.core.curve import Curve
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.chart import LossChart
-from ugro_tui.ui.columns import COLUMNS, GAP, fitting
+from ugro_tui.ui.columns import COLUMNS, GAP, fitting, row_of
 from ugro_tui.ui.spark import sparkline
 from ugro_tui.ui.ticks import round_ticks, tick_label
 
@@ -21,21 +21,21 @@ NUMBERS = st.floats(width=64)
 
 
 def test_sparkline_scales_between_least_and_greatest() -> None:
-    assert sparkline(np.array([0.0, 1.0, 2.0, 3.0])) == "▁▃▆█"
+    assert sparkline([0.0, 1.0, 2.0, 3.0]) == "▁▃▆█"
 
 
 def test_sparkline_of_one_value_is_flat() -> None:
-    assert sparkline(np.array([5.0, 5.0])) == "▁▁"
+    assert sparkline([5.0, 5.0]) == "▁▁"
 
 
 def test_sparkline_leaves_the_time_before_blank_and_marks_what_is_no_number() -> None:
-    assert sparkline(np.array([math.nan, 1.0, math.nan, 2.0])) == " ▁!█"
-    assert sparkline(np.array([math.nan] * 3)) == "   "
+    assert sparkline([math.nan, 1.0, math.nan, 2.0]) == " ▁!█"
+    assert sparkline([math.nan] * 3) == "   "
 
 
 @given(st.lists(NUMBERS, max_size=40))
 def test_sparkline_is_as_long_as_its_values(values: list[float]) -> None:
-    assert len(sparkline(np.array(values))) == len(values)
+    assert len(sparkline(values)) == len(values)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_what_matters_most_stays_longest() -> None:
 def test_cells_are_exactly_as_wide_as_their_column() -> None:
     for column in COLUMNS:
         for row in range(len(healthy_ranks)):
-            assert len(column.text(healthy_ranks, row)) == column.width
+            assert len(column.text(row_of(healthy_ranks, row))) == column.width
 
 
 healthy_ranks = healthy().jobs[0].ranks

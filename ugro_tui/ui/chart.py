@@ -48,15 +48,15 @@ def limits(curve: Curve) -> Limits:
     return Limits(left, right if right > left else left + 1.0, bottom, top)
 
 
-def title(curve: Curve, ranks: int) -> Content:
-    """The chart's title with its legend: never over the data."""
+def title(curve: Curve, ranks: int, *, brief: bool) -> Content:
+    """The chart's title with its legend: never over the data. `brief` leaves out what explains itself."""
     if not len(curve.steps):
         return Content("Loss")
     parts: list[Content | str | tuple[str, str]] = [
         ("Loss", "bold"),
         f"  last {plain(float(curve.median[-1]))}  min {plain(float(curve.median.min()))}",
     ]
-    if ranks > 1:
+    if ranks > 1 and not brief:
         parts += [("  ── ", "$accent"), f"median of {ranks} ranks", ("  ·· ", "$text-muted"), "min–max"]
     if curve.restarts:
         parts += [("  │ ", "$warning"), "restart"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,29 @@ from ugro_tui.ui.marks import RANK_GLYPHS
 from ugro_tui.ui.spark import sparkline
 
 
+class Row(NamedTuple):
+    """One rank's line, as plain Python values: a cell is formatted in a microsecond from these."""
+
+    rank: int
+    node: str
+    state: RankState
+    step_age: float
+    spark: list[float]
+    latest: list[float]
+
+
+def row_of(ranks: RankColumns, index: int) -> Row:
+    """The line at `index`."""
+    return Row(
+        int(ranks.rank[index]),
+        ranks.node[index],
+        RankState(int(ranks.state[index])),
+        float(ranks.step_age[index]),
+        ranks.spark[index].tolist(),
+        ranks.latest[index].tolist(),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class TableColumn:
     """One column. `need`: the smaller, the longer it stays when the screen gets narrow."""
@@ -24,12 +47,12 @@ class TableColumn:
     title: str
     width: int
     need: int
-    cell: Callable[[RankColumns, int], str]
+    cell: Callable[[Row], str]
     left: bool = False
 
-    def text(self, ranks: RankColumns, row: int) -> str:
+    def text(self, row: Row) -> str:
         """The cell, exactly `width` wide."""
-        return self.fit(self.cell(ranks, row))
+        return self.fit(self.cell(row))
 
     def fit(self, text: str) -> str:
         """`text`, exactly `width` wide."""
@@ -38,36 +61,27 @@ class TableColumn:
         return text.ljust(self.width) if self.left else text.rjust(self.width)
 
 
-def _number(column: Column, shown: Callable[[float], str]) -> Callable[[RankColumns, int], str]:
-    return lambda ranks, row: shown(float(ranks.latest[row, column]))
+def _number(column: Column, shown: Callable[[float], str]) -> Callable[[Row], str]:
+    return lambda row: shown(row.latest[column])
 
 
-def _state(ranks: RankColumns, row: int) -> str:
-    state = RankState(int(ranks.state[row]))
-    return f"{RANK_GLYPHS[state]} {state.word}"
+def _loss(row: Row) -> str:
+    return "NaN!" if row.latest[Column.BAD] > 0 else plain(row.latest[Column.LOSS])
 
 
-def _loss(ranks: RankColumns, row: int) -> str:
-    if ranks.latest[row, Column.BAD] > 0:
-        return "NaN!"
-    return plain(float(ranks.latest[row, Column.LOSS]))
-
-
-def _memory(ranks: RankColumns, row: int) -> str:
-    used, total = ranks.latest[row, Column.GPU_MEM_USED], ranks.latest[row, Column.GPU_MEM_TOTAL]
-    if math.isnan(used):
-        return UNKNOWN
-    return f"{gibibytes(float(used))}/{gibibytes(float(total))}".replace("G/", "/")
+def _memory(row: Row) -> str:
+    used, total = row.latest[Column.GPU_MEM_USED], row.latest[Column.GPU_MEM_TOTAL]
+    return UNKNOWN if math.isnan(used) else f"{gibibytes(used)}/{gibibytes(total)}".replace("G/", "/")
 
 
 COLUMNS: Final = (
-    TableColumn("Rank", 5, 0, lambda ranks, row: str(ranks.rank[row])),
-    TableColumn("Node", 12, 2, lambda ranks, row: ranks.node[row] or UNKNOWN, left=True),
-    TableColumn("State", 13, 1, _state, left=True),
+    TableColumn("Rank", 5, 0, lambda row: str(row.rank)),
+    TableColumn("Node", 11, 2, lambda row: row.node or UNKNOWN, left=True),
+    TableColumn("State", 13, 1, lambda row: f"{RANK_GLYPHS[row.state]} {row.state.word}", left=True),
     TableColumn("Step", 9, 0, _number(Column.STEP, count)),
-    TableColumn("Age", 4, 3, lambda ranks, row: age(float(ranks.step_age[row]))),
+    TableColumn("Age", 4, 3, lambda row: age(row.step_age)),
     TableColumn("Loss", 8, 1, _loss),
-    TableColumn("Trend", 16, 6, lambda ranks, row: sparkline(ranks.spark[row]), left=True),
+    TableColumn("Trend", 16, 6, lambda row: sparkline(row.spark), left=True),
     TableColumn("LR", 8, 8, _number(Column.LR, plain)),
     TableColumn("Grad", 7, 7, _number(Column.GRAD_NORM, lambda value: plain(value, 3))),
     TableColumn("Tok/s", 6, 3, _number(Column.THROUGHPUT, compact)),

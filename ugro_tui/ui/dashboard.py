@@ -125,7 +125,7 @@ class TrainingDashboard(Screen[None]):
         summary = view.summary
         titles = (
             Content(f"Ranks {summary.ranks_ok}/{summary.world_size}"),
-            title(view.curve, len(view.ranks)),
+            title(view.curve, len(view.ranks), brief=self.has_class("-compact")),
             Content(f"Alerts {len(summary.alerts)}"),
         )
         for name, text in zip(_PANES, titles, strict=True):

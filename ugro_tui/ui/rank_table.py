@@ -13,9 +13,13 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ugro_tui.core.snapshot import RankColumns
-from ugro_tui.core.states import RankState
-from ugro_tui.ui.columns import GAP, TableColumn, fitting
+from ugro_tui.ui.columns import GAP, Row, TableColumn, fitting, row_of
 from ugro_tui.ui.marks import RANK_TONES
+
+_BASES = ("plain", "cursor")
+_TONES = ("good", "warn", "bad", "quiet", "trend")
+_BOLD = ("good", "warn", "bad")
+_MARKED = ("Loss", "Trend")
 
 
 class RankTable(ScrollView, can_focus=True):
@@ -49,6 +53,7 @@ class RankTable(ScrollView, can_focus=True):
         self._ranks: RankColumns | None = None
         self._columns: tuple[TableColumn, ...] = ()
         self._fitted = 0
+        self._palette: dict[str, Style] = {}
         self.cursor = 0
 
     def show(self, ranks: RankColumns | None) -> None:
@@ -72,28 +77,42 @@ class RankTable(ScrollView, can_focus=True):
         width = self.size.width
         if not self._columns or width != self._fitted:
             self._columns, self._fitted = fitting(width, self._ranks), width
-        plain = self.get_component_rich_style("plain")
+        palette = self._palette = self._palette or self._mixed()
         if y == 0:
             title = GAP.join(column.fit(column.title) for column in self._columns)
-            return Strip([Segment(title, self.get_component_rich_style("title"))]).adjust_cell_length(width, plain)
-        row = y - 1 + self.scroll_offset.y
-        if self._ranks is None or not 0 <= row < len(self._ranks):
-            return Strip.blank(width, plain)
-        base = self.get_component_rich_style("cursor") if row == self.cursor and self.has_focus else plain
-        return Strip(self._segments(self._ranks, row, base)).adjust_cell_length(width, base)
+            return Strip([Segment(title, palette["title"])]).adjust_cell_length(width, palette["plain"])
+        index = y - 1 + self.scroll_offset.y
+        if self._ranks is None or not 0 <= index < len(self._ranks):
+            return Strip.blank(width, palette["plain"])
+        base = "cursor" if index == self.cursor and self.has_focus else "plain"
+        return Strip(self._segments(row_of(self._ranks, index), base)).adjust_cell_length(width, palette[base])
 
-    def _segments(self, ranks: RankColumns, row: int, base: Style) -> list[Segment]:
-        state = RankState(int(ranks.state[row]))
-        tone = Style(color=self.get_component_rich_style(RANK_TONES[state]).color, bold=state != RankState.FINISHED)
-        bad = Style(color=self.get_component_rich_style("bad").color, bold=True)
-        trend = Style(color=self.get_component_rich_style("trend").color)
-        styles = {"State": base + tone, "Rank": base + tone, "Trend": base + trend}
-        segments = []
+    def notify_style_update(self) -> None:
+        """The theme or the focus changed: mix the styles again."""
+        super().notify_style_update()
+        self._palette = {}
+
+    def _mixed(self) -> dict[str, Style]:
+        """Every style a line can need: mixing them for each cell would cost as much as the rest of the line."""
+        styles = {name: self.get_component_rich_style(name) for name in self.COMPONENT_CLASSES}
+        bold = {name: Style(color=styles[name].color, bold=name in _BOLD) for name in _TONES}
+        return styles | {f"{base} {name}": styles[base] + bold[name] for base in _BASES for name in _TONES}
+
+    def _segments(self, row: Row, base: str) -> list[Segment]:
+        """The cells of a line, those of the same style in one segment: Textual's work grows with the segments."""
+        tone = RANK_TONES[row.state]
+        tones = {"State": tone, "Rank": tone, "Trend": "trend"}
+        segments: list[Segment] = []
+        run, run_style = "", base
         for column in self._columns:
-            text = column.text(ranks, row)
-            style = styles.get(column.title, base)
-            segments += [Segment(text, base + bad if "!" in text else style), Segment(GAP, base)]
-        return segments
+            text = column.text(row)
+            name = "bad" if "!" in text and column.title in _MARKED else tones.get(column.title)
+            style = f"{base} {name}" if name else base
+            if style != run_style:
+                segments.append(Segment(run, self._palette[run_style]))
+                run, run_style = "", style
+            run += text + GAP
+        return [*segments, Segment(run, self._palette[run_style])]
 
     def action_move(self, rows: int) -> None:
         """Move the cursor by `rows`."""

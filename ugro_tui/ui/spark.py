@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+import math
+from collections.abc import Sequence
 
-_BLOCKS = np.array(list("▁▂▃▄▅▆▇█"))
+_BLOCKS = "▁▂▃▄▅▆▇█"
 _BAD = "!"
 
 
-def sparkline(values: npt.NDArray[np.floating]) -> str:
-    """One character a value, scaled between the least and the greatest; a blank where there is none.
+def sparkline(values: Sequence[float]) -> str:
+    """One character a value, scaled between the least and the greatest; blanks before the first that is known.
 
-    A NaN between known values is marked `!`: there the loss was not a number.
+    A value between known ones that is not finite is marked `!`: there the loss was not a number.
     """
-    known = np.isfinite(values)
-    if not known.any():
+    halves = [value / 2 for value in values]  # the span of two floats may exceed what a float holds
+    known = [half for half in halves if math.isfinite(half)]
+    if not known:
         return " " * len(values)
-    halves = values[known].astype(np.float64) / 2  # the span of two floats may exceed what a float holds
-    span = halves.max() - halves.min()
-    level = np.zeros(len(values), np.intp)
-    if span > 0:
-        level[known] = np.minimum((halves - halves.min()) / span * 8, 7).astype(np.intp)
-    cells = np.where(known, _BLOCKS[level], _BAD)
-    cells[: int(known.argmax())] = " "
-    return "".join(cells)
+    least = min(known)
+    span = max(known) - least
+    cells = [_cell((half - least) / span if span > 0 else 0.0) for half in halves]
+    first = next(index for index, half in enumerate(halves) if math.isfinite(half))
+    return " " * first + "".join(cells[first:])
+
+
+def _cell(share: float) -> str:
+    return _BLOCKS[min(7, int(share * 8))] if math.isfinite(share) else _BAD

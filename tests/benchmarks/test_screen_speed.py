@@ -1,0 +1,130 @@
+"""What the dashboard costs: repaints against the number of ranks and against a DataTable, and key to paint."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.coordinate import Coordinate
+from textual.pilot import Pilot
+from textual.widgets import DataTable
+
+from tests.ui.scenes import PLACE, FakeFeed, Run, job, snapshot
+from ugro_tui.core.snapshot import RankColumns, Snapshot
+from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.columns import COLUMNS, row_of
+from ugro_tui.ui.rank_table import RankTable
+
+pytestmark = pytest.mark.bench
+
+SIZE = (160, 50)
+ROUNDS = 25
+
+
+def ranks_of(count: int) -> RankColumns:
+    return snapshot(job(Run("bench", ranks=count, steps=3))).jobs[0].ranks
+
+
+class _OurTable(App[None]):
+    def compose(self) -> ComposeResult:
+        yield RankTable()
+
+
+class _DataTable(App[None]):
+    def compose(self) -> ComposeResult:
+        yield DataTable()
+
+
+async def cpu_of(paint: Callable[[], None], pilot: Pilot[None]) -> float:
+    """Median CPU seconds of a repaint, the handling of its messages included."""
+    spent = []
+    for _ in range(ROUNDS):
+        before = time.process_time()
+        paint()
+        await pilot.pause()
+        spent.append(time.process_time() - before)
+    return statistics.median(spent)
+
+
+async def ours(ranks: RankColumns) -> float:
+    app = _OurTable()
+    async with app.run_test(size=SIZE) as pilot:
+        table = app.query_one(RankTable)
+        table.show(ranks)
+        await pilot.pause()
+        return await cpu_of(lambda: table.show(ranks), pilot)
+
+
+async def a_data_table(ranks: RankColumns) -> float:
+    """A DataTable of the same cells whose visible rows alone are updated, each to another text."""
+    app = _DataTable()
+    async with app.run_test(size=SIZE) as pilot:
+        table = app.query_one(DataTable)
+        table.add_columns(*(column.title for column in COLUMNS))
+        for row in range(len(ranks)):
+            table.add_row(*(column.text(row_of(ranks, row)) for column in COLUMNS))
+        await pilot.pause()
+        turn = 0
+
+        def update() -> None:
+            nonlocal turn
+            turn += 1
+            for row in range(min(len(ranks), SIZE[1] - 1)):
+                for place, column in enumerate(COLUMNS):
+                    table.update_cell_at(Coordinate(row, place), column.fit(f"{turn}"))
+
+        return await cpu_of(update, pilot)
+
+
+async def paired(first: Callable[[], Awaitable[float]], second: Callable[[], Awaitable[float]]) -> tuple[float, float]:
+    """Medians of three interleaved pairs."""
+    pairs = [(await first(), await second()) for _ in range(3)]
+    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+
+
+async def test_many_ranks_cost_what_few_do() -> None:
+    few, many = ranks_of(64), ranks_of(8192)
+    small, large = await paired(lambda: ours(few), lambda: ours(many))
+    print(f"\nrepaint: 64 ranks {small * 1e3:.2f} ms, 8,192 ranks {large * 1e3:.2f} ms, ratio {large / small:.2f}")
+    assert large <= 1.3 * small
+
+
+async def test_a_repaint_is_a_sixth_of_a_data_table() -> None:
+    many = ranks_of(1024)
+    ours_spent, theirs = await paired(lambda: ours(many), lambda: a_data_table(many))
+    print(
+        f"\nrepaint: ours {ours_spent * 1e3:.2f} ms, DataTable {theirs * 1e3:.2f} ms, ratio {ours_spent / theirs:.3f}"
+    )
+    assert ours_spent <= theirs / 6
+
+
+async def key_latency(count: int) -> float:
+    """95th percentile of the seconds from a key to its paint, a new snapshot before each."""
+    feed = FakeFeed(snapshot(job(Run("bench", ranks=count, steps=3))))
+    app = UgroApp(feed, place=PLACE)
+    spent = []
+    async with app.run_test(size=SIZE) as pilot:
+        table = app.screen.query_one(RankTable)
+        for version in range(2, 60):
+            feed.current = snapshot_with(feed, version)
+            app.look()
+            before = time.perf_counter()
+            await pilot.press("j")
+            await pilot.pause()
+            spent.append(time.perf_counter() - before)
+        assert table.cursor == len(spent)
+    return sorted(spent)[int(len(spent) * 0.95)]
+
+
+def snapshot_with(feed: FakeFeed, version: int) -> Snapshot:
+    return replace(feed.current, version=version)
+
+
+async def test_keys_are_as_quick_over_many_ranks() -> None:
+    few, many = await paired(lambda: key_latency(64), lambda: key_latency(8192))
+    print(f"\nkey to paint, p95: 64 ranks {few * 1e3:.1f} ms, 8,192 ranks {many * 1e3:.1f} ms")
+    assert many <= 2 * few
