@@ -27,8 +27,6 @@ class Ending:
     """completed | failed | stopped"""
     error: dict[str, str] | None = None
     """`type` and `message`, of a failure."""
-    callstack: str = ""
-    """The traceback, of a failure."""
 
 
 def ending_of(error: BaseException | None) -> Ending:
@@ -37,8 +35,7 @@ def ending_of(error: BaseException | None) -> Ending:
         return Ending("completed")
     if isinstance(error, KeyboardInterrupt):
         return Ending("stopped")
-    described = {"type": type(error).__name__, "message": _text(error)[:_LONGEST_MESSAGE]}
-    return Ending("failed", described, _callstack(error)[-_LONGEST_TRACEBACK:])
+    return Ending("failed", {"type": type(error).__name__, "message": _text(error)[:_LONGEST_MESSAGE]})
 
 
 def _text(error: BaseException) -> str:
@@ -48,9 +45,10 @@ def _text(error: BaseException) -> str:
         return "(the exception cannot be shown as text)"
 
 
-def _callstack(error: BaseException) -> str:
+def callstack_of(error: BaseException) -> str:
+    """The traceback as text. It reads the source files, so it may block as long as their disk does."""
     try:
-        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))[-_LONGEST_TRACEBACK:]
     except Exception:  # noqa: BLE001 - as above
         return ""
 

@@ -10,6 +10,9 @@ from .encode import encode_with_json
 from .losses import Losses
 from .replace import replace_file
 
+_SHARE = 0.9
+"""Of the interval, what the thread rests: the rest is for the beat itself, so that beats are no farther apart."""
+
 
 class Heartbeat:
     """Replaces the heartbeat file at once and then every `interval` seconds, and a last time when stopped."""
@@ -38,7 +41,7 @@ class Heartbeat:
             last = self._stopping.is_set()
             self._beat()
             if not last:
-                self._stopping.wait(self._interval)
+                self._stopping.wait(_SHARE * self._interval)
 
     def _beat(self) -> None:
         try:

@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from .backward import GpuSpan
 from .capture import DeferredScalar
-from .exits import Ending
+from .exits import callstack_of, ending_of
 from .losses import Losses
 from .replace import replace_file
 from .version import __version__
@@ -129,27 +129,37 @@ class StartRecord:
 class EndRecord:
     """The last record; a failure leaves its traceback in a file of its own."""
 
-    def __init__(self, record: dict[str, Any], ending: Ending, error_file: Path | None, losses: Losses) -> None:
-        self.record = record
-        self._ending = ending
+    def __init__(self, record: dict[str, Any], error: BaseException | None, error_file: Path, losses: Losses) -> None:
+        ending = ending_of(error)
+        self.record = {**record, "status": ending.status, "error": ending.error}
+        self._failure = error if ending.error is not None else None
         self._error_file = error_file
         self._losses = losses
 
     def finish(self, _closing: threading.Event) -> bool:
-        if self._ending.error is not None and self._error_file is not None:
-            self._write_error_file(self._ending.error, self._error_file)
+        if self._failure is not None:
+            self._write_error_file(self._failure)
         self.record["dropped"] = self._losses.records
         self.record["dropped_values"] = self._losses.values
         return True
 
-    def _write_error_file(self, error: dict[str, str], path: Path) -> None:
+    def _write_error_file(self, failure: BaseException) -> None:
         """In the form that torch elastic gives its error files, so that one reader reads both."""
-        extra = {"py_callstack": self._ending.callstack, "timestamp": str(int(self.record["ts"]))}
+        if _is_torch_elastics(self._error_file):
+            return
+        error = self.record["error"]
+        extra = {"py_callstack": callstack_of(failure), "timestamp": str(int(self.record["ts"]))}
         text = {"message": f"{error['type']}: {error['message']}", "extraInfo": extra}
         try:
-            replace_file(path, json.dumps({"message": text}).encode("ascii"))
-        except OSError as failure:
-            self._losses.fail("error file", failure)
+            replace_file(self._error_file, json.dumps({"message": text}).encode("ascii"))
+        except OSError as problem:
+            self._losses.fail("error file", problem)
+
+
+def _is_torch_elastics(error_file: Path) -> bool:
+    """Whether the launcher has pointed torch elastic's own error files into the same folder."""
+    theirs = os.environ.get("TORCHELASTIC_ERROR_FILE", "")
+    return bool(theirs) and os.path.realpath(os.path.dirname(theirs)) == os.path.realpath(error_file.parent)
 
 
 def versions() -> dict[str, str]:

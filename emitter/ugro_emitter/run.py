@@ -6,12 +6,11 @@ import os
 import platform
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .backward import BackwardWatch
 from .clock import Clock
-from .exits import EXITS, ending_of
+from .exits import EXITS
 from .gpu import GpuSampler
 from .heartbeat import Heartbeat
 from .identity import Identity, JobFiles
@@ -108,7 +107,7 @@ class Run:
         EXITS.forget(self.close_on_exit)
         self.tensorboard.close()
         self.gpu.stop()
-        self._writer.finish(self._end_record(error))
+        self._writer.finish(EndRecord(self._record("end"), error, self.settings.files.error, self.losses))
         self._writer.join(CLOSE_LIMIT - _LEAST_JOIN)
         # Last, so that the last heartbeat tells everything that was lost.
         self._heartbeat.stop()
@@ -136,17 +135,6 @@ class Run:
             "versions": {},
         }
         return StartRecord(record, settings.files.metrics, who.restarts, self.gpu.describe)
-
-    def _end_record(self, error: BaseException | None) -> EndRecord:
-        ending = ending_of(error)
-        record = {**self._record("end"), "status": ending.status, "error": ending.error, "dropped": 0}
-        return EndRecord(record, ending, self._error_file(), self.losses)
-
-    def _error_file(self) -> Path | None:
-        """None when the launcher has pointed torch elastic's own error file into this job's folder."""
-        ours = self.settings.files.error
-        theirs = os.environ.get("TORCHELASTIC_ERROR_FILE", "")
-        return None if theirs and os.path.realpath(os.path.dirname(theirs)) == os.path.realpath(ours.parent) else ours
 
     def _declare(self, name: str, state: str) -> None:
         self._writer.put({**self._record("phase"), "name": name, "state": state})
