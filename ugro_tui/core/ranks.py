@@ -187,7 +187,7 @@ class RankTable:
         known = np.isfinite(throughput)
         rank.throughput_sum += float(throughput[known].sum())
         rank.throughput_rows += int(known.sum())
-        self.latest[row] = np.where(np.isnan(rows[-1]) & _STICKY, self.latest[row], rows[-1])
+        self.latest[row] = _newest(rows, self.latest[row])
         self.step_at[row] = np.fmax(self.step_at[row], at)
         self.spark[row] = spark(rank.series.rows)
         self.interval[row] = interval(rank.attempt_rows)
@@ -216,6 +216,15 @@ _GPU_COLUMNS: Final = (
 )
 _STICKY: Final = np.isin(np.arange(WIDTH), [column for _, column in _GPU_COLUMNS])
 """Columns that keep their value where a record has none: the heartbeat samples the GPU more often than records do."""
+
+
+def _newest(rows: Matrix, before: Matrix) -> Matrix:
+    """The last of `rows`; in sticky columns the last value that there is, in `rows` or `before` them."""
+    newest: Matrix = np.where(np.isnan(rows[-1]) & _STICKY, before, rows[-1])
+    for column in np.flatnonzero(np.isnan(rows[-1]) & _STICKY):
+        told = rows[~np.isnan(rows[:, column]), column]
+        newest[column] = told[-1] if len(told) else before[column]
+    return newest
 
 
 def _capacity(ranks: int) -> int:
