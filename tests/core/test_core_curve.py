@@ -1,0 +1,151 @@
+"""The loss curve, sparklines, histories of many ranks, and pictures that do not change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.record_lines import RUNNING, heartbeat, job, start, step, steps
+from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.curve import MAX_MARKS, loss_curve
+from ugro_tui.core.decode import decode
+from ugro_tui.core.job import JobState
+from ugro_tui.core.ranks import HISTORY_BUDGET, MIN_HISTORY, RankTable
+from ugro_tui.core.recent import SPARK_WIDTH
+from ugro_tui.core.snapshot import Snapshot, curve_of, view
+
+NAN = float("nan")
+
+
+# --- curve and sparkline
+
+
+def test_the_curve_is_the_median_of_the_ranks_with_their_band() -> None:
+    state = job(*(start(world_size=3) + steps(0, 9, loss=loss) for loss in (1.0, 2.0, 6.0)))
+    curve = loss_curve(state.ranks)
+    assert curve.steps.tolist() == list(range(10))
+    assert set(curve.median.tolist()) == {2.0}
+    assert (set(curve.low.tolist()), set(curve.high.tolist())) == ({1.0}, {6.0})
+
+
+def test_a_long_run_is_binned_and_keeps_its_spike() -> None:
+    spiky = start() + steps(0, 1_999) + step(2_000, loss=99.0) + steps(2_001, 3_999)
+    curve = loss_curve(job(spiky).ranks, bins=100)
+    assert len(curve.steps) == 100
+    assert curve.high.max() == 99.0
+    assert curve.steps[-1] == 3_999
+    assert (np.diff(curve.steps) > 0).all()
+
+
+def test_bad_records_and_restarts_are_marked_and_no_point_is_not_finite() -> None:
+    state = job(start() + steps(0, 9) + step(10, loss="NaN") + step(11, loss=1.7e308) + step(12, loss=-1.7e308))
+    state.apply(0, decode(start(attempt=2) + steps(12, 15)), 1.0, "local")
+    curve = loss_curve(state.ranks, bins=2)
+    assert curve.bad == ((0, 10.0),)
+    assert curve.restarts == (12.0,)
+    assert all(np.isfinite(part).all() for part in (curve.steps, curve.median, curve.low, curve.high))
+
+
+@pytest.mark.filterwarnings("error")
+@given(
+    st.lists(st.tuples(st.floats(-(2.0**53), 2.0**53), st.floats()), max_size=30),
+    st.lists(st.tuples(st.integers(0, 50), st.floats()), max_size=30),
+)
+def test_no_losses_and_no_steps_break_the_curve(one: list[tuple[float, float]], two: list[tuple[int, float]]) -> None:
+    state = JobState("job")
+    runs: tuple[Sequence[tuple[float, float]], ...] = (one, two)
+    for number, pairs in enumerate(runs):
+        dumped = (json.dumps({"kind": "step", "step": at, "loss": loss}) for at, loss in pairs)
+        state.apply(number, decode("".join(text + "\n" for text in dumped).encode()), 0.0, "local")
+    curve = loss_curve(state.ranks, bins=7)
+    assert len(curve.steps) <= 8
+    assert all(np.isfinite(part).all() for part in (curve.steps, curve.median, curve.low, curve.high))
+    assert (np.diff(curve.steps) > 0).all()
+    assert not np.isinf(state.table.spark).any()
+
+
+def test_marks_are_bounded_and_come_from_every_rank() -> None:
+    state = job(*(start() + steps(0, 5) for _ in range(300)))
+    state.apply(299, decode(step(6, loss="NaN")), 0.0, "local")
+    assert loss_curve(state.ranks).bad == ((299, 6.0),)
+    many = job(start() + b"".join(step(n, loss="NaN") for n in range(500)))
+    assert len(loss_curve(many.ranks).bad) == MAX_MARKS
+
+
+@pytest.mark.parametrize(
+    ("count", "newest", "points"),
+    [(0, NAN, 0), (1, 0.0, 1), (15, 14.0, 15), (16, 15.0, 16), (17, 16.0, 16), (32, 30.5, 16), (500, 497.5, 16)],
+)
+def test_a_sparkline_is_full_from_its_width_on(count: int, newest: float, points: int) -> None:
+    state = job(start() + b"".join(step(n, loss=float(n)) for n in range(count)))
+    spark = state.table.spark[0]
+    assert spark.shape == (SPARK_WIDTH,)
+    np.testing.assert_equal(float(spark[-1]), newest)
+    assert np.isfinite(spark).sum() == points
+    assert np.isfinite(spark[SPARK_WIDTH - points :]).all()
+
+
+def test_a_sparkline_skips_records_without_a_loss_and_has_a_hole_where_it_is_not_finite() -> None:
+    content = (
+        b"".join(step(n, loss=1.0 if n % 2 else None) for n in range(10)) + step(10, loss="NaN") + step(11, loss=3)
+    )
+    spark = job(start() + content).table.spark[0]
+    np.testing.assert_equal(spark[-7:].tolist(), [1.0] * 5 + [NAN, 3.0])
+
+
+# --- histories of many ranks, snapshots
+
+
+def test_histories_of_many_ranks_share_a_budget() -> None:
+    table = RankTable()
+    for number in range(600):
+        table.rank(number)
+        table.apply(table.by_rank[number], decode(steps(1, 2)), 0.0)
+    lengths = set()
+    for rank in (table.by_rank[0], table.by_rank[599]):
+        for first in range(0, 9_000, 500):
+            table.apply(rank, decode(steps(first, first + 499)), 0.0)
+        lengths.add(len(rank.series))
+        assert rank.series.nbytes <= HISTORY_BUDGET // 512 * WIDTH * 8
+    assert min(lengths) >= MIN_HISTORY
+
+
+def test_the_newest_values_of_the_gpu_come_from_whoever_told_last() -> None:
+    state = job(start() + step(1, gpu={"util": 50, "temp": 60}) + step(2))
+    state.apply_heartbeat(0, heartbeat(gpu={"util": 90}), 0.0, "local")
+    ranks = view(state, 0.0, curve_of(state)).ranks
+    assert (ranks.column(Column.GPU_UTIL)[0], ranks.column(Column.GPU_TEMP)[0]) == (90, 60)
+
+
+def test_a_view_does_not_change_with_the_state() -> None:
+    state = job(RUNNING, RUNNING)
+    picture = view(state, 51.0, curve_of(state))
+    before = (picture.ranks.latest.copy(), picture.ranks.spark.copy(), picture.curve.median.copy())
+    state.apply(0, decode(step(0, loss=77.0)), 52.0, "local")
+    state.apply(5, decode(start() + step(0)), 52.0, "local")
+    np.testing.assert_equal((picture.ranks.latest, picture.ranks.spark, picture.curve.median), before)
+    assert picture.ranks.rank.tolist() == [0, 1]
+    assert len(picture.ranks) == 2
+
+
+def test_ranks_are_ordered_by_number_whatever_order_they_come_in() -> None:
+    state = JobState("job")
+    for number in (2, 0, 1):
+        state.apply(number, decode(start(world_size=3) + steps(1, number + 1)), 0.0, f"n{number}")
+    picture = view(state, 0.0, curve_of(state))
+    assert picture.ranks.rank.tolist() == [0, 1, 2]
+    assert picture.ranks.column(Column.STEP).tolist() == [1, 2, 3]
+    assert [rank.rank for rank in picture.summary.per_rank_stats] == [0, 1, 2]
+
+
+def test_a_snapshot_finds_its_jobs() -> None:
+    state = job(RUNNING, RUNNING)
+    picture = view(state, 51.0, curve_of(state))
+    snapshot = Snapshot(jobs=(picture,))
+    assert snapshot.job("job") is picture
+    assert snapshot.job("other") is None

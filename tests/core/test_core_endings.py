@@ -1,0 +1,259 @@
+"""How ranks and jobs end, what a launcher says, and what a new attempt changes; `now` is given."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.core.record_lines import (
+    RUNNING,
+    START_TS,
+    alerts,
+    end,
+    heartbeat,
+    job,
+    manifest,
+    more,
+    start,
+    states,
+    step,
+    steps,
+)
+from ugro_tui.core.alerts import Alert, Severity, evaluate
+from ugro_tui.core.documents import parse_error
+from ugro_tui.core.job import JobState
+from ugro_tui.core.records import ErrorReport
+from ugro_tui.core.snapshot import curve_of, view
+from ugro_tui.core.states import JobStatus, RankState
+from ugro_tui.core.summary import summarise
+
+# --- how it ends
+
+
+@pytest.mark.parametrize(
+    ("endings", "status", "expected"),
+    [
+        (("completed", "completed"), JobStatus.FINISHED, ["finished", "finished"]),
+        (("completed", "stopped"), JobStatus.STOPPED, ["finished", "finished"]),
+        (("stopped", "stopped"), JobStatus.STOPPED, ["finished", "finished"]),
+        (("failed", "completed"), JobStatus.FAILED, ["dead", "finished"]),
+        (("failed", ""), JobStatus.FAILED, ["dead", "running"]),
+        (("completed", ""), JobStatus.RUNNING, ["finished", "running"]),
+    ],
+)
+def test_the_end_records_decide(endings: tuple[str, str], status: JobStatus, expected: list[str]) -> None:
+    state = job(*(RUNNING + (end(word) if word else b"") for word in endings))
+    assert state.status(1.0) is status
+    assert states(state, 1.0) == expected
+
+
+def test_a_rank_that_failed_is_named_with_its_error() -> None:
+    state = job(RUNNING, RUNNING + end("failed", error={"type": "RuntimeError", "message": "CUDA out of memory"}))
+    (alert,) = evaluate(state, 4.0)
+    assert alert == Alert(
+        "rank failed",
+        Severity.CRIT,
+        1,
+        "node-a",
+        "RuntimeError: CUDA out of memory",
+        4.0,
+        "read logs/rank_1.log from its end",
+    )
+    assert summarise(state, 4.0).verdict == (
+        "rank failed: rank 1 on node-a: RuntimeError: CUDA out of memory; read logs/rank_1.log from its end"
+    )
+    assert summarise(state, 4.0).unwell
+
+
+def test_the_rank_that_failed_first_comes_before_those_that_follow_from_it() -> None:
+    peers = end("failed", ts=START_TS + 31, error={"type": "RuntimeError", "message": "connection closed by peer"})
+    cause = end("failed", ts=START_TS + 30, error={"type": "ValueError", "message": "bad batch"})
+    state = job(RUNNING + peers, RUNNING, RUNNING + cause)
+    more(state, 1, step(21, loss="NaN"), 0.0)
+    first = state.first_error()
+    assert first is not None
+    assert first.rank == 2
+    assert alerts(state, 20.0) == [("rank failed", 2), ("rank failed", 0), ("non-finite loss", 1), ("rank stalled", 1)]
+
+
+def test_a_failure_without_a_time_is_a_failure_but_not_the_first() -> None:
+    state = job(RUNNING + end("failed", ts=None), RUNNING + end("failed", ts=START_TS + 5))
+    first = state.first_error()
+    assert first is not None
+    assert first.rank == 1
+    assert job(RUNNING + end("failed", ts=None)).first_error() is not None
+    assert job(RUNNING + end("completed")).first_error() is None
+
+
+def test_a_finished_rank_and_one_that_is_gone_make_no_running_job() -> None:
+    state = job(RUNNING + end(), RUNNING)
+    state.apply_heartbeat(1, heartbeat(), 0.0, "local")
+    assert state.status(10.0) is JobStatus.RUNNING
+    assert states(state, 70.0) == ["finished", "dead"]
+    assert state.status(70.0) is JobStatus.FAILED
+
+
+def test_a_rank_that_never_reports_is_waited_for_but_not_for_ever() -> None:
+    state = job(start(world_size=4) + steps(1, 20) + end())
+    assert state.status(30.0) is JobStatus.RUNNING
+    assert summarise(state, 30.0).verdict == "0 of 4 ranks are stepping"
+    assert state.status(61.0) is JobStatus.FINISHED
+
+
+def test_steps_after_an_end_whose_start_was_lost() -> None:
+    state = job(RUNNING + end("failed") + b'{"kind":"sta\n' + steps(21, 30))
+    assert states(state, 1.0) == ["running"]
+    assert state.status(1.0) is JobStatus.RUNNING
+    assert alerts(state, 1.0) == []
+
+
+def test_an_unknown_ending_is_an_ending() -> None:
+    assert job(start() + steps(1, 3) + end("exploded")).status(1.0) is JobStatus.STOPPED
+
+
+# --- the launcher's word
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "expected", "fires"),
+    [
+        ("running", JobStatus.RUNNING, "running", []),
+        ("finished", JobStatus.FINISHED, "finished", []),
+        ("stopped", JobStatus.STOPPED, "finished", []),
+        ("failed", JobStatus.FAILED, "dead", [("rank failed", 0), ("rank failed", 1)]),
+    ],
+)
+def test_ranks_without_an_end_share_what_the_launcher_says(
+    said: str, status: JobStatus, expected: str, fires: list[tuple[str, int]]
+) -> None:
+    state = job(RUNNING, RUNNING)
+    manifest(state, said, attempt=1, world_size=2)
+    assert state.status(1.0) is status
+    assert states(state, 1.0) == [expected, expected]
+    assert alerts(state, 1.0) == fires
+
+
+def test_peers_that_fail_while_a_job_is_stopped_do_not_make_it_fail() -> None:
+    lost = end("failed", error={"type": "RuntimeError", "message": "connection closed by peer"})
+    state = job(RUNNING, RUNNING + lost)
+    assert state.status(1.0) is JobStatus.FAILED
+    manifest(state, "stopped", attempt=1)
+    assert state.status(1.0) is JobStatus.STOPPED
+    assert alerts(state, 1.0) == []
+    assert summarise(state, 1.0).verdict == "stopped"
+
+
+def test_a_rank_that_failed_outweighs_a_launcher_that_saw_nothing() -> None:
+    state = job(RUNNING + end("failed"), RUNNING + end())
+    manifest(state, "finished", attempt=1)
+    assert state.status(1.0) is JobStatus.FAILED
+
+
+def test_a_launched_job_before_its_first_record() -> None:
+    state = JobState("job")
+    assert state.status(0.0) is JobStatus.UNKNOWN
+    manifest(state, "running", world_size=2)
+    assert state.status(0.0) is JobStatus.PENDING
+    assert summarise(state, 0.0).verdict == "waiting for the first record"
+    manifest(state, "failed")
+    assert state.status(0.0) is JobStatus.FAILED
+
+
+# --- attempts
+
+
+def test_a_relaunch_with_fewer_ranks_leaves_the_old_ranks_behind() -> None:
+    four = start(world_size=4) + steps(1, 50)
+    state = job(four, four, four, four, at=0.0)
+    manifest(state, "failed", attempt=1, world_size=4)
+    for rank in (0, 1):
+        more(state, rank, start(START_TS + 500, attempt=2, world_size=2), 500.0)
+    assert (state.attempt, state.world_size) == (2, 2)
+    assert states(state, 501.0) == ["running", "running", "unknown", "unknown"]
+    assert state.status(501.0) is JobStatus.STARTING
+    assert summarise(state, 501.0).verdict == "started, waiting for the first step"
+    assert view(state, 501.0, curve_of(state)).ranks.rank.tolist() == [0, 1]
+    for rank in (0, 1):
+        more(state, rank, steps(31, 32), 502.0)
+    assert state.status(502.0) is JobStatus.RUNNING
+    assert state.step() == 32
+    for rank in (0, 1):
+        more(state, rank, end(), 510.0)
+    assert state.status(510.0) is JobStatus.FINISHED
+
+
+def test_ranks_that_have_not_joined_a_restart_yet_stay_on_the_screen() -> None:
+    state = job(RUNNING, RUNNING)
+    more(state, 0, start(START_TS + 60, attempt=2, world_size=2), 60.0)
+    ranks = view(state, 61.0, curve_of(state)).ranks
+    assert ranks.rank.tolist() == [0, 1]
+    assert [RankState(int(code)).word for code in ranks.state] == ["running", "unknown"]
+    assert alerts(state, 300.0) == [("rank stalled", 0)]
+
+
+def test_between_a_relaunch_and_its_first_record_the_job_starts() -> None:
+    state = job(RUNNING + end("failed"), RUNNING)
+    state.apply_heartbeat(1, heartbeat(), 0.0, "local")
+    manifest(state, "running", attempt=2)
+    assert state.status(90.0) is JobStatus.STARTING
+    assert alerts(state, 90.0) == []
+
+
+def test_ranks_that_live_outweigh_a_launcher_that_counts_differently() -> None:
+    state = job(RUNNING, RUNNING)
+    manifest(state, "running", attempt=2)
+    assert state.status(1.0) is JobStatus.RUNNING
+    assert alerts(state, 30.0) == [("rank stalled", 0), ("rank stalled", 1)]
+
+
+def test_a_restart_begins_with_a_clean_slate() -> None:
+    state = job(start() + steps(1, 20) + step(21, loss="NaN") + end("failed"))
+    more(state, 0, start(START_TS + 60, attempt=2), 60.0)
+    assert alerts(state, 61.0) == []
+    assert states(state, 61.0) == ["running"]
+    # Until steps have set the pace again, they may take as long as the first ones of any run.
+    assert states(state, 179.0) == ["running"]
+    assert states(state, 181.0) == ["stalled"]
+
+
+def test_an_attempt_of_any_size_is_taken() -> None:
+    assert job(start(attempt=2**40) + steps(1, 2)).attempt == 2**40
+
+
+# --- error files
+
+
+def _error(ts: float) -> ErrorReport:
+    text = {"message": "ImportError: no module", "extraInfo": {"py_callstack": "a\nb", "timestamp": str(int(ts))}}
+    found = parse_error(json.dumps({"message": text}).encode())
+    assert found is not None
+    return found
+
+
+def test_an_error_file_alone_tells_of_a_dead_rank() -> None:
+    state = JobState("job")
+    state.apply_error(3, _error(START_TS), "local")
+    assert states(state, 5.0) == ["dead"]
+    assert state.status(5.0) is JobStatus.FAILED
+    (alert,) = evaluate(state, 5.0)
+    assert (alert.rank, alert.node, alert.what) == (3, "local", "ImportError: no module")
+
+
+@pytest.mark.parametrize("error_first", [True, False])
+@pytest.mark.parametrize(("ts", "expected"), [(START_TS - 60, "running"), (START_TS, "dead"), (START_TS + 9, "dead")])
+def test_only_an_error_file_of_this_run_counts(error_first: bool, ts: float, expected: str) -> None:
+    state = JobState("job")
+    if error_first:
+        state.apply_error(0, _error(ts), "local")
+    more(state, 0, start(START_TS + 0.7) + steps(1, 3), 0.0)
+    if not error_first:
+        state.apply_error(0, _error(ts), "local")
+    assert states(state, 1.0) == [expected]
+
+
+def test_an_empty_metrics_file_tells_nothing() -> None:
+    state = job(b"")
+    assert states(state, 1.0) == ["unknown"]
+    assert state.status(1.0) is JobStatus.UNKNOWN
+    assert summarise(state, 1.0).verdict == "no news: neither records nor heartbeats tell what it does"

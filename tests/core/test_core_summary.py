@@ -1,0 +1,156 @@
+"""One summary, by examples computed by hand; pace and what remains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.core.record_lines import START_TS, end, fields_of, heartbeat, job, line, start, step, steps
+from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.decode import decode
+from ugro_tui.core.eta import remaining_seconds, seconds_per_step
+from ugro_tui.core.job import JobState
+from ugro_tui.core.records import Matrix
+from ugro_tui.core.snapshot import curve_of, view
+from ugro_tui.core.states import JobStatus
+from ugro_tui.core.summary import summarise
+
+NAN = float("nan")
+
+
+def two_ranks() -> JobState:
+    """Ranks 0 and 1 with steps 0, 10, 20, 30 at 2 s a step; rank 1 is one record behind."""
+    fields: list[dict[str, Any]] = [
+        {"loss": 4.0, "throughput": 100.0, "lr": 0.1, "grad_norm": 1.0, "tokens": 0},
+        {"loss": 2.0, "throughput": 300.0, "lr": 0.2, "grad_norm": 2.0, "tokens": 500},
+        {"loss": 3.0, "throughput": 200.0, "lr": 0.3, "grad_norm": 3.0, "tokens": 1_000},
+        {"loss": "NaN", "throughput": None, "lr": 0.4, "grad_norm": 4.0, "tokens": 1_500},
+    ]
+    lines = [step(10 * n, START_TS + 5 + 20 * n, seq=n + 1, **values) for n, values in enumerate(fields)]
+    begin = start(world_size=2)
+    return job(begin + b"".join(lines), begin + b"".join(lines[:3]), at=50.0)
+
+
+def test_the_numbers_of_a_running_job() -> None:
+    summary = summarise(two_ranks(), 53.0)
+    assert summary.status is JobStatus.RUNNING
+    assert (summary.attempt, summary.world_size, summary.ranks_seen, summary.ranks_ok) == (1, 2, 2, 2)
+    assert (summary.step, summary.total_steps) == (20, 100)
+    assert summary.seconds_per_step == 2.0  # steps 10 to 30 took 40 s; step 0 is warm-up
+    assert summary.eta == 160.0  # 80 steps of 2 s
+    assert summary.duration == 68.0  # rank 0's last record came 65 s after its start, and that 3 s ago
+    assert summary.final_loss == 3.0  # both ranks' last finite loss
+    assert summary.min_loss == 2.0
+    assert summary.throughput == 200.0  # rank 1's; rank 0 told none in its last record
+    assert summary.avg_throughput == 400.0  # two ranks with (100 + 300 + 200) / 3 each
+    assert summary.tokens == 2_500.0
+    assert summary.age == 3.0
+    assert [alert.name for alert in summary.alerts] == ["non-finite loss"]
+    zero, one = summary.per_rank_stats
+    assert (zero.rank, zero.node, zero.state, zero.cause, zero.step) == (0, "node-a", "running", "", 30)
+    assert (zero.final_loss, zero.min_loss, zero.lr, zero.grad_norm) == (3.0, 2.0, 0.4, 4.0)
+    assert (one.throughput, one.avg_throughput, one.records, one.lost) == (200.0, 200.0, 3, 0)
+
+
+def test_the_loss_of_a_job_is_the_mean_of_its_ranks() -> None:
+    state = job(start(world_size=2) + steps(1, 9, loss=1.0), start(world_size=2) + steps(1, 9, loss=4.0))
+    assert summarise(state, 0.0).final_loss == 2.5
+    assert summarise(state, 0.0).min_loss == 1.0
+
+
+def test_the_numbers_of_a_job_that_is_over() -> None:
+    state = job(start() + steps(1, 100, throughput=50) + end(ts=START_TS + 130, dropped=4))
+    summary = summarise(state, 10_000.0)
+    assert (summary.status, summary.verdict, summary.unwell) == (JobStatus.FINISHED, "finished", False)
+    assert (summary.duration, summary.avg_throughput) == (130.0, 50.0)
+    assert math.isnan(summary.eta)
+    assert summary.per_rank_stats[0].dropped == 4
+
+
+def test_elapsed_time_runs_on_between_records_and_through_phases() -> None:
+    state = job(start() + steps(1, 20))
+    state.apply_heartbeat(0, heartbeat(), 9.0, "local")
+    assert summarise(state, 10.0).duration == 30.0
+    assert summarise(state, 10.0).age == 1.0
+    state.apply(0, decode(line("phase", name="eval", state="begin", ts=START_TS + 31)), 11.0, "local")
+    assert summarise(state, 15.0).duration == 35.0
+
+
+def test_what_is_not_known_is_not_a_number() -> None:
+    summary = summarise(JobState("job"), 1.0)
+    values = {name: value for name, value in fields_of(summary).items() if isinstance(value, float)}
+    assert len(values) == 10
+    assert all(math.isnan(value) for value in values.values()), values
+    assert (summary.total_steps, summary.alerts, summary.per_rank_stats) == (None, (), ())
+
+
+def test_not_a_number_everywhere_breaks_nothing() -> None:
+    every = ("loss", "lr", "grad_norm", "throughput", "step_time", "epoch", "tokens", "seq", "ts")
+    bad = b"".join(line("step", step=n, **dict.fromkeys(every, "NaN")) for n in range(20))
+    state = job(line("start", **dict.fromkeys((*every, "world_size", "total_steps", "attempt"), "NaN")) + bad)
+    state.apply_heartbeat(0, heartbeat(NAN, rss="NaN", gpu={"util": "NaN"}), 0.0, "local")
+    picture = view(state, 1.0, curve_of(state))
+    assert picture.summary.step == 19
+    assert picture.summary.status is JobStatus.RUNNING
+    assert len(picture.curve.bad) == 20
+    assert len(picture.curve.steps) == 0
+
+
+# --- pace and what remains
+
+
+def timed(steps_and_times: Sequence[tuple[float, float]]) -> Matrix:
+    """Step rows with these steps and times."""
+    matrix = np.full((len(steps_and_times), WIDTH), NAN)
+    matrix[:, [Column.STEP, Column.TS]] = np.reshape(steps_and_times, (-1, 2))
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], NAN),
+        ([(0, 0)], NAN),
+        ([(0, 0), (5, 60)], NAN),  # one row beyond the warm-up is no span
+        ([(0, 0), (5, 60), (6, 61), (7, 62)], 1.0),  # 12 s a step in the warm-up do not count
+        ([(100, 0), (110, 50), (120, 60)], 1.0),  # nor in that of a resumed run
+        ([(0, 0), (10, 10), (20, 5)], NAN),  # the clock stepped back
+        ([(0, 0), (10, NAN), (20, 20), (30, NAN), (40, 60)], 2.0),
+    ],
+)
+def test_seconds_a_step(rows: list[tuple[float, float]], expected: float) -> None:
+    np.testing.assert_equal(seconds_per_step(timed(rows)), expected)
+
+
+def test_the_pace_is_that_of_the_recent_rows() -> None:
+    fast_then_slow = [(n, float(n)) for n in range(1_000)] + [(1_000 + n, 1_000 + 3.0 * n) for n in range(300)]
+    assert seconds_per_step(timed(fast_then_slow)) == 3.0
+
+
+def test_a_restart_does_not_count_the_time_between_the_runs() -> None:
+    state = job(start() + steps(1, 60))
+    again = b"".join(step(n, START_TS + 9_000 + 2 * n) for n in range(41, 61))
+    state.apply(0, decode(start(START_TS + 9_000, attempt=2) + again), 100.0, "local")
+    summary = summarise(state, 100.0)
+    assert summary.seconds_per_step == 2.0
+    assert summary.duration == 120.0
+    assert summary.eta == 80.0
+
+
+@pytest.mark.parametrize(
+    ("step_", "total", "pace", "expected"),
+    [
+        (10, 100, 2, 180),
+        (100, 100, 2, 0),
+        (110, 100, 2, 0),
+        (10, None, 2, NAN),
+        (NAN, 100, 2, NAN),
+        (10, 100, NAN, NAN),
+    ],
+)
+def test_what_remains(step_: float, total: int | None, pace: float, expected: float) -> None:
+    np.testing.assert_equal(remaining_seconds(step_, total, pace), expected)
