@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ugro_tui.act.demo import demo_plan
-from ugro_tui.act.local import LocalJob, start
 from ugro_tui.collect.collector import TrainingMetricsCollector
 from ugro_tui.config import Config
 from ugro_tui.core.columns import Column
@@ -22,6 +20,9 @@ from ugro_tui.core.states import RankState
 from ugro_tui.core.summary import JobSummary
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.local import LocalNode
+
+if TYPE_CHECKING:
+    from ugro_tui.act.local import LocalJob
 
 FIRST_LOOK_SECONDS = 60.0
 """How long the first look at all sources may take before a headless command gives up."""
@@ -92,6 +93,9 @@ class Agent:
         Raises:
             UgroError: it cannot be started; the message says why and what to do.
         """
+        from ugro_tui.act.demo import demo_plan  # only who launches pays for the launcher's imports
+        from ugro_tui.act.local import start
+
         job = start(demo_plan(self.config.metrics_dir, options, self._clock), self._clock)
         self._collector.start_collection(job.plan.job_id)
         return job

@@ -51,6 +51,7 @@ class TrainingDashboard(Screen[None]):
         self._order: list[str] = []
         self._pane = 0
         self._previous: str | None = None
+        self._said: dict[str, Content] = {}
         self.job = job
 
     def compose(self) -> ComposeResult:
@@ -94,9 +95,9 @@ class TrainingDashboard(Screen[None]):
         self.set_class(view is None, "-empty")
         self.set_class(len(self._order) < 2, "-single")
         with self.app.batch_update():
-            self.query_one("#sources", Static).update(sources(snapshot, _KEYS))
+            self._put("sources", sources(snapshot, _KEYS))
             if view is None:
-                self.query_one("#empty", Static).update(empty(snapshot, self._place))
+                self._put("empty", empty(snapshot, self._place))
             else:
                 self._show_job(view)
 
@@ -104,10 +105,10 @@ class TrainingDashboard(Screen[None]):
         width = self.size.width
         alerts = view.summary.alerts
         jobs = [job for name in self._order if (job := self._snapshot.job(name)) is not None]
-        self.query_one("#jobs", Static).update(job_bar(jobs, self.job, width))
-        self.query_one("#header", Static).update(header(view, width))
-        self.query_one("#verdict", Static).update(verdict(view))
-        self.query_one("#alert-lines", Static).update(alert_lines(alerts, 6))
+        self._put("jobs", job_bar(jobs, self.job, width))
+        self._put("header", header(view, width))
+        self._put("verdict", verdict(view))
+        self._put("alert-lines", alert_lines(alerts, 6))
         self.query_one(RankTable).show(view.ranks)
         self.query_one(LossChart).show(view.curve)
         self._arrange(len(view.ranks))
@@ -129,11 +130,22 @@ class TrainingDashboard(Screen[None]):
             Content(f"Alerts {len(summary.alerts)}"),
         )
         for name, text in zip(_PANES, titles, strict=True):
-            self.query_one(f"#{name}", Container).border_title = text
+            if self._is_new(f"{name} title", text):
+                self.query_one(f"#{name}", Container).border_title = text
         few = self._pane == 0 and self.has_class("-few")
         parts = [Content(" "), titles[self._pane]]
         parts += [Content.styled(f"  tab: {_PANES[(self._pane + 1) % len(_PANES)]}  ", "$text-muted")]
-        self.query_one("#pane-title", Static).update(Content("").join([*parts, titles[1]] if few else parts))
+        self._put("pane-title", Content("").join([*parts, titles[1]] if few else parts))
+
+    def _put(self, name: str, content: Content) -> None:
+        """Show `content`, and paint nothing where it says what is there already: links are thin."""
+        if self._is_new(name, content):
+            self.query_one(f"#{name}", Static).update(content)
+
+    def _is_new(self, name: str, content: Content) -> bool:
+        said = self._said.get(name)
+        self._said[name] = content
+        return said is None or not content.is_same(said)
 
     def action_flip(self, direction: int) -> None:
         """Show the next or the previous job."""

@@ -58,6 +58,8 @@ class RankTable(ScrollView, can_focus=True):
 
     def show(self, ranks: RankColumns | None) -> None:
         """Show these ranks from now on; None where nothing is known."""
+        if ranks is self._ranks:
+            return
         before = 0 if self._ranks is None else len(self._ranks)
         self._ranks = ranks
         count = 0 if ranks is None else len(ranks)
