@@ -150,7 +150,7 @@ def test_an_endless_line_and_large_documents_take_bounded_memory(
     tracemalloc.start()
     try:
         rounds, more = 0, True
-        while more and rounds < 60:
+        while more and rounds < 40:
             more = reader.read(clock.now)[0].more
             rounds += 1
         kept, _ = tracemalloc.get_traced_memory()

@@ -18,7 +18,7 @@ from ugro_tui.nodes import local
 from ugro_tui.nodes.base import Chunk, place_digest
 from ugro_tui.nodes.local import LocalNode
 
-SETTINGS = settings(max_examples=60, stateful_step_count=40, deadline=None, database=None)
+SETTINGS = settings(max_examples=40, stateful_step_count=40, deadline=None, database=None)
 
 
 class FileLife(RuleBasedStateMachine):

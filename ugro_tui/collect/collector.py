@@ -33,6 +33,7 @@ class TrainingMetricsCollector:
         self._keeper = Keeper(clock, self._wanted.epoch, [node.name for node in nodes])
         self._pollers = [Poller(node, interval, self._wanted, clock, self._keeper.post) for node in nodes]
         self._numbers = itertools.count(1)
+        self._asking = threading.Lock()
         self._started = threading.Lock()
         self._stopped = threading.Event()
 
@@ -88,9 +89,10 @@ class TrainingMetricsCollector:
 
     def request(self, command: Command) -> Ticket:
         """Ask for something; the answer comes in a later snapshot. Never blocks."""
-        ticket = Ticket(next(self._numbers), command)
         if isinstance(command, OpenJob):
             self._wanted.open(command.job_id)
-        for poller in self._pollers:
-            poller.ask(ticket)
+        with self._asking:  # in the order of their numbers, so that the newest answer tells of all before it
+            ticket = Ticket(next(self._numbers), command)
+            for poller in self._pollers:
+                poller.ask(ticket)
         return ticket
