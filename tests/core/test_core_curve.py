@@ -43,11 +43,11 @@ def test_a_long_run_is_binned_and_keeps_its_spike() -> None:
 
 
 def test_bad_records_and_restarts_are_marked_and_no_point_is_not_finite() -> None:
-    state = job(start() + steps(0, 9) + step(10, loss="NaN") + step(11, loss=1.7e308) + step(12, loss=-1.7e308))
-    state.apply(0, decode(start(attempt=2) + steps(12, 15)), 1.0, "local")
+    state = job(start() + steps(0, 9) + step(10, loss="NaN") + step(11, loss=1.7e308) + step(12, loss=1.7e308))
+    state.apply(0, decode(start(attempt=2) + steps(13, 15) + steps(13, 15)), 1.0, "local")
     curve = loss_curve(state.ranks, bins=2)
     assert curve.bad == ((0, 10.0),)
-    assert curve.restarts == (12.0,)
+    assert curve.restarts == (13.0,)
     assert all(np.isfinite(part).all() for part in (curve.steps, curve.median, curve.low, curve.high))
 
 
