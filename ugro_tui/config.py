@@ -89,7 +89,7 @@ def _from_file(named: Path | None) -> dict[str, Any]:
         raise BadInput(f"{path}: no such file: give another with --config, or leave it out") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}: allow it, or give another with --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not valid TOML: {error}: correct it, or give another with --config") from None
     unknown = sorted(values.keys() - set(_KEYS))
     if unknown:
@@ -99,7 +99,7 @@ def _from_file(named: Path | None) -> dict[str, Any]:
 
 def _directory(value: object, origin: str) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        raise BadInput(f"{origin}: {value!r} is not a directory name: give a path as text")
+        raise BadInput(f"{origin}: {visible(repr(value), 80)} is not a directory name: give a path as text")
     try:
         return Path(value).expanduser().absolute()
     except RuntimeError as error:
@@ -112,5 +112,7 @@ def _seconds(value: object, origin: str) -> float:
     except (ValueError, OverflowError):
         seconds = math.nan
     if isinstance(value, bool) or not MIN_REFRESH <= seconds <= MAX_REFRESH:
-        raise BadInput(f"{origin}: {value!r} is not a time in seconds between {MIN_REFRESH} and {MAX_REFRESH:.0f}")
+        raise BadInput(
+            f"{origin}: {visible(repr(value), 80)} is not a time in seconds between {MIN_REFRESH} and {MAX_REFRESH:.0f}"
+        )
     return seconds
