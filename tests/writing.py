@@ -144,3 +144,15 @@ def as_ordinary_user() -> Iterator[None]:
     finally:
         sets[0] = before
         assert libc.capset(header, sets) == 0
+
+
+def now_clock() -> Clock:
+    """A clock that stands at the machine's present, for jobs that a real process is to look at."""
+    return Clock(time.time() - STARTED)
+
+
+def clean_environment(home: Path, **added: str) -> dict[str, str]:
+    """This process's environment without a launcher's or a user's settings, at home in an empty folder."""
+    foreign = ("UGRO_", "XDG_", "SLURM_", "TORCHELASTIC_", "PYTHONIOENCODING")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**kept, "HOME": str(home), "TERM": "xterm-256color", **added}
