@@ -1,0 +1,127 @@
+"""A real run from the training step to the numbers: torchrun, emitter, files, Agent; beside TensorBoard's reading."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.writing import clean_environment
+from ugro_tui.act.local import LocalJob, start
+from ugro_tui.act.plan import LocalPlan
+from ugro_tui.agent import Agent, SystemClock
+from ugro_tui.config import Config
+from ugro_tui.core.states import JobStatus
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TINY = "--layers=1 --heads=2 --width=32 --context=32 --batch-size=4 --warmup=5 --eval-every=0 --checkpoint-every=0"
+STEPS, BAD_STEP = 60, 40
+
+
+def plan(folder: Path) -> LocalPlan:
+    """Two ranks, 60 quick steps, a record each five; the loss of step 40 is no number."""
+    text = folder / "text.txt"
+    text.write_text("".join(f"{n} bottles of milk on the wall, take {n % 7} down. " for n in range(1500)))
+    options = f"--steps={STEPS} --emit-every=5 --inject=nan@{BAD_STEP}"
+    jobs = folder / "jobs"
+    return LocalPlan(
+        job_id="real",
+        script=REPOSITORY / "train" / "train_production.py",
+        metrics_dir=jobs,
+        args=("--job-id=real", f"--metrics-dir={jobs}", f"--data={text}", *TINY.split(), *options.split()),
+        nproc=2,
+        extra_pythonpath=(REPOSITORY / "emitter",),
+        workdir=folder,
+    )
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[LocalJob]:
+    started = start(plan(tmp_path), SystemClock())
+    yield started
+    started.stop(grace=1)
+
+
+def board(folder: Path, rank: int) -> dict[int, float]:
+    """The loss of each step as TensorBoard reads it."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder / "tensorboard" / f"rank_{rank}"))
+    accumulator.Reload()
+    return {event.step: event.value for event in accumulator.Scalars("loss")}
+
+
+def on_the_command_line(folder: Path, home: Path, *argv: str) -> tuple[int, Any]:
+    """Exit code and JSON of a real process."""
+    command = [sys.executable, "-m", "ugro_tui", "--metrics-dir", str(folder), *argv, "--json"]
+    env = clean_environment(home, PYTHONPATH=str(REPOSITORY))
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def lasting(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary without ages, and without the verdict, which names the oldest alert."""
+    alerts = sorted(({**alert, "age": None} for alert in summary["alerts"]), key=lambda alert: alert["rank"])
+    return {**summary, "age": None, "verdict": None, "alerts": alerts}
+
+
+@pytest.mark.torchrun
+def test_a_real_run_is_watched_to_its_end(job: LocalJob, tmp_path: Path) -> None:
+    folder = job.plan.folder
+    with Agent(Config(folder.parent, refresh=0.2)) as agent:
+        steps, statuses = watched(agent, job)
+        summary = agent.get_job_summary("real")
+        live = agent.get_live_metrics("real")
+
+    log = (folder / "logs" / "rank_0.log").read_text()
+    assert job.wait(60) is not None
+    assert summary["status"] == "finished", log
+    assert statuses[-1] is JobStatus.FINISHED
+    assert JobStatus.FAILED not in statuses
+    assert steps == sorted(steps)
+    assert summary["step"] == summary["total_steps"] == STEPS
+    (first, second) = summary["alerts"]
+    for alert in (first, second):
+        assert (alert["name"], f"since step {BAD_STEP}" in alert["what"]) == ("non-finite loss", True)
+
+    ranks = summary["per_rank_stats"]
+    assert list(ranks) == list(live["ranks"]) == ["0", "1"]
+    for number, rank in ranks.items():
+        losses = board(folder, int(number))
+        assert max(losses) == STEPS
+        assert math.isnan(losses[BAD_STEP])
+        assert (rank["state"], rank["step"]) == ("finished", STEPS)
+        assert rank["final_loss"] == pytest.approx(losses[STEPS], rel=1e-6)
+        assert live["ranks"][number]["loss"] == rank["final_loss"]
+        assert (rank["lost"], rank["dropped"], rank["skipped"]) == (0, 0, 0)
+        assert rank["avg_throughput"] > 0
+    assert summary["final_loss"] == pytest.approx((ranks["0"]["final_loss"] + ranks["1"]["final_loss"]) / 2)
+
+    code, told = on_the_command_line(folder.parent, tmp_path, "summary", "real")
+    assert (code, lasting(told)) == (1, lasting(summary))  # 1: a critical alert still stands
+    code, told = on_the_command_line(folder.parent, tmp_path, "status")
+    assert (code, [lasting(found) for found in told["jobs"]]) == (1, [lasting(summary)])
+
+
+def watched(agent: Agent, job: LocalJob) -> tuple[list[float], list[JobStatus]]:
+    """Every step and status that was seen until the job was over."""
+    agent.collector.start_collection("real")
+    steps: list[float] = []
+    statuses: list[JobStatus] = []
+    version = 0
+    deadline = agent.look().now + 150
+    while not (statuses and statuses[-1].over):
+        snapshot = agent.collector.wait_newer(version, 1.0)
+        version = snapshot.version
+        assert snapshot.now < deadline, (job.plan.folder / "logs" / "torchrun.log").read_text()
+        view = snapshot.job("real")
+        if view is not None:
+            statuses.append(view.summary.status)
+            steps += [view.summary.step] if math.isfinite(view.summary.step) else []
+    return steps, statuses
