@@ -124,6 +124,15 @@ def test_a_directory_that_vanishes_is_said_and_its_return_is_not_counted_twice(b
     assert (counts(view(snapshot, "job")), snapshot.notices) == ((20, 0, 20), ())
 
 
+def test_an_empty_directory_that_vanishes_leaves_nothing_behind(bench: Bench) -> None:
+    (bench.root / "job").mkdir()
+    collector = bench.collector()
+    assert bench.done(collector).jobs == ()
+    (bench.root / "job").rmdir()
+    snapshot = bench.done(collector)
+    assert (snapshot.jobs, snapshot.notices) == ((), ())
+
+
 def test_a_job_directory_made_anew_is_a_new_job(bench: Bench) -> None:
     whole_job(bench.root / "job", bench.clock, ranks=3)
     collector = bench.collector()

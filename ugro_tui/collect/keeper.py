@@ -115,7 +115,8 @@ class Keeper:
         try:
             work()
         except Exception as error:  # a thread's outer edge: one bad value must not end the keeping
-            log.exception("%s failed", what)
+            if what not in self._failures:  # else each snapshot would fill the log
+                log.exception("%s failed", what)
             self._failures[what] = f"{what} failed: {error!r}: an error in ugro-tui, see its log"
 
     def _take(self, message: Message) -> None:

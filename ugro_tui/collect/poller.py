@@ -99,7 +99,7 @@ class Poller:
         """Let go of the readers of jobs that are not followed any more, and say so of those that are gone."""
         for job_id in self._readers.keys() - followed:
             reader = self._let_go(job_id)
-            if job_id not in there:
+            if job_id not in there and reader.found_files:
                 gone = "its directory is gone: what is shown is what was last known"
                 self._post(Delivery(self._node.name, job_id, reader.epoch, denied=(gone,)))
 

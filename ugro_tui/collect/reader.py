@@ -55,6 +55,11 @@ class JobReader:
         self._documents: dict[str, bytes] = {}
         self._last = Delivery(node.name, job_id, epoch)
 
+    @property
+    def found_files(self) -> bool:
+        """Whether the job's directory ever held a file that is ours."""
+        return bool(self._tails or self._documents)
+
     def read(self, now: float) -> tuple[Delivery, bool]:
         """What is known since the last call at `now` (monotonic seconds), and whether any of it is news.
 
