@@ -67,6 +67,8 @@ class UgroApp(App[str]):
         self._end()
 
     def _end(self) -> None:
+        if self._driver is not None:
+            self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
         job = self._dashboard.job
         self.exit(outcome(self._feed.snapshot().job(job) if job else None))
 
