@@ -97,6 +97,11 @@ def app(tmp_path: Path) -> str:
     return f"{shlex.quote(sys.executable)} -m ugro_tui --metrics-dir {shlex.quote(str(tmp_path / 'jobs'))}"
 
 
+def at_prompt(screen: str) -> bool:
+    """Whether the shell waits for a command again: what is typed before that may be lost with the application."""
+    return screen.rstrip().endswith("$")
+
+
 def write(root: Path, run: Run) -> None:
     """The files of a run, as its ranks would write them."""
     folder = root / run.job_id
@@ -124,8 +129,11 @@ def test_start_type_resize_and_quit(terminal: Callable[..., Terminal], app: str)
     tty.resize(200, 60)
     tty.wait(lambda screen: "Alerts 0" in screen)
     tty.type("q")
+    screen = tty.wait(at_prompt)
+    assert "FINISHED" not in screen
+    assert "┤" not in screen
     tty.run("echo back-$((40+2))")
-    tty.wait(lambda screen: "back-42" in screen and "FINISHED" not in screen)
+    tty.wait(lambda screen: "back-42" in screen)
 
 
 @pytest.mark.parametrize("signal", ["TERM", "HUP", "QUIT"])
@@ -136,7 +144,7 @@ def test_signals_restore_the_terminal(terminal: Callable[..., Terminal], app: st
     pids = subprocess.run(["pgrep", "-f", f"{app.split()[-1]} watch calm"], capture_output=True, text=True, check=True)
     for pid in pids.stdout.split():
         subprocess.run(["kill", f"-{signal}", pid], check=False)
-    tty.wait(lambda screen: "FINISHED" not in screen)
+    tty.wait(at_prompt)
     tty.run("stty -a | tr '\\n' ' ' | grep -oE '[-]?(icanon|echo) '; echo back-$((40+2))")
     screen = tty.wait(lambda screen: "back-42" in screen)
     assert "\nicanon" in screen
