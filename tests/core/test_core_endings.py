@@ -257,3 +257,11 @@ def test_an_empty_metrics_file_tells_nothing() -> None:
     assert states(state, 1.0) == ["unknown"]
     assert state.status(1.0) is JobStatus.UNKNOWN
     assert summarise(state, 1.0).verdict == "no news: neither records nor heartbeats tell what it does"
+
+
+def test_a_file_made_anew_repeats_its_start_and_the_run_goes_on() -> None:
+    state = job(start() + steps(1, 5) + start() + steps(6, 8))
+    rank = state.ranks[0]
+    assert len(rank.series) == 8
+    assert rank.lost == 0
+    assert not rank.series.rewinds

@@ -148,6 +148,8 @@ class RankTable:
             self.errored[rank.row] = True
 
     def _start(self, rank: Rank, start: Start, at: float) -> None:
+        if start == rank.start:  # the same run goes on in a file that was made anew
+            return
         rank.start, rank.end, rank.bad = start, None, None
         rank.ended_at = rank.first_step = np.nan
         rank.first_ts = rank.last_ts = start.ts

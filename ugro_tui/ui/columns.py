@@ -65,6 +65,10 @@ def _number(column: Column, shown: Callable[[float], str]) -> Callable[[Row], st
     return lambda row: shown(row.latest[column])
 
 
+def _milliseconds(seconds: float) -> str:
+    return plain(seconds * 1000, 3)
+
+
 def _loss(row: Row) -> str:
     return "NaN!" if row.latest[Column.BAD] > 0 else plain(row.latest[Column.LOSS])
 
@@ -87,11 +91,18 @@ COLUMNS: Final = (
     TableColumn("Tok/s", 6, 3, _number(Column.THROUGHPUT, compact)),
     TableColumn("GPU%", 4, 4, _number(Column.GPU_UTIL, count)),
     TableColumn("Memory", 11, 5, _memory),
+    TableColumn("°C", 4, 9, _number(Column.GPU_TEMP, count)),
+    TableColumn("Watt", 5, 12, _number(Column.GPU_POWER, count)),
+    TableColumn("Step ms", 8, 10, _number(Column.STEP_TIME, _milliseconds)),
+    TableColumn("Data", 7, 11, _number(Column.DATA, _milliseconds)),
+    TableColumn("Forw", 7, 13, _number(Column.FORWARD, _milliseconds)),
+    TableColumn("Back", 7, 14, _number(Column.BACKWARD, _milliseconds)),
+    TableColumn("Wait", 7, 11, _number(Column.SYNC_WAIT, _milliseconds)),
 )
 
 GAP: Final = " "
 
-_GPU_TITLES = ("GPU%", "Memory")
+_GPU_TITLES = ("GPU%", "Memory", "°C", "Watt")
 
 
 def fitting(width: int, ranks: RankColumns | None) -> tuple[TableColumn, ...]:

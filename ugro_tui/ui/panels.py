@@ -14,6 +14,12 @@ from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES, SEVERITY_GLYPHS, SEVERITY_
 
 NARROW = 100
 
+_THREE_LINES = (
+    "from ugro_emitter import MetricsEmitter",
+    'with MetricsEmitter(job_id="my-run") as emitter:',
+    "    ...; emitter.emit_step(step, loss=loss)",
+)
+
 
 def job_bar(jobs: Sequence[JobView], current: str | None, width: int) -> Content:
     """All jobs on one line, the shown one marked; those around it when there is no room for all."""
@@ -113,6 +119,7 @@ def empty(snapshot: Snapshot, place: str) -> Content:
     if not snapshot.cycles:
         return Content.styled(f"reading {place} …", "$text-muted")
     problems = [node.error for node in snapshot.nodes if node.error]
+    width = max(map(len, _THREE_LINES))  # as one block: each line centred by itself would lose its indentation
     lines: list[Content | str | tuple[str, str]] = [("No jobs yet\n\n", "bold")]
     lines += [(f"{problem}\n\n", "$warning") for problem in problems]
     if not problems:
@@ -123,9 +130,7 @@ def empty(snapshot: Snapshot, place: str) -> Content:
         "See a real run in a minute:  ",
         ("ugro-tui demo", "bold $accent"),
         "\n\nor give your own script three lines:\n\n",
-        ("from ugro_emitter import MetricsEmitter\n", "$accent"),
-        ('with MetricsEmitter(job_id="my-run") as emitter:\n', "$accent"),
-        ("    ...; emitter.emit_step(step, loss=loss)", "$accent"),
+        ("\n".join(line.ljust(width) for line in _THREE_LINES), "$accent"),
         "\n\nNew jobs appear here by themselves.",
     ]
     return Content.assemble(*lines)
