@@ -60,5 +60,5 @@ $(VENV)/.run: pyproject.toml constraints.txt emitter/pyproject.toml | $(BIN)/pyt
 
 $(VENV)/.dev: pyproject.toml constraints.txt emitter/pyproject.toml | $(BIN)/python
 	@echo "Installing ugro-tui, the emitter, torch and the development tools …"
-	$(PIP) install -c constraints.txt -e ./emitter -e '.[train,dev]'
+	$(PIP) install -c constraints.txt -e ./emitter -e '.[train,hf,dev]'
 	@touch $@ $(VENV)/.run
