@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -188,6 +189,7 @@ def _config(context: typer.Context, refresh: float | None = None) -> Config:
 def _show(config: Config, job: str | None) -> None:
     """The full-screen application, on one job or on all."""
     _require_terminal()
+    gc.disable()  # what imports make stays: looking through it again and again is a tenth of the start
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
 
@@ -202,6 +204,8 @@ def _show(config: Config, job: str | None) -> None:
 def _run_screens(agent: Agent, job: str | None, *, ends_with_app: bool = False) -> None:
     from ugro_tui.ui.app import UgroApp
 
+    gc.freeze()
+    gc.enable()
     message = UgroApp(agent.feed, job=job, place=str(agent.config.metrics_dir)).run()
     if message and not ends_with_app:
         print(message)
