@@ -23,6 +23,8 @@ HISTORY_BUDGET: Final = 1 << 19
 Above 4,096 ranks `MIN_HISTORY` is more than that: 21 KiB a rank.
 """
 
+MILLION: Final = 1_000_000
+
 MIN_HISTORY: Final = 128
 """Rows per rank that the series statistics of the alert rules need at the least."""
 
@@ -51,7 +53,8 @@ class Rank:
     first_ts: float = np.nan
     last_ts: float = np.nan
     """First and last record of this attempt, Unix seconds by the node's clock."""
-    throughput_sum: float = 0.0
+    throughput_sum: int = 0
+    """In millionths: whole numbers add up to the same whatever records came in one delivery, and so do all readers."""
     throughput_rows: int = 0
     records: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
@@ -160,7 +163,7 @@ class RankTable:
         rank.node = start.host or rank.node
         rank.next_seq = start.seq + 1
         rank.phase = ""
-        rank.throughput_sum, rank.throughput_rows = 0.0, 0
+        rank.throughput_sum, rank.throughput_rows = 0, 0
         self.step_at[rank.row] = at  # until the first step, its age counts from the start
         self.latest[rank.row] = self.interval[rank.row] = np.nan
         self.ended[rank.row] = Ended.NO
@@ -186,8 +189,8 @@ class RankTable:
             if name in rank.metrics or len(rank.metrics) < MAX_NAMES:
                 rank.metrics[name] = value
         throughput = rows[:, Column.THROUGHPUT]
-        known = np.isfinite(throughput)
-        rank.throughput_sum += float(throughput[known].sum())
+        known = np.abs(throughput) < MAX_COUNT
+        rank.throughput_sum += sum(round(value * MILLION) for value in throughput[known].tolist())
         rank.throughput_rows += int(known.sum())
         self.latest[row] = _newest(rows, self.latest[row])
         self.step_at[row] = np.fmax(self.step_at[row], at)

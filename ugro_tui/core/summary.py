@@ -12,7 +12,7 @@ from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import write_ages
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.ranks import MILLION, Rank
 from ugro_tui.core.states import JobStatus, RankState
 
 
@@ -124,7 +124,7 @@ def _rank(job: JobState, rank: Rank, state: RankState) -> RankSummary:
         lr=float(latest[Column.LR]),
         grad_norm=float(latest[Column.GRAD_NORM]),
         throughput=float(latest[Column.THROUGHPUT]),
-        avg_throughput=rank.throughput_sum / rows if rows else math.nan,
+        avg_throughput=rank.throughput_sum / MILLION / rows if rows else math.nan,
         records=rank.records,
         lost=rank.lost,
         dropped=rank.end.dropped if rank.end else (rank.heartbeat.dropped if rank.heartbeat else 0),
