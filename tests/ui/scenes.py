@@ -142,6 +142,14 @@ def finished() -> Snapshot:
     return snapshot(job(Run(ranks=4, steps=500, ends=ended(4, **COMPLETED))))
 
 
+def damaged() -> Snapshot:
+    """Of one rank a line is damaged and three are missing."""
+    state = job(Run(ranks=2, steps=100))
+    lines = [orjson.dumps(record) + b"\n" for record in records(Run(ranks=2, steps=110), 1)]
+    state.apply(1, decode(b"{half\n" + b"".join(lines[104:])), NOW - 0.4, "local")
+    return snapshot(state)
+
+
 def evaluating() -> Snapshot:
     """All ranks are in a declared evaluation: silence is no stall."""
     return snapshot(job(Run(ranks=4, phase="eval", ages=dict.fromkeys(range(4), 14.0))))
@@ -205,7 +213,7 @@ def large() -> Snapshot:
 SCENES: dict[str, Callable[[], Snapshot]] = {
     scene.__name__: scene
     for scene in (
-        healthy, small, non_finite, stalled, crashed, finished, evaluating, starting, many_jobs, hostile, restarted,
-        empty, missing, loading, large,
+        healthy, small, non_finite, stalled, crashed, finished, damaged, evaluating, starting, many_jobs,
+        hostile, restarted, empty, missing, loading, large,
     )
 }  # fmt: skip

@@ -223,6 +223,13 @@ async def test_evaluation_is_no_stall() -> None:
         assert "stalled" not in seen
 
 
+async def test_what_is_missing_is_counted() -> None:
+    async with shown("damaged") as (app, _, _):
+        assert "4 records lost or unreadable" in text(app)
+    async with shown("healthy") as (app, _, _):
+        assert "unreadable" not in text(app)
+
+
 async def test_hostile_text_is_shown_whole_and_harmless() -> None:
     async with shown("hostile") as (app, _, _):
         seen = text(app)

@@ -95,7 +95,7 @@ class TrainingDashboard(Screen[None]):
         self.set_class(view is None, "-empty")
         self.set_class(len(self._order) < 2, "-single")
         with self.app.batch_update():
-            self._put("sources", sources(snapshot, _KEYS))
+            self._put("sources", sources(snapshot, view, _KEYS))
             if view is None:
                 self._put("empty", empty(snapshot, self._place))
             else:

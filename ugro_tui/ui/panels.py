@@ -102,8 +102,8 @@ def _alert_line(alert: Alert) -> Content:
     )
 
 
-def sources(snapshot: Snapshot, keys: str) -> Content:
-    """The last line: how fresh the data is, what went wrong reading it, and the keys to know."""
+def sources(snapshot: Snapshot, view: JobView | None, keys: str) -> Content:
+    """The last line: how fresh the data is, what went wrong reading it, what of the job is missing, and keys."""
     parts: list[tuple[str, str] | str] = []
     for node in snapshot.nodes:
         if node.error:
@@ -111,6 +111,9 @@ def sources(snapshot: Snapshot, keys: str) -> Content:
         else:
             parts.append((f" {node.name} {age(node.age)}", "$text-muted"))
     parts += [(f" │ {notice}", "$warning") for notice in snapshot.notices[:1]]
+    missing = 0 if view is None else sum(rank.lost + rank.skipped for rank in view.summary.per_rank_stats)
+    if missing:
+        parts.append((f" │ {missing:,} records lost or unreadable", "$warning"))
     return Content.assemble(*parts, (f"   {keys}", "$text-muted"))
 
 
