@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 
 from ugro_tui.config import log_path
+
+_OUTPUT_THREAD = "textual-output"
 
 MAX_BYTES = 1 << 20
 
@@ -18,8 +21,12 @@ class _QuietFile(RotatingFileHandler):
         return
 
 
-def log_to_file() -> None:
-    """Write the application's log to its file from now on; without a place to write, go on without a log."""
+def log_to_file(hang_up: Callable[[], None]) -> None:
+    """Write the application's log to its file from now on; without a place to write, go on without a log.
+
+    `hang_up` is called when the terminal is gone. Textual then waits for ever for its output thread, and no signal
+    reaches it any more, so what is to be done must be done there, and must end the process.
+    """
     logger = logging.getLogger("ugro_tui")
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -30,10 +37,13 @@ def log_to_file() -> None:
         handler = logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
-    threading.excepthook = _log_thread_error
 
+    def on_thread_error(args: threading.ExceptHookArgs) -> None:
+        name = args.thread.name if args.thread else "?"
+        if args.exc_value is not None:
+            logger.error("thread %s ended", name, exc_info=args.exc_value)
+        if name == _OUTPUT_THREAD:
+            logger.error("the terminal is gone: ending")
+            hang_up()
 
-def _log_thread_error(args: threading.ExceptHookArgs) -> None:
-    name = args.thread.name if args.thread else "?"
-    if args.exc_value is not None:
-        logging.getLogger("ugro_tui").error("thread %s ended", name, exc_info=args.exc_value)
+    threading.excepthook = on_thread_error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -16,11 +17,13 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, prepare, print_json, print_lines
 
 if TYPE_CHECKING:
+    from ugro_tui.act.local import LocalJob
     from ugro_tui.agent import Agent
     from ugro_tui.config import Config
 
 EXIT_UNWELL = 1
 EXIT_INTERRUPTED = 130
+EXIT_HUNG_UP = 129
 
 _GLOBAL = {"--config": "FILE", "--metrics-dir": "DIR"}
 
@@ -54,8 +57,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the exit
+        _forget_output()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        _forget_output()
+        _complain(f"the output could not be written: {error.strerror}: give it another place")
+        sys.exit(EXIT_UNWELL)
+
+
+def _forget_output() -> None:
+    """Let what is flushed at the exit go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def hoisted(argv: Sequence[str]) -> list[str]:
@@ -165,18 +179,21 @@ def demo(
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
 
-    log_to_file()
     agent = Agent(_config(context))
     print("Starting a training run …", flush=True)
     run = agent.start_demo(context.args)
+    log_to_file(hang_up=lambda: _hang_up(None if keep else run))
     try:
         with agent:
-            _run_screens(agent, run.plan.job_id, ends_with_app=not keep)
+            _run_screens(agent, run.plan.job_id, stops_training=not keep)
     finally:
         if not keep and run.poll() is None:
             print("Stopping the training run …", flush=True)
             run.stop()
     print(f"Its files are in {run.plan.folder}; its numbers: ugro-tui summary {run.plan.job_id}")
+    ended = run.poll()
+    if ended is not None and ended.status == "failed":
+        raise typer.Exit(EXIT_UNWELL)
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:
@@ -193,7 +210,7 @@ def _show(config: Config, job: str | None) -> None:
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
 
-    log_to_file()
+    log_to_file(hang_up=lambda: _hang_up(None))
     agent = Agent(config)
     if job is not None:
         agent.follow(job)
@@ -201,13 +218,23 @@ def _show(config: Config, job: str | None) -> None:
         _run_screens(agent, job)
 
 
-def _run_screens(agent: Agent, job: str | None, *, ends_with_app: bool = False) -> None:
+def _hang_up(run: LocalJob | None) -> None:
+    """The terminal is gone: stop what was to end with the application, and end."""
+    try:
+        if run is not None:
+            run.stop()
+    finally:
+        os._exit(EXIT_HUNG_UP)  # the main thread waits for the terminal and would never hear of it
+
+
+def _run_screens(agent: Agent, job: str | None, *, stops_training: bool = False) -> None:
     from ugro_tui.ui.app import UgroApp
 
     gc.freeze()
     gc.enable()
-    message = UgroApp(agent.feed, job=job, place=str(agent.config.metrics_dir)).run()
-    if message and not ends_with_app:
+    place = str(agent.config.metrics_dir)
+    message = UgroApp(agent.feed, job=job, place=place, stops_training=stops_training).run()
+    if message:
         print(message)
 
 

@@ -17,15 +17,24 @@ from ugro_tui.core.text import visible
 MIN_REFRESH, MAX_REFRESH = 0.2, 3600.0
 
 
+DEFAULT_METRICS_DIR = Path("~/ugro_data/jobs")
+DEFAULT_REFRESH = 2.0
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """What the application runs on. `refresh` is in seconds."""
 
-    metrics_dir: Path = Path("~/ugro_data/jobs")
-    refresh: float = 2.0
+    metrics_dir: Path = DEFAULT_METRICS_DIR
+    refresh: float = DEFAULT_REFRESH
 
+    def __post_init__(self) -> None:
+        """Make the directory absolute, `~` expanded.
 
-_DEFAULT = Config()
+        Raises:
+            BadInput: it is no directory name.
+        """
+        object.__setattr__(self, "metrics_dir", _directory(self.metrics_dir, "metrics_dir"))
 
 
 def config_path() -> Path:
@@ -56,9 +65,9 @@ def load_config(flags: Mapping[str, object], environ: Mapping[str, str], file: P
         origin |= {key: f"{source}: {_spelled(source, key)}" for key in found}
     return Config(
         metrics_dir=_directory(
-            values.get("metrics_dir", _DEFAULT.metrics_dir), origin.get("metrics_dir", "default: metrics_dir")
+            values.get("metrics_dir", DEFAULT_METRICS_DIR), origin.get("metrics_dir", "default: metrics_dir")
         ),
-        refresh=_seconds(values.get("refresh", _DEFAULT.refresh), origin.get("refresh", "default: refresh")),
+        refresh=_seconds(values.get("refresh", DEFAULT_REFRESH), origin.get("refresh", "default: refresh")),
     )
 
 

@@ -25,7 +25,7 @@ def status_lines(snapshot: Snapshot, place: str) -> Iterator[str]:
         return
     yield from _table([_STATUS_TITLES, *map(_status_row, snapshot.jobs)])
     for job in snapshot.jobs:
-        if job.summary.alerts:
+        if job.summary.unwell:
             yield f"{job.job_id}: {job.summary.verdict}"
     if snapshot.listed:
         yield f"older than a day: {', '.join(snapshot.listed)} (read one with `ugro-tui summary JOB`)"
@@ -50,7 +50,7 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
     """One job in numbers, then its ranks."""
     facts = (
         ("job", f"{summary.job_id}  attempt {summary.attempt}"),
-        ("status", f"{summary.status.value}: {summary.verdict}"),
+        ("status", _status(summary)),
         ("steps", f"{progress(summary)}  at {per_step(summary.seconds_per_step)}"),
         ("loss", f"{plain(summary.final_loss)}  (least {plain(summary.min_loss)})"),
         ("throughput", f"{compact(summary.throughput)} tok/s  (mean {compact(summary.avg_throughput)})"),
@@ -61,6 +61,11 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
         yield f"{name:<11}{value}"
     yield ""
     yield from _table([_RANK_TITLES, *map(_rank_row, summary.per_rank_stats)])
+
+
+def _status(summary: JobSummary) -> str:
+    word = summary.status.value
+    return word if summary.verdict == word else f"{word}: {summary.verdict}"
 
 
 def _rank_row(rank: RankSummary) -> tuple[str, ...]:

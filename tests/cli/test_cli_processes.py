@@ -28,7 +28,7 @@ def test_monitor_prints_a_line_for_each_change_and_ends_with_the_job(begin: Begi
     writer.end()
     code, out, err = ended(process)
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1].startswith("job finished  step 40/100  loss 0.2500")
+    assert out.splitlines()[-2].startswith("job finished  step 40/100  loss 0.2500")
 
 
 def test_monitor_speaks_json_lines(begin: Begin, root: Path, clock: Clock) -> None:
@@ -145,7 +145,7 @@ from ugro_tui.agent import Agent
 from ugro_tui.applog import log_to_file
 from ugro_tui.config import Config, log_path
 print(log_path())
-log_to_file()
+log_to_file(hang_up=lambda: None)
 with Agent(Config(Path(sys.argv[1]))) as agent:
     agent.follow("job")
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -58,10 +59,10 @@ def test_a_rank_that_failed_is_named_with_its_error() -> None:
         "node-a",
         "RuntimeError: CUDA out of memory",
         4.0,
-        "read logs/rank_1.log from its end",
+        "read the end of what it printed",
     )
     assert summarise(state, 4.0).verdict == (
-        "rank failed: rank 1 on node-a: RuntimeError: CUDA out of memory; read logs/rank_1.log from its end"
+        "rank failed: rank 1 on node-a: RuntimeError: CUDA out of memory; read the end of what it printed"
     )
     assert summarise(state, 4.0).unwell
 
@@ -71,7 +72,7 @@ def test_the_rank_that_failed_first_comes_before_those_that_follow_from_it() -> 
     cause = end("failed", ts=START_TS + 30, error={"type": "ValueError", "message": "bad batch"})
     state = job(RUNNING + peers, RUNNING, RUNNING + cause)
     more(state, 1, step(21, loss="NaN"), 0.0)
-    first = state.first_error()
+    first = state.first_failure(0.0)
     assert first is not None
     assert first.rank == 2
     assert alerts(state, 20.0) == [("rank failed", 2), ("rank failed", 0), ("non-finite loss", 1), ("rank stalled", 1)]
@@ -79,11 +80,11 @@ def test_the_rank_that_failed_first_comes_before_those_that_follow_from_it() -> 
 
 def test_a_failure_without_a_time_is_a_failure_but_not_the_first() -> None:
     state = job(RUNNING + end("failed", ts=None), RUNNING + end("failed", ts=START_TS + 5))
-    first = state.first_error()
+    first = state.first_failure(0.0)
     assert first is not None
     assert first.rank == 1
-    assert job(RUNNING + end("failed", ts=None)).first_error() is not None
-    assert job(RUNNING + end("completed")).first_error() is None
+    assert job(RUNNING + end("failed", ts=None)).first_failure(0.0) is not None
+    assert job(RUNNING + end("completed")).first_failure(0.0) is None
 
 
 def test_a_finished_rank_and_one_that_is_gone_make_no_running_job() -> None:
@@ -265,3 +266,48 @@ def test_a_file_made_anew_repeats_its_start_and_the_run_goes_on() -> None:
     assert len(rank.series) == 8
     assert rank.lost == 0
     assert not rank.series.rewinds
+
+
+LOST_PEER = {"type": "RuntimeError", "message": "[gloo/pair.cc:544] Connection closed by peer [127.0.0.1]:8190"}
+
+
+def test_a_killed_rank_comes_before_those_that_lost_it() -> None:
+    """SIGKILL leaves no word; what the others say only follows from it."""
+    state = job(RUNNING + end("failed", error=LOST_PEER), RUNNING)
+    manifest(state, "failed", exit_code=1)
+    first = state.first_failure(1.0)
+    assert first is not None
+    assert first.rank == 1
+    alerts = evaluate(state, 1.0)
+    assert [alert.rank for alert in alerts] == [1, 0]
+    assert "SIGKILL" in alerts[0].what
+    assert "logs/rank_1.log" in alerts[0].next_step
+
+
+def test_an_error_of_its_own_comes_before_a_rank_that_was_killed_with_it() -> None:
+    own = {"type": "ValueError", "message": "no such batch"}
+    state = job(RUNNING, RUNNING + end("failed", error=own))
+    manifest(state, "failed", exit_code=1)
+    assert [alert.what for alert in evaluate(state, 1.0)] == [
+        "ValueError: no such batch",
+        "ended after rank 1 had failed",
+    ]
+
+
+def test_a_job_that_fails_before_its_first_record_says_where_to_look() -> None:
+    state = JobState("job")
+    manifest(state, "failed", exit_code=2)
+    assert "exit code 2" in summarise(state, 1.0).verdict
+    assert "logs/torchrun.log" in summarise(state, 1.0).verdict
+
+
+def test_of_stalled_ranks_the_one_that_others_wait_for_comes_first() -> None:
+    state = job(RUNNING, RUNNING, at=-200.0)
+    for rank, phase in ((0, "backward"), (1, None)):
+        state.apply_heartbeat(rank, heartbeat(step_age=200.0, phase=phase, pid=40 + rank), 0.0, "local")
+    alerts = evaluate(state, 1.0)
+    assert [(alert.name, alert.rank) for alert in alerts] == [("rank stalled", 1), ("rank stalled", 0)]
+    assert "not in the backward pass" in alerts[0].what
+    assert "py-spy dump --pid 41" in alerts[0].next_step
+    assert math.isnan(summarise(state, 1.0).eta)
+    assert math.isnan(summarise(state, 1.0).throughput)

@@ -120,7 +120,7 @@ def test_start_type_resize_and_quit(terminal: Callable[..., Terminal], app: str)
     tty.type("[")
     tty.wait(lambda screen: "FINISHED" in screen)
     tty.type("?")
-    tty.wait(lambda screen: "Quit; training goes on" in screen)
+    tty.wait(lambda screen: "training goes on when you quit" in screen)
     tty.type("Escape")
     tty.resize(80, 24)
     tty.wait(lambda screen: "tab: loss" in screen)
@@ -151,6 +151,19 @@ def test_signals_restore_the_terminal(terminal: Callable[..., Terminal], app: st
     assert "\necho" in screen
 
 
+def test_a_terminal_that_is_closed_ends_the_application(terminal: Callable[..., Terminal], app: str) -> None:
+    tty = terminal()
+    tty.run(f"{app} watch calm")
+    tty.wait(lambda screen: "FINISHED" in screen)
+    pattern = f"{app.split()[-1]} watch calm"
+    assert subprocess.run(["pgrep", "-f", pattern], capture_output=True, check=False).returncode == 0
+    tty.close()
+    pause, deadline = threading.Event(), time.monotonic() + DEADLINE
+    while subprocess.run(["pgrep", "-f", pattern], capture_output=True, check=False).returncode == 0:
+        assert time.monotonic() < deadline, "the application goes on without a terminal"
+        pause.wait(0.1)
+
+
 def test_no_byte_of_a_node_moves_the_terminal(terminal: Callable[..., Terminal], app: str) -> None:
     tty = terminal()
     tty.run(f"{app} watch loud")
@@ -171,6 +184,8 @@ def test_no_color_sends_no_colour(terminal: Callable[..., Terminal], app: str) -
     reds = [part for part in sent.split(b"\x1b[") if part.startswith(b"38;2;")]
     channels = [part[5:].split(b"m")[0].split(b";")[:3] for part in reds]
     assert all(len(set(channel)) == 1 for channel in channels), "a colour that is no shade of grey"
+    tty.type("q")
+    tty.wait(at_prompt)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ _CPU_RANKS = 2
 _OWN_OPTIONS = ("--job-id", "--metrics-dir")
 # Measured with 2 ranks on 2 (busy) CPU cores: 104 s, 4.5 steps/s, the loss falls from 4.7 to 2.1; a record each second.
 _CPU_OPTIONS = "--steps 400 --warmup 20 --emit-every 5 --eval-every 100 --checkpoint-every 200"
-_SMI_SECONDS = 20.0
-"""Without the persistence daemon the driver takes seconds to wake."""
+_PROBE_SECONDS = 20.0
+"""For a program that only prints something; without the persistence daemon the GPU's driver takes seconds to wake."""
 
 
 def demo_plan(metrics_dir: Path, options: Sequence[str], clock: Clock, *, python: str = sys.executable) -> LocalPlan:
@@ -33,9 +33,10 @@ def demo_plan(metrics_dir: Path, options: Sequence[str], clock: Clock, *, python
         LaunchError: this installation does not hold the training script.
     """
     _refuse_own_options(options)
-    job_id = f"demo-{datetime.fromtimestamp(clock.time()):%Y%m%d-%H%M%S}"
     script, emitter = find_bundled(Path(__file__).resolve().parents[1])
+    job_id = _free_name(metrics_dir, f"demo-{datetime.fromtimestamp(clock.time()):%Y%m%d-%H%M%S}")
     where = ("--job-id", job_id, "--metrics-dir", str(metrics_dir))
+    _check_options(script, (*where, *options), python)
     return LocalPlan(
         job_id=job_id,
         script=script,
@@ -45,6 +46,31 @@ def demo_plan(metrics_dir: Path, options: Sequence[str], clock: Clock, *, python
         python=python,
         extra_pythonpath=(emitter,),
     )
+
+
+def _free_name(metrics_dir: Path, name: str) -> str:
+    """`name`, with a number behind it where a demo of the same second has taken it."""
+    names = (name, *(f"{name}-{number}" for number in range(2, 100)))
+    return next((free for free in names if not (metrics_dir / free).exists()), name)
+
+
+def _check_options(script: Path, options: Sequence[str], python: str) -> None:
+    """Let the script's own parser read the options before anything is started: it does so before it imports torch.
+
+    Raises:
+        BadInput: it does not take them; the message is the parser's own.
+    """
+    done = subprocess.run(
+        [python, str(script), *options, "--help"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        problem = " ".join(done.stderr.partition("error: ")[2].split()) or done.stderr.strip()
+    else:  # asked for help, the parser says nothing of options that it does not know
+        unknown = [name for name in options if name.startswith("--") and name.partition("=")[0] not in done.stdout]
+        problem = f"no such option: {unknown[0]}" if unknown else ""
+    if problem:
+        raise BadInput(f"the training script: {problem} (all options: {python} {script} --help)")
 
 
 def find_bundled(package: Path) -> tuple[Path, Path]:
@@ -83,7 +109,12 @@ def _run_nvidia_smi() -> str:
         return ""
     try:
         done = subprocess.run(
-            [program, "-L"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SMI_SECONDS, check=False
+            [program, "-L"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

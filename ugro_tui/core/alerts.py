@@ -44,7 +44,7 @@ def evaluate(job: JobState, now: float) -> tuple[Alert, ...]:
     if job.relaunched(now):
         return ()
     states = job.states(now)
-    found = [*_failed(job, states, now), *_oldest(_bad_loss(job, now)), *_oldest(_stalled(job, states, now))]
+    found = [*_failed(job, states, now), *_oldest(_bad_loss(job, now)), *_stalled(job, states, now), *_recovered(job)]
     return tuple(sorted(found, key=lambda alert: -alert.severity))
 
 
@@ -67,23 +67,61 @@ def _bad_loss(job: JobState, now: float) -> Iterator[Alert]:
             )
 
 
-def _stalled(job: JobState, states: np.ndarray, now: float) -> Iterator[Alert]:
+def _recovered(job: JobState) -> Iterator[Alert]:
+    """A loss that was not finite for a while: over, but nobody who looked away should miss it."""
+    once = [rank for rank in job.current() if rank.bad is None and rank.bad_records]
+    if once:
+        rank = max(once, key=lambda rank: rank.last_bad_step)
+        ranks = f"{len(once)} ranks" if len(once) > 1 else f"rank {rank.rank}"
+        records = sum(rank.bad_records for rank in once)
+        step = f"{rank.last_bad_step:,.0f}"
+        what = f"not finite in {records:,} of the records of {ranks}, the last at step {step}; finite since"
+        yield Alert(
+            "loss recovered", Severity.INFO, rank.rank, rank.node, what, 0.0, "keep an eye on the gradient norm"
+        )
+
+
+def _stalled(job: JobState, states: np.ndarray, now: float) -> list[Alert]:
+    """Stalled ranks; first those that do not wait in a backward pass, where ranks wait for each other."""
     ages, limits, silence = step_ages(job.table, now), stall_limits(job.table), write_ages(job.table, now)
-    for rank in job.current():
-        if states[rank.row] not in (RankState.STALLED, RankState.HUNG):
-            continue
+    stalled = [rank for rank in job.current() if states[rank.row] in (RankState.STALLED, RankState.HUNG)]
+    alerts = []
+    for rank in sorted(stalled, key=lambda rank: (_waits(rank), -ages[rank.row], rank.rank)):
         age = float(np.fmax(ages[rank.row], 0.0))
         late = age > limits[rank.row] and not job.table.paused[rank.row]
-        what = f"no step for {duration(age)} (limit {duration(float(limits[rank.row]))})"
+        what = f"no step for {duration(age)} (limit {duration(float(limits[rank.row]))}){_place(rank, stalled)}"
         if not late:
             what = f"no heartbeat for {duration(float(silence[rank.row]))}: the process is frozen, gone or cannot write"
-        yield Alert("rank stalled", Severity.CRIT, rank.rank, rank.node, what, age, "look at its log and its stack")
+        alerts.append(Alert("rank stalled", Severity.CRIT, rank.rank, rank.node, what, age, _look_at(job, rank)))
+    return alerts
+
+
+def _waits(rank: Rank) -> bool:
+    return rank.heartbeat is not None and rank.heartbeat.phase == "backward"
+
+
+def _place(rank: Rank, stalled: list[Rank]) -> str:
+    """Where a rank stands, when the heartbeats tell the ranks apart."""
+    if rank.heartbeat is None or len({_waits(other) for other in stalled}) < 2:
+        return ""
+    return ", in the backward pass: waits for others" if _waits(rank) else ", not in the backward pass as others are"
+
+
+def _look_at(job: JobState, rank: Rank) -> str:
+    pid = rank.heartbeat.pid if rank.heartbeat else rank.start.pid if rank.start else None
+    stack = f"; its stack: py-spy dump --pid {pid}" if pid is not None else ""
+    return f"look at {_output(job, rank)}{stack}"
+
+
+def _output(job: JobState, rank: Rank) -> str:
+    """Where a rank's words are: only a launcher keeps them in a file that we know."""
+    return f"logs/rank_{rank.rank}.log of the job" if job.manifest is not None else "what it printed"
 
 
 def _failed(job: JobState, states: np.ndarray, now: float) -> list[Alert]:
     if job.status(now) is JobStatus.STOPPED:
         return []  # the ranks that were stopped later lost their peers: no news
-    first, silence = job.first_error(), write_ages(job.table, now)
+    first, silence = job.first_failure(now), write_ages(job.table, now)
     dead = [rank for rank in job.current() if states[rank.row] == RankState.DEAD]
     alerts = [
         Alert(
@@ -91,21 +129,23 @@ def _failed(job: JobState, states: np.ndarray, now: float) -> list[Alert]:
             Severity.CRIT,
             rank.rank,
             rank.node,
-            cause_of_death(rank),
+            cause_of_death(rank, first),
             max(0.0, float(np.fmax(now - rank.ended_at, 0.0 if rank.end else silence[rank.row]))),
-            f"read logs/rank_{rank.rank}.log from its end",
+            f"read the end of {_output(job, rank)}",
         )
         for rank in dead
     ]
     return sorted(alerts, key=lambda alert: (first is None or alert.rank != first.rank, -alert.age, alert.rank))
 
 
-def cause_of_death(rank: Rank) -> str:
-    """Why a rank is taken for dead, in one line."""
+def cause_of_death(rank: Rank, first: Rank | None) -> str:
+    """Why a rank is taken for dead, in one line. `first`: the rank that the job's failure began with."""
     if rank.end is not None and rank.end.error_type:
         return f"{rank.end.error_type}: {rank.end.error_message}"
     if rank.error is not None and rank.error.message:
         return rank.error.message
     if rank.end is not None:
         return "ended in failure, without saying why"
-    return "gone without an end record: killed, or with a rank that failed before it"
+    if first is None or first is rank:
+        return "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
+    return f"ended after rank {first.rank} had failed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import numpy as np
@@ -141,9 +142,15 @@ class JobState:
         steps = self.table.latest[rows, Column.STEP]
         return float(np.nanmin(steps)) if np.isfinite(steps).any() else np.nan
 
-    def first_error(self) -> Rank | None:
-        """The rank whose error file or failed `end` is the earliest: the cause, the others follow from it."""
-        return min(filter(_failed, self.current()), key=_failed_at, default=None)
+    def first_failure(self, now: float) -> Rank | None:
+        """The rank that the failure began with, as far as the files tell; the others follow from it.
+
+        The earliest error comes first, but an error that only says that a peer is gone comes after a rank that vanished
+        without a word: a rank that is killed writes nothing, and its peers complain.
+        """
+        states = self.states(now)
+        dead = [rank for rank in self.current() if states[rank.row] == RankState.DEAD]
+        return min(dead, key=lambda rank: (_lateness(rank), _failed_at(rank)), default=None)
 
     def _ranks_attempt(self) -> int:
         return int(self.table.attempt[: len(self.table)].max()) if len(self.table) else 1
@@ -155,8 +162,18 @@ class JobState:
         return _OVER.get(self.manifest.status)
 
 
-def _failed(rank: Rank) -> bool:
-    return rank.error is not None if rank.end is None else rank.end.status == "failed"
+_PEER_LOST = re.compile(
+    r"connection (was )?(reset|closed|refused|aborted)|by peer|broken pipe|remote process|timed? ?out|watchdog", re.I
+)
+"""What gloo, NCCL and the rendezvous store say when another process has gone away."""
+
+
+def _lateness(rank: Rank) -> int:
+    """0: an error of its own, 1: gone without a word, 2: an error that another rank's end explains."""
+    if rank.end is None and rank.error is None:
+        return 1
+    message = rank.end.error_message if rank.end is not None else rank.error.message if rank.error else ""
+    return 2 if _PEER_LOST.search(message) else 0
 
 
 def _failed_at(rank: Rank) -> float:

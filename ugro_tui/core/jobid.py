@@ -21,9 +21,9 @@ def checked_job_id(text: str) -> str:
     Raises:
         BadInput: it may not; the message says what may.
     """
-    if not is_job_id(text):
+    if not isinstance(text, str) or not is_job_id(text):
         raise BadInput(
-            f"{visible(text, 80)!r} is not a job id: use 1 to 64 letters, digits, '.', '_' or '-', "
+            f"{visible(str(text), 80)!r} is not a job id: use 1 to 64 letters, digits, '.', '_' or '-', "
             "beginning with a letter or digit"
         )
     return text

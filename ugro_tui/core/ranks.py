@@ -49,6 +49,9 @@ class Rank:
     next_seq: int = 0
     lost: int = 0
     bad: BadLoss | None = None
+    bad_records: int = 0
+    last_bad_step: float = np.nan
+    """Non-finite records of this attempt so far, and the step of the last one."""
     ended_at: float = np.nan
     first_ts: float = np.nan
     last_ts: float = np.nan
@@ -164,6 +167,7 @@ class RankTable:
         rank.next_seq = start.seq + 1
         rank.phase = ""
         rank.throughput_sum, rank.throughput_rows = 0, 0
+        rank.bad_records, rank.last_bad_step = 0, np.nan
         self.step_at[rank.row] = at  # until the first step, its age counts from the start
         self.latest[rank.row] = self.interval[rank.row] = np.nan
         self.ended[rank.row] = Ended.NO
@@ -197,6 +201,10 @@ class RankTable:
         self.spark[row] = spark(rank.series.rows)
         self.interval[row] = interval(rank.attempt_rows)
         rank.bad = followed(rank.bad, rows, at)
+        bad = rows[rows[:, Column.BAD] > 0, Column.STEP]
+        if len(bad):
+            rank.bad_records += len(bad)
+            rank.last_bad_step = float(bad[-1])
 
 
 _EMPTY: Final[dict[str, float]] = {

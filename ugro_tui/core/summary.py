@@ -32,6 +32,7 @@ class RankSummary:
     throughput: float
     avg_throughput: float
     records: int
+    non_finite: int
     lost: int
     dropped: int
     skipped: int
@@ -39,7 +40,7 @@ class RankSummary:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """One job in numbers. Seconds for times, tokens/s over all ranks for throughput; NaN where not known."""
+    """One job in numbers. Times in s, throughput in tokens/s over the ranks that are well; NaN: not known."""
 
     job_id: str
     status: JobStatus
@@ -78,10 +79,12 @@ def summarise(job: JobState, now: float) -> JobSummary:
     current = job.current()
     states = job.states(now)
     status = job.status(now)
-    ranks = tuple(_rank(job, rank, RankState(int(states[rank.row]))) for rank in current)
+    first = job.first_failure(now)
+    ranks = tuple(_rank(job, rank, RankState(int(states[rank.row])), first) for rank in current)
     alerts = evaluate(job, now)
     pace = _pace(current)
     step = job.step()
+    stepping = any(rank.state == "running" for rank in ranks)
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
     age = _youngest(job, current, now)
     return JobSummary(
@@ -92,13 +95,13 @@ def summarise(job: JobState, now: float) -> JobSummary:
         total_steps=job.total_steps,
         seconds_per_step=pace,
         duration=_greatest([_span(job, rank, now if living else math.nan) for rank in current]),
-        eta=remaining_seconds(step, job.total_steps, pace) if living else math.nan,
+        eta=remaining_seconds(step, job.total_steps, pace) if living and stepping else math.nan,
         world_size=job.world_size,
         ranks_seen=len(current),
         ranks_ok=sum(rank.state in ("running", "finished") for rank in ranks),
         final_loss=_mean([rank.final_loss for rank in ranks]),
         min_loss=_least([rank.min_loss for rank in ranks]),
-        throughput=_total([rank.throughput for rank in ranks]),
+        throughput=_total([rank.throughput for rank in ranks if rank.state in ("running", "finished")]),
         avg_throughput=_total([rank.avg_throughput for rank in ranks]),
         tokens=_total([float(job.table.latest[rank.row, Column.TOKENS]) for rank in current]),
         age=age,
@@ -108,7 +111,7 @@ def summarise(job: JobState, now: float) -> JobSummary:
     )
 
 
-def _rank(job: JobState, rank: Rank, state: RankState) -> RankSummary:
+def _rank(job: JobState, rank: Rank, state: RankState, first: Rank | None) -> RankSummary:
     latest = job.table.latest[rank.row]
     loss = rank.series.column(Column.LOSS)
     finite = loss[np.isfinite(loss)]
@@ -117,7 +120,7 @@ def _rank(job: JobState, rank: Rank, state: RankState) -> RankSummary:
         rank=rank.rank,
         node=rank.node,
         state=state.word,
-        cause=cause_of_death(rank) if state == RankState.DEAD else "",
+        cause=cause_of_death(rank, first) if state == RankState.DEAD else "",
         step=float(latest[Column.STEP]),
         final_loss=float(finite[-1]) if len(finite) else math.nan,
         min_loss=float(finite.min()) if len(finite) else math.nan,
@@ -126,6 +129,7 @@ def _rank(job: JobState, rank: Rank, state: RankState) -> RankSummary:
         throughput=float(latest[Column.THROUGHPUT]),
         avg_throughput=rank.throughput_sum / MILLION / rows if rows else math.nan,
         records=rank.records,
+        non_finite=rank.bad_records,
         lost=rank.lost,
         dropped=rank.end.dropped if rank.end else (rank.heartbeat.dropped if rank.heartbeat else 0),
         skipped=rank.tally.skipped,
@@ -133,7 +137,7 @@ def _rank(job: JobState, rank: Rank, state: RankState) -> RankSummary:
 
 
 def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], ranks: tuple[RankSummary, ...]) -> str:
-    if alerts:
+    if alerts and alerts[0].severity > Severity.INFO:
         worst = alerts[0]
         where = f"rank {worst.rank}" + (f" on {worst.node}" if worst.node else "")
         return f"{worst.name}: {where}: {worst.what}; {worst.next_step}"
@@ -144,8 +148,15 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], ranks:
         JobStatus.STARTING: "started, waiting for the first step",
         JobStatus.PENDING: "waiting for the first record",
         JobStatus.STOPPED: "stopped",
-        JobStatus.FAILED: "failed",
+        JobStatus.FAILED: _failed_before_records(job),
     }.get(status, "no news: neither records nor heartbeats tell what it does")
+
+
+def _failed_before_records(job: JobState) -> str:
+    """What is known of a job of which no rank is known to have failed: its launcher's word."""
+    code = job.manifest.exit_code if job.manifest else None
+    ended = "" if code is None else f" with exit code {code}"
+    return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and logs/torchrun.log"
 
 
 def _progress(job: JobState, ranks: tuple[RankSummary, ...]) -> str:

@@ -28,11 +28,13 @@ class UgroApp(App[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "These keys"),
-        Binding("q,ctrl+c", "leave", "Quit; training goes on", priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend; fg comes back"),
+        Binding("q,ctrl+c", "leave", "Quit", priority=True),
     ]
 
-    def __init__(self, feed: Feed, *, place: str, job: str | None = None) -> None:
+    def __init__(self, feed: Feed, *, place: str, job: str | None = None, stops_training: bool = False) -> None:
         super().__init__()
+        self._stops_training = stops_training
         self._feed = feed
         self._dashboard = TrainingDashboard(feed, place, job)
         self._version = -1
@@ -52,8 +54,9 @@ class UgroApp(App[str]):
 
     def action_help(self) -> None:
         """Show all keys."""
+        quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
         groups = [
-            ("Everywhere", self.BINDINGS),
+            (f"Everywhere ({quitting})", self.BINDINGS),
             ("Job", TrainingDashboard.BINDINGS),
             ("Ranks", RankTable.BINDINGS),
         ]
@@ -70,7 +73,8 @@ class UgroApp(App[str]):
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
         job = self._dashboard.job
-        self.exit(outcome(self._feed.snapshot().job(job) if job else None))
+        view = self._feed.snapshot().job(job) if job else None
+        self.exit("" if self._stops_training else outcome(view))
 
     def _leave_on_signals(self) -> None:
         """Without this a SIGTERM or a closed terminal would leave the terminal in raw mode."""

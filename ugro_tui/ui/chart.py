@@ -18,6 +18,7 @@ from textual_plotext import PlotextPlot
 from ugro_tui.core.curve import EMPTY, Curve
 from ugro_tui.core.numbers import plain
 from ugro_tui.core.records import Matrix
+from ugro_tui.core.summary import JobSummary
 from ugro_tui.ui.ticks import round_ticks, tick_label
 
 SMALLEST = (24, 6)
@@ -48,13 +49,14 @@ def limits(curve: Curve) -> Limits:
     return Limits(left, right if right > left else left + 1.0, bottom, top)
 
 
-def title(curve: Curve, ranks: int, *, brief: bool) -> Content:
+def title(curve: Curve, summary: JobSummary, *, brief: bool) -> Content:
     """The chart's title with its legend: never over the data. `brief` leaves out what explains itself."""
+    ranks = summary.ranks_seen
     if not len(curve.steps):
         return Content("Loss")
     parts: list[Content | str | tuple[str, str]] = [
         ("Loss", "bold"),
-        f"  last {plain(float(curve.median[-1]))}  min {plain(float(curve.median.min()))}",
+        f"  last {plain(summary.final_loss)}  min {plain(summary.min_loss)}",
     ]
     if ranks > 1 and not brief:
         parts += [("  ── ", "$accent"), f"median of {ranks} ranks", ("  ·· ", "$text-muted"), "min–max"]
@@ -62,7 +64,9 @@ def title(curve: Curve, ranks: int, *, brief: bool) -> Content:
         parts += [("  │ ", "$warning"), "restart"]
     if curve.bad:
         rank, step = curve.bad[0]
-        parts += [("  ✖ ", "bold $error"), f"NaN at step {step:,.0f} (rank {rank})"]
+        there = {other for other, at in curve.bad if at == step}
+        who = f"{len(there)} ranks" if len(there) > 1 else f"rank {rank}"
+        parts += [("  ✖ ", "bold $error"), f"NaN at step {step:,.0f} ({who})"]
     return Content.assemble(*parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -102,6 +102,8 @@ COLUMNS: Final = (
 
 GAP: Final = " "
 
+MAX_NODE: Final = 40
+
 _GPU_TITLES = ("GPU%", "Memory", "°C", "Watt")
 
 
@@ -114,4 +116,11 @@ def fitting(width: int, ranks: RankColumns | None) -> tuple[TableColumn, ...]:
     kept = [column for column in COLUMNS if gpu or column.title not in _GPU_TITLES]
     while len(kept) > 1 and sum(column.width + len(GAP) for column in kept) > width:
         kept.remove(max(kept, key=lambda column: column.need))
-    return tuple(kept)
+    spare = width - sum(column.width + len(GAP) for column in kept)
+    longest = max(map(len, ranks.node), default=0) if ranks is not None else 0
+    return tuple(_widened(column, longest, spare) if column.title == "Node" else column for column in kept)
+
+
+def _widened(column: TableColumn, longest: int, spare: int) -> TableColumn:
+    """Names of nodes differ at their ends: as wide as the longest where there is room."""
+    return replace(column, width=max(column.width, min(longest, column.width + spare, MAX_NODE)))

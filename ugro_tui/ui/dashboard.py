@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.events import Resize
 from textual.screen import Screen
@@ -24,6 +24,9 @@ COMPACT_BELOW = (100, 30)
 
 TINY_BELOW = (60, 15)
 """Cells below which only status, verdict and ranks are left."""
+
+MOST_ALERTS = 20
+"""Alerts that are listed; the pane scrolls."""
 
 _PANES = ("ranks", "loss", "alerts")
 _KEYS = "? help  [ ] job  r refresh  q quit"
@@ -64,7 +67,7 @@ class TrainingDashboard(Screen[None]):
             yield RankTable(id="table")
         with Container(id="loss", classes="pane"):
             yield LossChart(id="chart")
-        with Container(id="alerts", classes="pane"):
+        with VerticalScroll(id="alerts", classes="pane", can_focus=False):
             yield Static(id="alert-lines")
         yield Static(id="empty")
         yield Static(id="sources", classes="line")
@@ -108,7 +111,7 @@ class TrainingDashboard(Screen[None]):
         self._put("jobs", job_bar(jobs, self.job, width))
         self._put("header", header(view, width))
         self._put("verdict", verdict(view))
-        self._put("alert-lines", alert_lines(alerts, 6))
+        self._put("alert-lines", alert_lines(alerts, view.summary.status, MOST_ALERTS))
         self.query_one(RankTable).show(view.ranks)
         self.query_one(LossChart).show(view.curve)
         self._arrange(len(view.ranks))
@@ -126,12 +129,12 @@ class TrainingDashboard(Screen[None]):
         summary = view.summary
         titles = (
             Content(f"Ranks {summary.ranks_ok}/{summary.world_size}"),
-            title(view.curve, len(view.ranks), brief=self.has_class("-compact")),
+            title(view.curve, summary, brief=self.has_class("-compact")),
             Content(f"Alerts {len(summary.alerts)}"),
         )
         for name, text in zip(_PANES, titles, strict=True):
             if self._is_new(f"{name} title", text):
-                self.query_one(f"#{name}", Container).border_title = text
+                self.query_one(f"#{name}").border_title = text
         few = self._pane == 0 and self.has_class("-few")
         parts = [Content(" "), titles[self._pane]]
         parts += [Content.styled(f"  tab: {_PANES[(self._pane + 1) % len(_PANES)]}  ", "$text-muted")]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from ugro_tui.core.alerts import Alert
+from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, duration, per_step, plain
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.states import JobStatus
+from ugro_tui.core.states import JobStatus, RankState
 from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
 
 NARROW = 100
@@ -36,7 +36,7 @@ def job_bar(jobs: Sequence[JobView], current: str | None, width: int) -> Content
 
 def _job_name(job: JobView, shown: bool) -> Content:
     status = job.summary.status
-    alarm = [("!", "bold $error")] if job.summary.alerts and not status.over else []
+    alarm = [("!", "bold $error")] if job.summary.unwell and not status.over else []
     style = "bold reverse" if shown else "$text-muted"
     return Content.assemble(" ", (JOB_GLYPHS[status], JOB_STYLES[status]), *alarm, " ", (f" {job.job_id} ", style))
 
@@ -46,7 +46,8 @@ def header(view: JobView, width: int) -> Content:
     summary = view.summary
     status = summary.status
     total = "" if summary.total_steps is None else f"/{count(summary.total_steps)}"
-    phase = f" ({view.phase})" if view.phase and not status.over else ""
+    doing = view.phase or ("hung" if RankState.HUNG in view.ranks.state else "")
+    phase = f" ({doing})" if doing and not status.over else ""
     attempt = f" #{summary.attempt}" if summary.attempt > 1 else ""
     parts: list[tuple[str, str] | str] = [
         (f" {summary.job_id}{attempt} ", "bold"),
@@ -73,7 +74,7 @@ def _percent(view: JobView) -> str:
 def verdict(view: JobView) -> Content:
     """One sentence: the worst that is known, or that all is well."""
     alerts = view.summary.alerts
-    if alerts:
+    if alerts and alerts[0].severity > Severity.INFO:
         worst = alerts[0].severity
         more = f"  (+{len(alerts) - 1} more)" if len(alerts) > 1 else ""
         text = f" {SEVERITY_GLYPHS[worst]} {view.summary.verdict}{more}"
@@ -82,8 +83,12 @@ def verdict(view: JobView) -> Content:
     return Content.styled(f" {JOB_GLYPHS[view.summary.status]} {view.summary.verdict}", style)
 
 
-def alert_lines(alerts: Sequence[Alert], most: int) -> Content:
+def alert_lines(alerts: Sequence[Alert], status: JobStatus, most: int) -> Content:
     """The alerts, one line each, worst first."""
+    if not alerts and status is JobStatus.FAILED:
+        return Content.styled(
+            "no rank said why the job failed: the second line of the screen says where to look", "$text-muted"
+        )
     if not alerts:
         return Content.styled("nothing is wrong, as far as the records tell", "$text-muted")
     lines = [_alert_line(alert) for alert in alerts[: most if len(alerts) <= most else max(1, most - 1)]]
@@ -97,7 +102,7 @@ def _alert_line(alert: Alert) -> Content:
     return Content.assemble(
         (f"{SEVERITY_GLYPHS[alert.severity]} {alert.name}", f"bold {SEVERITY_STYLES[alert.severity]}"),
         f"  rank {alert.rank}{node}: {alert.what}",
-        (f"  since {duration(alert.age)}", "$text-muted"),
+        (f"  since {duration(alert.age)}" if alert.age else "", "$text-muted"),
         f"  → {alert.next_step}",
     )
 
@@ -110,7 +115,9 @@ def sources(snapshot: Snapshot, view: JobView | None, keys: str) -> Content:
             parts.append((f" {node.name} ✖ {node.error}", "$error"))
         else:
             parts.append((f" {node.name} {age(node.age)}", "$text-muted"))
-    parts += [(f" │ {notice}", "$warning") for notice in snapshot.notices[:1]]
+    mine = f": {view.job_id}: " if view is not None else ""
+    notices = sorted(snapshot.notices, key=lambda notice: mine not in notice)
+    parts += [(f" │ {notice}", "$warning") for notice in notices[:1]]
     missing = 0 if view is None else sum(rank.lost + rank.skipped for rank in view.summary.per_rank_stats)
     if missing:
         parts.append((f" │ {missing:,} records lost or unreadable", "$warning"))
