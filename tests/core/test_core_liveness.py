@@ -231,3 +231,11 @@ def test_gaps_in_seq_are_lost_lines_however_they_arrive(lines: bytes, lost: int)
     for part in lines.splitlines(keepends=True):
         more(state, 0, part, 0.0)
     assert state.ranks[0].lost == lost
+
+
+def test_iterations_end_the_warm_up_not_records() -> None:
+    """A writer that records each fifth step has made twenty by its fifth record."""
+    sparse = b"".join(step(number, seq=number, loss=2.0) for number in (5, 10, 15))
+    assert states(job(start() + sparse, at=0.0), 26.0) == ["stalled"]
+    dense = b"".join(step(number, seq=number, loss=2.0) for number in (1, 2, 3))
+    assert states(job(start() + dense, at=0.0), 26.0) == ["running"]

@@ -20,7 +20,7 @@ STALL_SECONDS: Final = 15.0
 STALL_INTERVALS: Final = 5.0
 
 WARM_UP_SECONDS: Final = 120.0
-"""Before 6 records, when no interval is known, a step may take this long: compilation, first batches."""
+"""Before the second record, when no interval is known, a step may take this long: compilation, first batches."""
 
 SILENT_SECONDS: Final = 15.0
 """A heartbeat is due every 2 s. Seven missed: the process is frozen, gone, or cannot write."""

@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ugro_tui.core.columns import Column
+from ugro_tui.core.eta import WARM_UP_STEPS
 from ugro_tui.core.records import Matrix
 
 SPARK_WIDTH: Final = 16
 """Points of a rank's loss sparkline."""
 
 _INTERVAL_ROWS: Final = 33
-_SETTLED_ROWS: Final = 6
 
 UNSETTLED_INTERVAL: Final = 24.0
-"""Seconds between records assumed at the least before there are 6: compilation, first batches (5 times that: 2 min)."""
+"""Seconds between records assumed at the least during the warm-up: compilation, first batches (5 times that: 2 min)."""
 
 
 def interval(rows: Matrix) -> float:
@@ -26,7 +26,8 @@ def interval(rows: Matrix) -> float:
     if len(times) < 2:
         return np.nan
     median = float(np.median(np.diff(times)))
-    return median if len(times) >= _SETTLED_ROWS else max(median, UNSETTLED_INTERVAL)
+    iterations = rows[-1, Column.STEP] - rows[0, Column.STEP]
+    return median if iterations >= WARM_UP_STEPS else max(median, UNSETTLED_INTERVAL)
 
 
 def spark(rows: Matrix) -> npt.NDArray[np.float32]:
