@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -18,7 +18,27 @@ class OpenJob:
     job_id: str
 
 
-Command: TypeAlias = Refresh | OpenJob
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Bring the central copies of event files and logs up to date now: of one job, or of all that are followed."""
+
+    job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTensorBoard:
+    """Start TensorBoard on the event files, if it does not run yet; the answer says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """What a person says to a question of `Snapshot.questions`. Empty: no answer; ask again when it comes up again."""
+
+    question: str
+    text: str = field(repr=False)
+
+
+Command: TypeAlias = Refresh | OpenJob | Sync | OpenTensorBoard | Tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +51,8 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of the command with that ticket number. `problem` is empty when it went well."""
+    """What became of the command with that number. `problem` is empty when it went well, `said` is its result."""
 
     number: int
     problem: str = ""
+    said: str = ""

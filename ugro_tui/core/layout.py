@@ -1,10 +1,11 @@
-"""Which file of a job's directory means what (protocol v1), judged by its path alone."""
+"""Which file of a job's directory means what (protocol v1), judged by its path alone, and where a copy of it lies."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 MAX_RANK = 999_999
 """Ranks above this are not believed: a name is data from a node, and a table row is made from it."""
@@ -21,6 +22,13 @@ class FileKind(Enum):
     EVENTS = "events"
 
 
+APPENDED = frozenset({FileKind.METRICS, FileKind.LOG, FileKind.EVENTS})
+"""These files only ever grow; the others are replaced whole."""
+
+POLLED = frozenset({FileKind.METRICS, FileKind.HEARTBEAT, FileKind.MANIFEST, FileKind.ERROR})
+"""What the picture of a job is made of; logs and event files are only kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobFile:
     """A file that the protocol knows. `rank` is -1 where the file belongs to the job as a whole."""
@@ -32,32 +40,83 @@ class JobFile:
     @property
     def appended(self) -> bool:
         """Whether the file only ever grows; the others are replaced whole."""
-        return self.kind in (FileKind.METRICS, FileKind.LOG, FileKind.EVENTS)
+        return self.kind in APPENDED
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """Files of one kind: `folder` in the job's directory, `sub` a folder for each rank in it, `name` their names."""
+
+    kind: FileKind
+    folder: str
+    name: str
+    first: int = 0
+    sub: str | None = None
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/" if self.folder else ""
 
 
 # One spelling a rank, without leading zeros, and rank 0's metrics only under their plain name: two files must never
-# speak for one rank.
+# speak for one rank. Event files carry the names that TensorBoard gives them, in printable ASCII: hosts' names.
 _RANK = r"(0|[1-9]\d{0,5})"
-_RANKED = (
-    (re.compile(r"metrics\.rank-([1-9]\d{0,5})\.jsonl", re.ASCII), FileKind.METRICS),
-    (re.compile(rf"heartbeat\.rank-{_RANK}\.json", re.ASCII), FileKind.HEARTBEAT),
-    (re.compile(rf"errors/rank_{_RANK}\.json", re.ASCII), FileKind.ERROR),
-    (re.compile(rf"logs/rank_{_RANK}\.log", re.ASCII), FileKind.LOG),
-    (re.compile(rf"tensorboard/rank_{_RANK}/events\.out\.tfevents\.[^/\x00-\x1f]+", re.ASCII), FileKind.EVENTS),
+_SHELVES = (
+    _Shelf(FileKind.MANIFEST, "", r"job\.json"),
+    _Shelf(FileKind.METRICS, "", r"metrics(?:\.rank-([1-9]\d{0,5}))?\.jsonl"),
+    _Shelf(FileKind.HEARTBEAT, "", rf"heartbeat\.rank-{_RANK}\.json"),
+    _Shelf(FileKind.ERROR, "errors", rf"rank_{_RANK}\.json"),
+    _Shelf(FileKind.LOG, "logs", rf"rank_{_RANK}\.log", first=1),
+    _Shelf(FileKind.EVENTS, "tensorboard", r"events\.out\.tfevents\.[ -.0-~]{1,200}", first=2, sub=rf"rank_{_RANK}"),
 )
-
-FOLDERS = ("", "errors", "logs")
-"""Folders of a job directory that are listed on every poll ("" is the job directory itself)."""
+_PATHS = tuple(
+    (re.compile(re.escape(shelf.path) + (f"{shelf.sub}/" if shelf.sub else "") + shelf.name, re.ASCII), shelf.kind)
+    for shelf in _SHELVES
+)
 
 
 def classify(path: str) -> JobFile | None:
     """The meaning of `path` (relative to the job's directory, `/` between parts), or None where it has none."""
-    if path == "metrics.jsonl":
-        return JobFile(path, FileKind.METRICS, 0)
-    if path == "job.json":
-        return JobFile(path, FileKind.MANIFEST)
-    for pattern, kind in _RANKED:
+    for pattern, kind in _PATHS:
         found = pattern.fullmatch(path)
         if found:
-            return JobFile(path, kind, int(found.group(1)))
+            rank = -1 if kind is FileKind.MANIFEST else int(found.group(1) or 0)
+            return JobFile(path, kind, rank)
     return None
+
+
+def node_layout() -> list[dict[str, Any]]:
+    """Where the files of a job lie on a node, in the words of `nodes/helper.py`."""
+    return [_words(shelf, shelf.folder) for shelf in _SHELVES]
+
+
+def mirror_layout(node: str) -> list[dict[str, Any]]:
+    """Where the copies of the files of `node` lie in a central job directory, in the words of `nodes/helper.py`."""
+    return [_words(shelf, mirror_folder(shelf.kind, node)) for shelf in _SHELVES]
+
+
+def mirror_folder(kind: FileKind, node: str) -> str:
+    """The folder of a central job directory that holds the copies of one node's files of one kind."""
+    return f"{_MIRRORED[kind]}/{node}"
+
+
+_MIRRORED = {
+    FileKind.METRICS: "metrics",
+    FileKind.HEARTBEAT: "heartbeat",
+    FileKind.MANIFEST: "manifest",
+    FileKind.ERROR: "errors",
+    FileKind.LOG: "logs",
+    FileKind.EVENTS: "tensorboard",
+}
+
+
+def _words(shelf: _Shelf, folder: str) -> dict[str, Any]:
+    return {
+        "folder": folder,
+        "sub": shelf.sub,
+        "path": shelf.path,
+        "name": shelf.name,
+        "kind": shelf.kind.value,
+        "whole": shelf.kind not in APPENDED,
+        "first": shelf.first,
+    }

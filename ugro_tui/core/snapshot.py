@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from ugro_tui.core.curve import EMPTY, Curve, loss_curve
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages
 from ugro_tui.core.records import Matrix
+from ugro_tui.core.states import NodeState
 from ugro_tui.core.summary import JobSummary, summarise
 
 
@@ -58,11 +60,58 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """How one node could be read at last. `age`: seconds since the last good answer, NaN before the first."""
+    """How one node could be read at last. Times in seconds, NaN where not known.
+
+    `age`: since the last answer; `retry`: until the next try, where the node is left alone for a while; `round_trip`:
+    of the last question; `clock_offset`: its clock minus ours. `error` is a sentence, `brief` two or three words of it.
+    `via`: `in place`, `helper`, `sftp`, or `mirror` where another ugro-tui polls and this one reads what it wrote.
+    """
 
     name: str
     age: float
     error: str = ""
+    state: NodeState = NodeState.OK
+    brief: str = ""
+    retry: float = math.nan
+    via: str = ""
+    round_trip: float = math.nan
+    clock_offset: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSync:
+    """What a sync has brought from one node so far. `error`: why not all of it; `denied`: what may not be read."""
+
+    node: str
+    files: int = 0
+    bytes: int = 0
+    done: bool = False
+    error: str = ""
+    denied: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SyncView:
+    """The sync under way, or the last one. `what`: `tensorboard`, `logs`, or both; `age`: seconds since it began."""
+
+    what: str
+    age: float
+    nodes: tuple[NodeSync, ...]
+    job_id: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether every node has brought all, or failed."""
+        return all(node.done for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that only a person can answer, with the command `Tell`. `secret`: not to be shown while typed."""
+
+    key: str
+    text: str
+    secret: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +130,10 @@ class Snapshot:
     notices: tuple[str, ...] = ()
     cycles: int = 0
     """Completed looks at the node that was looked at least often: 0 until everything was read once."""
+    sync: SyncView | None = None
+    questions: tuple[Question, ...] = ()
+    reading: str = ""
+    """Why this application only reads the central directory (another one writes it); empty when it writes itself."""
 
     def job(self, job_id: str) -> JobView | None:
         """The job of that id, if it is known."""

@@ -40,6 +40,26 @@ class JobStatus(Enum):
         return self in (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED)
 
 
+class NodeState(Enum):
+    """How a node can be read."""
+
+    CONNECTING = "connecting"
+    """Nothing is known yet."""
+    OK = "ok"
+    """The last question was answered. (That may be with an error of the metrics directory.)"""
+    SILENT = "silent"
+    """The last question was not answered; it is asked again as usual."""
+    WAITING = "waiting"
+    """It failed several times in a row: the next try comes after a while, `NodeView.retry`."""
+    PERSON = "person"
+    """A person has to mend it; nothing is tried until one asks for it (refresh)."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the last question was answered."""
+        return self is NodeState.OK
+
+
 class Ended(IntEnum):
     """How a rank's `end` record said it ended; NO before there is one."""
 

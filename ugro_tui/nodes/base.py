@@ -1,37 +1,115 @@
-"""What every node can do, and the errors that call for different reactions."""
+"""What every node can do, what it is asked and answers, and the errors that call for different reactions."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from ugro_tui.core.errors import UgroError
-
-WINDOW = 512
-"""Bytes at a file's beginning, and again before the place of reading, by which it is known again."""
+from ugro_tui.core.layout import POLLED, FileKind
 
 
-def place_digest(head: bytes, before: bytes) -> str:
-    """The digest of a file's first `WINDOW` bytes and of those before the place of reading, for `Chunk.place`."""
-    digest = hashlib.blake2b(head[:WINDOW], digest_size=8)
-    digest.update(before[-WINDOW:])
-    return digest.hexdigest()
+class Reaction(Enum):
+    """What is to be done after an error."""
+
+    WAIT = "wait"
+    """The node answers, but there is nothing to read: look again as usual."""
+    RETRY = "retry"
+    """The node was not reached, or did not answer: try again, less and less often."""
+    PERSON = "person"
+    """Only a person can mend it: do not try again until one says so."""
 
 
 class NodeError(UgroError):
-    """A node could not be read. `str()` says what, where and what to do."""
+    """A node could not be read. `str()` says what, where and what to do; `brief` the same in two or three words."""
 
     exit_code = 3
+    reaction = Reaction.RETRY
+    brief = "cannot be read"
 
 
 class NodeMissing(NodeError):
     """The metrics directory does not exist (yet): look again later."""
 
+    reaction = Reaction.WAIT
+    brief = "no metrics dir"
+
 
 class NodeDenied(NodeError):
-    """The metrics directory may not be read: a person must change that."""
+    """The metrics directory may not be read: a person must change that, and will be seen to have done so."""
+
+    reaction = Reaction.WAIT
+    brief = "not allowed"
+
+
+class NodeUnreachable(NodeError):
+    """No connection came about: refused, no route, no such name."""
+
+    brief = "unreachable"
+
+
+class NodeSilent(NodeError):
+    """No answer within the deadline; the connection may still live."""
+
+    brief = "no answer"
+
+
+class NodeLost(NodeError):
+    """The connection ended."""
+
+    brief = "connection lost"
+
+
+class NodeBusy(NodeError):
+    """The node refuses more connections or sessions for now (MaxStartups, MaxSessions)."""
+
+    brief = "busy"
+
+
+class NodeLied(NodeError):
+    """What came back is not what was asked for, or no answer at all in our protocol."""
+
+    brief = "bad answer"
+
+
+class NodeAuth(NodeError):
+    """The node does not accept any of our keys."""
+
+    reaction = Reaction.PERSON
+    brief = "no key accepted"
+
+
+class NeedsPassphrase(NodeAuth):
+    """A key is encrypted: `key` is its file. Nothing was tried yet with it."""
+
+    brief = "passphrase needed"
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class HostKeyUnknown(NodeError):
+    """The host key is in no known_hosts file; no credential was sent."""
+
+    reaction = Reaction.PERSON
+    brief = "host key unknown"
+
+
+class HostKeyChanged(NodeError):
+    """The host key is not the one in known_hosts, or it is revoked; no credential was sent."""
+
+    reaction = Reaction.PERSON
+    brief = "host key changed"
+
+
+class NodeSetup(NodeError):
+    """The SSH settings of the node cannot be used: no such key file, a proxy that is not supported."""
+
+    reaction = Reaction.PERSON
+    brief = "bad settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,53 +121,137 @@ class JobEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """New bytes of one file: `data` begins at `offset`. For replaced files `offset` is 0 and `data` the whole file.
+class Known:
+    """What is known of one file. `stamp` is as the node gave it last: while it is the same, nothing has changed.
 
-    `size` is the file's size in bytes, `age` the seconds since it was last written, by the node's own clock.
-    `place` is the `place_digest` of what lies before `offset` now: it tells an appended file from another one under
-    the same path, also where inodes are used again (or, as in sshfs, made up).
+    For appended files `offset` is the bytes known and `place` the `helper.place_digest` of what lies before it: it
+    tells an appended file from another one under the same path, also where inodes are used again (or made up).
     """
 
-    path: str
-    size: int
-    age: float
-    place: str
-    offset: int
-    data: bytes
+    offset: int = 0
+    place: str = ""
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """One answer: a chunk for each file of the job. `more`: a cap was reached, ask again at once.
+class Ask:
+    """One question to a node: which jobs there are, and what is new in `jobs` (by path, all that is known of them).
 
-    `denied` says what could not be read, one line each: the path and why.
+    Jobs that changed within `recent` seconds are told each time; of the older ones the list, when its stamp is not
+    `listed`. `cap`: bytes of data wanted at most; None leaves it to the node, which knows its link.
     """
 
+    jobs: Mapping[str, Mapping[str, Known]] = field(default_factory=dict)
+    kinds: frozenset[FileKind] = POLLED
+    recent: float = 86_400.0
+    listed: str = ""
+    cap: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """News of one file: `data` begins at `offset`. For replaced files `offset` is 0 and `data` the whole file.
+
+    An `offset` of 0 where more was known means that another file lies under the path now. `size` is the file's size in
+    bytes, `age` the seconds since it was last written, by the node's own clock. `old`: the bytes are of the file that
+    was there before and was renamed away; what is there now comes when all of it was read.
+    """
+
+    job_id: str
+    path: str
+    size: int
+    age: float
+    stamp: str
+    offset: int
+    data: bytes
+    old: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """What of a job could not be read, and why, in one line."""
+
+    job_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to an `Ask`. `time`: Unix seconds by the node's clock. `more`: a cap was reached, ask again at once.
+
+    `older` is None while the list of older jobs is the one whose stamp was sent.
+    """
+
+    time: float
+    jobs: tuple[JobEntry, ...]
+    older: tuple[str, ...] | None
+    listed: str
     chunks: tuple[Chunk, ...]
-    more: bool = False
-    denied: tuple[str, ...] = ()
+    denied: tuple[Denied, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a node says of itself. Bytes and inodes of the disk that holds the metrics directory; None: not known."""
+
+    time: float
+    python: str
+    root: str
+    exists: bool
+    readable: bool
+    free: int | None = None
+    total: int | None = None
+    inodes_free: int | None = None
+    inodes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command on a node ended. Output is cut at a cap."""
+
+    code: int
+    out: bytes
+    err: bytes
 
 
 class Node(Protocol):
-    """A machine with a metrics directory."""
+    """A machine with a metrics directory. One thread at a time may call it, except for `close`."""
 
     @property
     def name(self) -> str:
-        """How users call it."""
+        """How users call it; it may name a directory."""
         ...
 
-    def jobs(self) -> tuple[JobEntry, ...]:
-        """All jobs in the metrics directory.
+    @property
+    def via(self) -> str:
+        """How it is read, for people: `in place`, `helper`, `sftp`, empty before the first answer."""
+        ...
+
+    def poll(self, ask: Ask) -> Reply:
+        """What is new.
 
         Raises:
-            NodeError: the directory cannot be read; the subclass says which reaction fits.
+            NodeError: it cannot be read; the subclass says which reaction fits.
         """
         ...
 
-    def fetch(self, job_id: str, offsets: Mapping[str, int]) -> Fetch:
-        """Everything new of a job: `offsets` holds the bytes already known of each append-only file.
+    def probe(self) -> Probe:
+        """How the node is.
 
-        Logs and tfevents are not part of it. A job whose directory is gone has no chunks.
+        Raises:
+            NodeError: as `poll`; never NodeMissing or NodeDenied.
         """
+        ...
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
+        """Run a command and wait for its end, at most so many seconds.
+
+        Raises:
+            NodeError: it could not be run, or not within `seconds`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection; any thread may call it, also while another one polls."""
         ...
