@@ -48,7 +48,7 @@ null), `path` (what stands before the name in the path that is reported), `name`
 (what has the lower number is read first)."""
 
 News = Tuple[Dict[str, Any], str, str, int, str, int, List[Any]]
-"""Its place in the layout, the job, the path, an open folder, the name in it, the bytes that are new, what was known."""
+"""Its place in the layout, the job, the path, an open folder, the name in it, the new bytes, what was known."""
 
 
 def place_digest(head: bytes, before: bytes) -> str:
