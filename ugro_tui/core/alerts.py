@@ -44,7 +44,8 @@ def evaluate(job: JobState, now: float) -> tuple[Alert, ...]:
     if job.relaunched(now):
         return ()
     states = job.states(now)
-    found = [*_failed(job, states, now), *_oldest(_bad_loss(job, now)), *_stalled(job, states, now), *_recovered(job)]
+    found = [*_failed(job, states, now), *_oldest(_bad_loss(job, now)), *_unreachable(job)]
+    found += [*_stalled(job, states, now), *_recovered(job)]
     return tuple(sorted(found, key=lambda alert: -alert.severity))
 
 
@@ -79,6 +80,27 @@ def _recovered(job: JobState) -> Iterator[Alert]:
         yield Alert(
             "loss recovered", Severity.INFO, rank.rank, rank.node, what, 0.0, "keep an eye on the gradient norm"
         )
+
+
+def _unreachable(job: JobState) -> Iterator[Alert]:
+    """Nodes of the job that have not answered several times in a row. Of their ranks nothing else is said."""
+    nodes: dict[str, list[int]] = {}
+    for rank in job.unreachable():
+        for node in rank.sources.names:
+            nodes.setdefault(node, []).append(rank.rank)
+    for node, ranks in sorted(nodes.items()):
+        away = job.away[node]
+        if away.sure:
+            heard = "never heard of" if np.isnan(away.age) else f"last heard of {duration(away.age)} ago"
+            what = f"{away.why}; {heard}; {_counted(ranks)} there"
+            age = float(np.nan_to_num(away.age))
+            yield Alert(
+                "node unreachable", Severity.CRIT, min(ranks), node, what, age, "look at its network and its sshd"
+            )
+
+
+def _counted(ranks: list[int]) -> str:
+    return f"rank {ranks[0]}" if len(ranks) == 1 else f"{len(ranks)} ranks"
 
 
 def _stalled(job: JobState, states: np.ndarray, now: float) -> list[Alert]:

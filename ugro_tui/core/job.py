@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,6 +14,16 @@ from ugro_tui.core.liveness import GONE_SECONDS, LIVING, States, judge
 from ugro_tui.core.ranks import Rank, RankTable
 from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest
 from ugro_tui.core.states import Ended, JobStatus, RankState
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A node that does not answer. `age`: seconds since it last did, NaN if never; `sure`: it is no short blip."""
+
+    age: float
+    why: str
+    sure: bool
+
 
 _OVER: Final = {"finished": JobStatus.FINISHED, "failed": JobStatus.FAILED, "stopped": JobStatus.STOPPED}
 
@@ -23,6 +35,8 @@ class JobState:
         self.job_id = job_id
         self.table = RankTable()
         self.manifest: Manifest | None = None
+        self.away: Mapping[str, Away] = {}
+        """The nodes that do not answer now, by name."""
         self.version = 0
         """Grows with every change, so that readers can tell whether anything is new."""
 
@@ -49,16 +63,15 @@ class JobState:
 
     def apply(self, number: int, batch: Batch, at: float, node: str) -> None:
         """Take in decoded records of rank `number`, the newest of them written `at`."""
-        rank = self.table.rank(number)
-        rank.node = rank.node or node
+        rank = self._rank(number, node)
         self.table.wrote(rank, at)
-        self.table.apply(rank, batch, at)
+        self.table.apply(rank, batch, at, node)
+        rank.node = rank.host
         self.version += 1
 
     def apply_heartbeat(self, number: int, heartbeat: Heartbeat, at: float, node: str) -> None:
         """Take in a heartbeat of rank `number`, written `at`."""
-        rank = self.table.rank(number)
-        rank.node = rank.node or node
+        rank = self._rank(number, node)
         self.table.beat(rank, heartbeat, at)
         self.version += 1
 
@@ -69,16 +82,36 @@ class JobState:
 
     def apply_error(self, number: int, error: ErrorReport, node: str) -> None:
         """Take in the torch elastic error file of rank `number`."""
-        rank = self.table.rank(number)
-        rank.node = rank.node or node
+        rank = self._rank(number, node)
         self.table.fail(rank, error)
         self.version += 1
+
+    def _rank(self, number: int, node: str) -> Rank:
+        rank = self.table.rank(number)
+        rank.sources.names.add(node)
+        rank.node = rank.host
+        return rank
 
     def states(self, now: float) -> States:
         """The state of each rank in row order, shape `[ranks]`."""
         said = self._launcher_says()
         over = None if said is None else RankState.DEAD if said is JobStatus.FAILED else RankState.FINISHED
-        return judge(self.table, now, attempt=self._ranks_attempt(), over=over)
+        states = judge(self.table, now, attempt=self._ranks_attempt(), over=over)
+        for rank in self.unreachable() if over is None else ():
+            states[rank.row] = RankState.UNREACHABLE
+        return states
+
+    def unreachable(self) -> list[Rank]:
+        """The ranks of which nothing can be heard now, as no node that shows their files answers."""
+        if not self.away:
+            return []
+        away = self.away.keys()
+        table = self.table
+        return [
+            rank
+            for rank in table.by_rank.values()
+            if rank.sources.names <= away and table.ended[rank.row] == Ended.NO and not table.errored[rank.row]
+        ]
 
     def status(self, now: float) -> JobStatus:
         """What the job as a whole is doing.

@@ -15,6 +15,7 @@ from ugro_tui.core.fields import MAX_NAMES
 from ugro_tui.core.recent import SPARK_WIDTH, interval, spark
 from ugro_tui.core.records import Batch, End, ErrorReport, Heartbeat, Matrix, PhaseMark, Start, Steps, Tally, Unknown
 from ugro_tui.core.series import CAPACITY, Series
+from ugro_tui.core.shared import Sources
 from ugro_tui.core.states import ENDED_WORDS, Ended
 
 HISTORY_BUDGET: Final = 1 << 19
@@ -24,6 +25,9 @@ Above 4,096 ranks `MIN_HISTORY` is more than that: 21 KiB a rank.
 """
 
 MILLION: Final = 1_000_000
+
+LOCAL: Final = "local"
+"""The name of the watching machine among the nodes."""
 
 MIN_HISTORY: Final = 128
 """Rows per rank that the series statistics of the alert rules need at the least."""
@@ -61,6 +65,14 @@ class Rank:
     throughput_rows: int = 0
     records: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    sources: Sources = field(default_factory=Sources)
+
+    @property
+    def host(self) -> str:
+        """The node as users call it; where several nodes show the file, or only this machine: what the record says."""
+        names = self.sources.names
+        told = self.start.host if self.start is not None else ""
+        return next(iter(names)) if len(names) == 1 and (not told or LOCAL not in names) else told
 
     @property
     def attempt_rows(self) -> Matrix:
@@ -117,8 +129,9 @@ class RankTable:
         """The rank's metrics file was last written `at` (collector's monotonic seconds)."""
         self.write_at[rank.row] = np.fmax(self.write_at[rank.row], at)
 
-    def apply(self, rank: Rank, batch: Batch, at: float) -> None:
+    def apply(self, rank: Rank, batch: Batch, at: float, source: str = LOCAL) -> None:
         """Take in decoded records of one rank. `at`: when the newest of them was written, monotonic seconds."""
+        batch = rank.sources.fresh(source, batch)
         rank.tally += batch.tally
         for item in batch.items:
             match item:
@@ -137,9 +150,11 @@ class RankTable:
                     _note(rank, [item.seq], [item.ts])
 
     def beat(self, rank: Rank, heartbeat: Heartbeat, at: float) -> None:
-        """Take in a heartbeat that was written `at`."""
-        rank.heartbeat = heartbeat
+        """Take in a heartbeat that was written `at`; one that is older than what is known is no news."""
         row = rank.row
+        if at < self.beat_at[row]:
+            return
+        rank.heartbeat = heartbeat
         self.beat_at[row] = np.fmax(self.beat_at[row], at)
         if not np.isnan(heartbeat.step_age):
             self.step_at[row] = np.fmax(self.step_at[row], at - max(0.0, heartbeat.step_age))
@@ -163,7 +178,6 @@ class RankTable:
             rank.error = None
         self.errored[rank.row] = rank.error is not None
         rank.attempt = start.attempt
-        rank.node = start.host or rank.node
         rank.next_seq = start.seq + 1
         rank.phase = ""
         rank.throughput_sum, rank.throughput_rows = 0, 0

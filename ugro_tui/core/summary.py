@@ -143,6 +143,9 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], ranks:
         return f"{worst.name}: {where}: {worst.what}; {worst.next_step}"
     if status == JobStatus.RUNNING:
         return _progress(job, ranks)
+    if status == JobStatus.UNKNOWN and (away := job.unreachable()):
+        nodes = sorted({node for rank in away for node in rank.sources.names})
+        return f"no news: {', '.join(nodes[:4])}{', …' if len(nodes) > 4 else ''}: {job.away[nodes[0]].why}"
     return {
         JobStatus.FINISHED: "finished",
         JobStatus.STARTING: "started, waiting for the first step",
@@ -162,6 +165,9 @@ def _failed_before_records(job: JobState) -> str:
 def _progress(job: JobState, ranks: tuple[RankSummary, ...]) -> str:
     phase = min({rank.phase for rank in job.current()} - {""}, default="")
     stepping, size = sum(rank.state == "running" and not math.isnan(rank.step) for rank in ranks), job.world_size
+    away = sum(rank.state == "unreachable" for rank in ranks)
+    if away:
+        return f"{stepping} of {size} ranks are stepping; {away} cannot be reached"
     if stepping < size:
         return f"{stepping} of {size} ranks are stepping"
     if phase:
