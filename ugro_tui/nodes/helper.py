@@ -1,7 +1,8 @@
 """What reads a metrics directory: here in this process, on a node as a program that is sent over the connection.
 
-It imports nothing of ours, runs on any Python >= 3.6 with its standard library alone, keeps nothing between two
-requests and writes nothing on the node: what is already known comes with the request, all that is new goes back.
+It imports nothing of ours, runs on any Python >= 3.6 with its standard library alone, and writes nothing on the node.
+It keeps nothing of what it saw between two requests: what is already known comes with the request, all that is new
+goes back. (Only the texts of the last exchange are kept, for compression: what is said again costs next to nothing.)
 """
 
 import errno
@@ -13,6 +14,7 @@ import stat
 import struct
 import sys
 import time
+import zlib
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 VERSION = 1
@@ -34,8 +36,17 @@ MAX_ROTATED = 16
 MAX_JOB_ENTRIES = 20_000
 """Jobs that one reply names."""
 
+MAX_DENIED = 100
+"""Files and folders of one job whose trouble is told in one reply."""
+
+MAX_OPEN = 64
+"""Folders held open at a time: some systems allow 256 files in all, and a job may have a folder for each rank."""
+
 SPARSE_SIZE, SPARSE_RATIO = 1 << 30, 256
 """A file of this size with so little on the disk is a hole, not a log: it is refused, not transferred."""
+
+CONTEXT = 1 << 15
+"""Bytes of the last exchange that compression looks back at."""
 
 # Neither follow a link out of the job nor hang in a FIFO's open: what lies there is not ours to trust.
 READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -47,15 +58,16 @@ Layout = List[Dict[str, Any]]
 null), `path` (what stands before the name in the path that is reported), `name` (a pattern), `kind`, `whole`, `first`
 (what has the lower number is read first)."""
 
-News = Tuple[Dict[str, Any], str, str, int, str, int, List[Any]]
-"""Its place in the layout, the job, the path, an open folder, the name in it, the new bytes, what was known."""
-
 
 def place_digest(head: bytes, before: bytes) -> str:
     """The digest of a file's first `WINDOW` bytes and of those before the place of reading."""
-    digest = hashlib.blake2b(head[:WINDOW], digest_size=8)
-    digest.update(before[-WINDOW:])
-    return digest.hexdigest()
+    # SHA-256, for it is there on machines that allow approved algorithms only (FIPS), where BLAKE2 is not.
+    return hashlib.sha256(head[:WINDOW] + before[-WINDOW:]).hexdigest()[:16]
+
+
+def stamp(info: os.stat_result) -> str:
+    """What tells that a file is as it was. The time is that of any change: the other one can be set back."""
+    return "%x.%x.%x" % (info.st_size, info.st_ctime_ns, info.st_ino)
 
 
 def poll(root: str, layout: Layout, request: Dict[str, Any], now: float) -> Tuple[Dict[str, Any], List[bytes]]:
@@ -64,39 +76,42 @@ def poll(root: str, layout: Layout, request: Dict[str, Any], now: float) -> Tupl
     `request`: `recent` (s), `listed` (stamp of the older jobs' list), `cap` (bytes), `kinds`, and `jobs`: for each job
     and path `[offset, place, stamp]`. `now`: Unix seconds by this machine. Back come a header and its data.
     """
-    header: Dict[str, Any] = {"time": now, "chunks": [], "denied": [], "more": False}
-    _list(root, request, now, header)
-    reader = _Reader(layout, set(request["kinds"]), now, header)
+    header: Dict[str, Any] = {"time": round(now, 3), "chunks": [], "denied": [], "more": False}
+    _list(root, layout, request, now, header)
+    reader = _Reader(root, layout, set(request["kinds"]), now, header)
     try:
         for job, known in request["jobs"].items():
             if _JOB_ID.fullmatch(job):
-                reader.look(root, job, known)
+                reader.look(job, known)
         reader.read(request["cap"])
     finally:
         reader.close()
     return header, reader.data
 
 
-def _list(root: str, request: Dict[str, Any], now: float, header: Dict[str, Any]) -> None:
-    entries = sorted(_jobs(root, now), key=lambda entry: entry[1])[:MAX_JOB_ENTRIES]
+def _list(root: str, layout: Layout, request: Dict[str, Any], now: float, header: Dict[str, Any]) -> None:
+    entries = sorted(_jobs(root, layout, now), key=lambda entry: entry[1])[:MAX_JOB_ENTRIES]
     young = [entry for entry in entries if entry[1] < request["recent"] or entry[0] in request["jobs"]]
     older = sorted(entry[0] for entry in entries if entry[1] >= request["recent"] and entry[0] not in request["jobs"])
-    listed = hashlib.blake2b("\n".join(older).encode(), digest_size=8).hexdigest()
+    listed = hashlib.sha256("\n".join(older).encode()).hexdigest()[:16]
     header["jobs"] = young
     header["listed"] = listed
     header["older"] = None if listed == request["listed"] else older
 
 
-def _jobs(root: str, now: float) -> List[List[Any]]:
-    """The jobs with their ages: heartbeats are renamed into the folder, a writer without them appends to a file."""
+def _jobs(root: str, layout: Layout, now: float) -> List[List[Any]]:
+    """The jobs with their ages: heartbeats are renamed into a folder, a writer without them appends to a file."""
+    folders = {spec["folder"] for spec in layout if spec["kind"] in ("metrics", "heartbeat")}
+    files = {os.path.join(spec["folder"], "metrics.jsonl") for spec in layout if spec["kind"] == "metrics"}
+    signs = ["/" + sign for sign in sorted({""} | folders | files) if sign] + [""]
     found = []
     with os.scandir(root) as entries:
         for place, entry in enumerate(entries):
             if place >= MAX_ENTRIES:
                 break
             if _JOB_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                newest = max(_modified(entry.path), _modified(os.path.join(entry.path, "metrics.jsonl")))
-                found.append([entry.name, max(0.0, now - newest)])
+                newest = max([_modified(entry.path + sign) for sign in signs])
+                found.append([entry.name, round(max(0.0, now - newest), 3)])
     return found
 
 
@@ -107,217 +122,278 @@ def _modified(path: str) -> float:
         return 0.0
 
 
+class _Folders:
+    """The folders of jobs, a few of them open. No link is followed below the metrics directory."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._open: Dict[Tuple[str, str], int] = {}
+
+    def handle(self, job: str, folder: str) -> int:
+        """An open folder; it stays open until another one is asked for."""
+        found = self._open.get((job, folder))
+        if found is None:
+            above, _, name = folder.rpartition("/")
+            place = self.handle(job, above) if folder else None
+            found = os.open(name if folder else os.path.join(self._root, job), _FOLDER, dir_fd=place)
+            if len(self._open) >= MAX_OPEN:
+                self.close()
+            self._open[job, folder] = found
+        return found
+
+    def close(self) -> None:
+        """Let go of all."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+
+class _News:
+    """A file that is not as it was: `size` bytes seem to be new, `was` is what was known of it."""
+
+    def __init__(self, spec: Dict[str, Any], place: Tuple[str, str], name: str, path: str, was: List[Any]) -> None:
+        self.spec, self.place, self.name, self.path, self.was = spec, place, name, path, was
+        self.size = 0
+
+    @property
+    def since(self) -> int:
+        """When what is known of it was learned, as far as the stamp tells: who waited longest goes first."""
+        parts = self.was[2].split(".")
+        return int(parts[1], 16) if len(parts) > 1 else 0
+
+
 class _Reader:
     """Finds what is new in the jobs asked for, then reads it within the cap."""
 
-    def __init__(self, layout: Layout, kinds: "set[str]", now: float, header: Dict[str, Any]) -> None:
+    def __init__(self, root: str, layout: Layout, kinds: "set[str]", now: float, header: Dict[str, Any]) -> None:
         self.data: List[bytes] = []
-        self._layout = [(spec, re.compile(spec["name"], re.ASCII)) for spec in layout if spec["kind"] in kinds]
+        self._groups = _groups([spec for spec in layout if spec["kind"] in kinds])
         self._now = now
         self._header = header
-        self._handles: List[int] = []
-        self._news: List[News] = []
+        self._folders = _Folders(root)
+        self._news: List[_News] = []
+        self._denied: Dict[str, int] = {}
 
     def close(self) -> None:
         """Let go of the folders."""
-        for handle in self._handles:
-            os.close(handle)
+        self._folders.close()
 
-    def look(self, root: str, job: str, known: Dict[str, List[Any]]) -> None:
+    def look(self, job: str, known: Dict[str, List[Any]]) -> None:
         """Note every file of `job` that is not as it was."""
         try:
-            place = self._open(os.path.join(root, job), None)
+            self._folders.handle(job, "")
         except FileNotFoundError:
             return
         except OSError as error:
             self._deny(job, "its directory", error)
             return
-        folders: Dict[str, List[Tuple[str, int, List[str]]]] = {}
-        for spec, name in self._layout:
-            key = "%s|%s" % (spec["folder"], spec["sub"])
-            if key not in folders:
-                folders[key] = list(self._folders(job, place, spec))
-            for prefix, handle, names in folders[key]:
-                self._match(job, spec, name, prefix, handle, names, known)
+        for folder, sub, specs, names in self._groups:
+            try:
+                if sub is None:
+                    self._match(job, folder, "", specs, names, known)
+                    continue
+                below = [name for name in self._entries(job, folder) if sub.fullmatch(name)]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._deny(job, folder or "its directory", error)
+                continue
+            for name in sorted(below):
+                self._below(job, folder, name, specs, names, known)
+
+    def _below(self, job: str, folder: str, name: str, specs: Layout, names: Any, known: Dict[str, List[Any]]) -> None:
+        try:
+            self._match(job, folder + "/" + name if folder else name, name + "/", specs, names, known)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._deny(job, specs[0]["path"] + name, error)
 
     def _match(
-        self,
-        job: str,
-        spec: Dict[str, Any],
-        name: Any,
-        prefix: str,
-        handle: int,
-        names: List[str],
-        known: Dict[str, List[Any]],
+        self, job: str, folder: str, prefix: str, specs: Layout, names: Any, known: Dict[str, List[Any]]
     ) -> None:
-        for entry in names:
-            if not name.fullmatch(entry):
+        handle = self._folders.handle(job, folder)
+        for entry in self._entries(job, folder):
+            found = names.fullmatch(entry)
+            if not found:
                 continue
+            spec = specs[int(found.lastgroup[1:])]
             path = spec["path"] + prefix + entry
             try:
                 info = os.stat(entry, dir_fd=handle, follow_symlinks=False)
-            except OSError:
+                was = known.get(path)
+                if was is not None and was[2] == stamp(info) and (spec["whole"] or was[0] >= info.st_size):
+                    continue
+                _refuse(info)
+            except FileNotFoundError:
                 continue  # gone since it was listed
-            was = known.get(path) or [0, "", ""]
-            if was[2] != stamp(info) or (not spec["whole"] and was[0] < info.st_size):
-                news = info.st_size if spec["whole"] else max(0, info.st_size - was[0])
-                self._news.append((spec, job, path, handle, entry, news, was))
+            except OSError as error:
+                self._deny(job, path, error)
+                continue
+            news = _News(spec, (job, folder), entry, path, was or [0, "", ""])
+            # A file that is shorter than what is known of it is another one.
+            gone = spec["whole"] or info.st_size < news.was[0]
+            news.size = info.st_size if gone else info.st_size - news.was[0]
+            self._news.append(news)
 
-    def _folders(self, job: str, place: int, spec: Dict[str, Any]) -> Iterator[Tuple[str, int, List[str]]]:
-        handle = place
-        try:
-            for part in spec["folder"].split("/") if spec["folder"] else ():
-                handle = self._open(part, handle)
-            names = self._names(job, spec["folder"], handle)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self._deny(job, spec["folder"] or "its directory", error)
-            return
-        if spec["sub"] is None:
-            yield "", handle, names
-            return
-        for name in names:
-            if re.fullmatch(spec["sub"], name, re.ASCII):
-                try:
-                    below = self._open(name, handle)
-                    yield name + "/", below, self._names(job, name, below)
-                except OSError as error:
-                    self._deny(job, spec["path"] + name, error)
-
-    def _open(self, path: str, place: Optional[int]) -> int:
-        handle = os.open(path, _FOLDER, dir_fd=place)
-        self._handles.append(handle)
-        return handle
-
-    def _names(self, job: str, folder: str, handle: int) -> List[str]:
-        names: List[str] = []
-        for name in _entries(handle):
-            if len(names) >= MAX_ENTRIES:
+    def _entries(self, job: str, folder: str) -> Iterator[str]:
+        for place, name in enumerate(_entries(self._folders.handle(job, folder))):
+            if place >= MAX_ENTRIES:
                 what = "more than {:,} entries, the rest is not read".format(MAX_ENTRIES)
                 self._header["denied"].append([job, "%s: %s" % (folder or "its directory", what)])
                 break
-            names.append(name)
-        return sorted(names)
+            yield name
 
     def read(self, cap: int) -> None:
         """Read the news: documents first, for they are small; then each kind in turn, fairly between its files."""
-        documents = [news for news in self._news if news[0]["whole"]]
-        left = cap - self._documents(documents, cap // 2)
-        for first in sorted({news[0]["first"] for news in self._news if not news[0]["whole"]}):
-            files = [news for news in self._news if not news[0]["whole"] and news[0]["first"] == first]
-            files.sort(key=lambda news: news[5])
-            for place, news in enumerate(files):
-                share = max(0, left - OVERHEAD) // (len(files) - place)
-                if share <= 0 and (news[5] or left <= 0):
-                    self._header["more"] = True
-                    break
-                left -= self._one(news, share)
+        documents = [news for news in self._news if news.spec["whole"]]
+        left = max(cap - self._documents(documents, cap // 2), cap // 4)
+        for first in sorted({news.spec["first"] for news in self._news if not news.spec["whole"]}):
+            files = [news for news in self._news if not news.spec["whole"] and news.spec["first"] == first]
+            shares = allot([(news.size, news.since) for news in files], left)
+            # In the order of their names, for a reply is then the same each time.
+            for place in sorted(shares, key=lambda place: (files[place].place, files[place].path)):
+                left -= self._one(files[place], shares[place])
+            self._header["more"] |= len(shares) < len(files)
 
-    def _documents(self, documents: List[News], cap: int) -> int:
+    def _documents(self, documents: List[_News], cap: int) -> int:
         used = 0
-        # Whoever was passed over longest comes first: what was never read has no stamp.
-        for news in sorted(documents, key=lambda news: (news[6][2] != "", news[5])):
-            if used and used + min(news[5], MAX_DOCUMENT) + OVERHEAD > cap:
+        for news in sorted(documents, key=lambda news: (news.since, news.size, news.place, news.path)):
+            if used and used + min(news.size, MAX_DOCUMENT) + OVERHEAD > cap:
                 self._header["more"] = True
                 break
             used += self._one(news, MAX_DOCUMENT)
         return used
 
-    def _one(self, news: News, share: int) -> int:
-        _, job, path, _, _, _, _ = news
+    def _one(self, news: _News, share: int) -> int:
         try:
-            return self._chunk(news, share)
+            handle = os.open(news.name, READ, dir_fd=self._folders.handle(*news.place))
+            try:
+                return self._chunk(news, handle, share)
+            finally:
+                os.close(handle)
         except FileNotFoundError:
             return 0
         except OSError as error:
-            self._deny(job, path, error)
+            self._deny(news.place[0], news.path, error)
             return 0
 
-    def _chunk(self, news: News, share: int) -> int:
-        spec, job, path, folder, name, _, was = news
-        handle = os.open(name, READ, dir_fd=folder)
-        try:
-            info = os.fstat(handle)
-            _refuse(info)
-            offset, old = (0, None) if spec["whole"] else self._where(handle, info, folder, name, was)
-            source = handle if old is None else old
-            try:
-                data = os.pread(source, share, offset)
-                size = info.st_size if old is None else os.fstat(old).st_size
-                # Read while it was being replaced: what came may belong to either file, so let it come again.
-                if offset and not _same(source, offset, was[1]):
-                    self._header["more"] = True
-                    return 0
-            finally:
-                if old is not None:
-                    os.close(old)
-        finally:
-            os.close(handle)
-        age = max(0.0, self._now - info.st_mtime)
-        mark = stamp(info) if old is None else ""
-        self._header["chunks"].append([job, path, size, age, mark, offset, len(data), old is not None])
-        self._header["more"] |= old is not None or (not spec["whole"] and offset + len(data) < size)
+    def _chunk(self, news: _News, handle: int, share: int) -> int:
+        info = os.fstat(handle)
+        _refuse(info)
+        offset = 0 if news.spec["whole"] else news.was[0]
+        data = _behind(handle, offset, news.was[1], share)
+        if data is not None:
+            return self._tell(news, info, stamp(info), offset, data)
+        other, data = self._renamed(news, share)
+        if data is not None:
+            return self._tell(news, other, "", offset, data, old=True)
+        return self._tell(news, info, stamp(info), 0, os.pread(handle, share, 0))
+
+    def _tell(self, news: _News, info: os.stat_result, mark: str, offset: int, data: bytes, old: bool = False) -> int:
+        age = round(max(0.0, self._now - info.st_mtime), 3)
+        words = [news.place[0], news.path, info.st_size, age, mark, offset, len(data), old]
+        self._header["chunks"].append(words)
+        self._header["more"] |= old or (not news.spec["whole"] and offset + len(data) < info.st_size)
         self.data.append(data)
         return len(data) + OVERHEAD
 
-    def _where(
-        self, handle: int, info: os.stat_result, folder: int, name: str, was: List[Any]
-    ) -> Tuple[int, Optional[int]]:
-        """Where to read on, and in which other file, if the known one was renamed away before all of it was read."""
-        offset = was[0]
-        if not offset or (offset <= info.st_size and _same(handle, offset, was[1])):
-            return offset, None
-        others = [entry for entry in _entries(folder) if entry.startswith(name + ".") or entry.startswith(name + "-")]
+    def _renamed(self, news: _News, share: int) -> Tuple[Any, Optional[bytes]]:
+        """The file that was known under this name, and what is new in it, if it was renamed away."""
+        folder, offset = self._folders.handle(*news.place), news.was[0]
+        starts = (news.name + ".", news.name + "-")
+        others = [entry for entry in self._entries(*news.place) if entry.startswith(starts)]
         for entry in sorted(others)[:MAX_ROTATED]:
             try:
                 other = os.open(entry, READ, dir_fd=folder)
             except OSError:
                 continue
-            there = os.fstat(other)
-            if stat.S_ISREG(there.st_mode) and there.st_size > offset and _same(other, offset, was[1]):
-                return offset, other
-            os.close(other)
-        return 0, None
+            try:
+                info = os.fstat(other)
+                if stat.S_ISREG(info.st_mode) and info.st_size > offset:
+                    data = _behind(other, offset, news.was[1], share)
+                    if data is not None:
+                        return info, data
+            finally:
+                os.close(other)
+        return None, None
 
     def _deny(self, job: str, path: str, error: OSError) -> None:
-        reason = "a link, which is not followed" if error.errno == errno.ELOOP else error.strerror
-        self._header["denied"].append([job, "%s: %s" % (path, reason)])
+        count = self._denied[job] = self._denied.get(job, 0) + 1
+        if count < MAX_DENIED:
+            reason = "a link, which is not followed" if error.errno == errno.ELOOP else error.strerror
+            self._header["denied"].append([job, "%s: %s" % (path, reason or type(error).__name__)])
+        elif count == MAX_DENIED:
+            self._header["denied"].append([job, "more that cannot be read, not named here"])
 
 
-def stamp(info: os.stat_result) -> str:
-    """What tells that a file is as it was: another size, time or inode makes another stamp."""
-    return "%x.%x.%x" % (info.st_size, info.st_mtime_ns, info.st_ino)
+def allot(files: List[Tuple[int, int]], left: int) -> Dict[int, int]:
+    """How many bytes to read of which files, given (new bytes, waiting since); all together at most `left`.
+
+    What few bytes leave goes to those with more. Where not every file can have a place in the reply, those that have
+    waited longest have.
+    """
+    places = list(range(len(files)))
+    most = max(0, left) // (2 * OVERHEAD)
+    if len(places) > most:
+        places = sorted(places, key=lambda place: files[place][1])[: max(most, 1 if left > OVERHEAD else 0)]
+    shares = {}
+    for count, place in enumerate(sorted(places, key=lambda place: files[place])):
+        fair = left // (len(places) - count) - OVERHEAD
+        shares[place] = max(0, min(files[place][0], fair))
+        left -= shares[place] + OVERHEAD
+    return shares
+
+
+def _groups(layout: Layout) -> List[Tuple[str, Any, Layout, Any]]:
+    """The files of a layout by folder: the folder, a pattern of folders in it, and one pattern for all their names."""
+    found: Dict[Tuple[str, Optional[str]], Layout] = {}
+    for spec in layout:
+        found.setdefault((spec["folder"], spec["sub"]), []).append(spec)
+    groups = []
+    for (folder, sub), specs in found.items():
+        names = "|".join("(?P<n%d>%s)" % (place, spec["name"]) for place, spec in enumerate(specs))
+        below = None if sub is None else re.compile(sub, re.ASCII)
+        groups.append((folder, below, specs, re.compile(names, re.ASCII)))
+    return groups
 
 
 def _refuse(info: os.stat_result) -> None:
+    if stat.S_ISLNK(info.st_mode):
+        raise OSError(errno.ELOOP, "a link")
     if not stat.S_ISREG(info.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     if info.st_size > SPARSE_SIZE and getattr(info, "st_blocks", info.st_size) * 512 < info.st_size // SPARSE_RATIO:
         raise OSError(errno.EFBIG, "a hole of {:,} bytes with next to nothing in it, not read".format(info.st_size))
 
 
-def _same(handle: int, offset: int, place: str) -> bool:
+def _behind(handle: int, offset: int, place: str, share: int) -> Optional[bytes]:
+    """At most `share` bytes behind `offset`, or None where what lies before it is not what was known.
+
+    The place is looked at after the data was read, or together with it: a file that is replaced meanwhile is seen.
+    """
     known = min(offset, WINDOW)
-    return place_digest(os.pread(handle, known, 0), os.pread(handle, known, offset - known)) == place
+    data = os.pread(handle, known + share, offset - known)
+    if not offset:
+        return data
+    head = data if offset == known else os.pread(handle, known, 0)
+    if len(data) < known or place_digest(head[:known], data[:known]) != place:
+        return None
+    return data[known:]
 
 
 def _entries(handle: int) -> Iterator[str]:
-    """The names in a folder that are text, without taking a whole huge folder into memory where Python allows it."""
+    """The names in a folder, without taking a whole huge one into memory where Python allows it."""
     if sys.version_info >= (3, 7):
         with os.scandir(handle) as entries:
-            yield from (entry.name for entry in entries if _is_text(entry.name))
+            for entry in entries:
+                yield entry.name
     else:
-        yield from (name for name in os.listdir(handle) if _is_text(name))
-
-
-def _is_text(name: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+        yield from os.listdir(handle)
 
 
 def probe(root: str, now: float) -> Dict[str, Any]:
     """What this machine says of itself and of the metrics directory."""
-    found: Dict[str, Any] = {"time": now, "python": sys.version.split()[0], "root": root}
+    found: Dict[str, Any] = {"time": now, "python": sys.version.split()[0], "root": _text(root)}
     found["exists"] = os.path.isdir(root)
     found["readable"] = found["exists"] and os.access(root, os.R_OK | os.X_OK)
     place = root
@@ -328,33 +404,73 @@ def probe(root: str, now: float) -> Dict[str, Any]:
     except OSError:
         return found
     found.update(free=disk.f_bavail * disk.f_frsize, total=disk.f_blocks * disk.f_frsize)
-    found.update(inodes_free=disk.f_favail, inodes=disk.f_files)
+    if disk.f_files:
+        found.update(inodes_free=disk.f_favail, inodes=disk.f_files)
     return found
 
 
 def answer(layout: Layout, request: Dict[str, Any]) -> Tuple[Dict[str, Any], List[bytes]]:
     """The reply to one request; what goes wrong with the metrics directory itself is part of it."""
-    root = os.path.abspath(os.path.expanduser(request["root"]))
+    # Bytes, for where the locale is C an old Python takes no other letters than ASCII in a name.
+    root = os.path.abspath(os.path.expanduser(os.fsdecode(request["root"].encode())))
     try:
         if request["op"] == "probe":
             return probe(root, time.time()), []
         return poll(root, layout, request, time.time())
     except OSError as error:
-        return {"error": type(error).__name__, "text": error.strerror, "root": root}, []
+        return {"error": type(error).__name__, "text": error.strerror or "", "root": _text(root)}, []
+
+
+def _text(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def pack(text: bytes, context: bytes) -> bytes:
+    """`text` compressed by what the other side knows already."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, context[-CONTEXT:])
+    return packer.compress(text) + packer.flush()
+
+
+def unpack(packed: bytes, context: bytes, most: int) -> bytes:
+    """What was packed.
+
+    Raises:
+        ValueError: it is nothing of the kind, or more than `most` bytes.
+    """
+    unpacker = zlib.decompressobj(-15, context[-CONTEXT:])
+    try:
+        text = unpacker.decompress(packed, most)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("cut, or too long")
+    return text
+
+
+FRAME = struct.Struct(">III")
+"""Behind the mark of a reply: bytes of its packed header, bytes of its data, CRC-32 of both."""
+
+
+def frame(mark: bytes, header: bytes, data: List[bytes]) -> bytes:
+    """A reply as it travels. `mark` stands before each, and a checksum in it: what else writes there is found."""
+    body = b"".join([header] + data)
+    return mark + FRAME.pack(len(header), len(body) - len(header), zlib.crc32(body)) + body
 
 
 def serve(layout: Layout, mark: bytes) -> None:
-    """Answer requests from standard input until it ends. `mark` stands before each reply: shells may print too."""
+    """Answer requests from standard input until it ends."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    hello: Dict[str, Any] = {"version": VERSION, "python": sys.version.split()[0]}
+    reply: Dict[str, Any] = {"version": VERSION, "python": sys.version.split()[0]}
     parts: List[bytes] = []
+    context = b""
     while True:
-        head = json.dumps(hello).encode()
-        sink.write(mark + struct.pack(">II", len(head), sum(map(len, parts))) + head)
-        for part in parts:
-            sink.write(part)
+        header = json.dumps(reply).encode()
+        sink.write(frame(mark, pack(header, context), parts))
         sink.flush()
         size = source.read(4)
-        if len(size) < 4:
+        packed = source.read(struct.unpack(">I", size)[0]) if len(size) == 4 else b""
+        if not packed:
             return
-        hello, parts = answer(layout, json.loads(source.read(struct.unpack(">I", size)[0]).decode()))
+        request = unpack(packed, context + header, sys.maxsize)
+        context = header + request
+        reply, parts = answer(layout, json.loads(request.decode()))

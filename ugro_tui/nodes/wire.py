@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
 from ugro_tui.core.jobid import is_job_id
+from ugro_tui.core.layout import classify
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeLied, Probe, Ran, Reply
 
@@ -15,6 +19,7 @@ CAP_OF_RUN = 1 << 20
 """Bytes kept of each output of a command."""
 
 _MAX_TEXT = 300
+_MAX_JOBS = 20_000
 
 
 class Stream(Protocol):
@@ -125,18 +130,22 @@ class Connection(Protocol):
 
 
 def request_of(ask: Ask, cap: int) -> dict[str, Any]:
-    """The question in the words of `helper.poll`. `cap` holds where the question names none."""
+    """The question in the words of `helper.poll`, for at most `cap` bytes, or fewer where it names fewer."""
     return {
         "recent": ask.recent,
         "listed": ask.listed,
-        "cap": cap if ask.cap is None else ask.cap,
+        "cap": cap if ask.cap is None else min(cap, ask.cap),
         "kinds": sorted(kind.value for kind in ask.kinds),
         "jobs": {job: _known(files) for job, files in ask.jobs.items()},
     }
 
 
-def _known(files: Mapping[str, Known]) -> dict[str, list[Any]]:
-    return {path: [known.offset, known.place, known.stamp] for path, known in files.items()}
+def _known(files: Mapping[str, Known]) -> dict[str, tuple[int, str, str]]:
+    return {path: (known.offset, known.place, known.stamp) for path, known in files.items()}
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+_Words = tuple[str, str, _Count, float, str, _Count, _Count, bool]
 
 
 class _Header(msgspec.Struct):
@@ -144,9 +153,18 @@ class _Header(msgspec.Struct):
     jobs: list[tuple[str, float]]
     older: list[str] | None
     listed: str
-    chunks: list[tuple[str, str, int, float, str, int, int, bool]]
+    chunks: list[_Words]
     denied: list[tuple[str, str]]
     more: bool
+
+
+class _Refusal(msgspec.Struct):
+    error: str
+    text: str
+    root: str
+
+
+_HEADER, _REFUSAL = msgspec.json.Decoder(_Header), msgspec.json.Decoder(_Refusal)
 
 
 def reply_of(header: Mapping[str, Any], data: Sequence[bytes]) -> Reply:
@@ -156,36 +174,120 @@ def reply_of(header: Mapping[str, Any], data: Sequence[bytes]) -> Reply:
         NodeLied: it is not such an answer.
     """
     try:
-        told = msgspec.convert(header, _Header)
+        return _reply(msgspec.convert(header, _Header), data)
     except msgspec.ValidationError as error:
-        raise NodeLied(f"not an answer in the helper's protocol: {visible(str(error), _MAX_TEXT)}") from None
+        raise _no_answer(error) from None
+
+
+def reply_from(header: bytes, data: bytes) -> Reply:
+    """The answer of `helper.poll` as it travels; the chunks' data lie one behind another.
+
+    Raises:
+        OSError: the metrics directory cannot be read; its `filename` is the directory, cleaned.
+        NodeLied: it is no answer.
+    """
+    try:
+        if header.startswith(b'{"error"'):
+            raise _refusal(_REFUSAL.decode(header))
+        told = _HEADER.decode(header)
+    except msgspec.DecodeError as error:
+        raise _no_answer(error) from None
+    parts, place = [], 0
+    for words in told.chunks:
+        parts.append(data[place : place + words[6]])
+        place += words[6]
+    if place != len(data):
+        raise NodeLied("the answer announces other data than it brings")
+    return _reply(told, parts)
+
+
+def _no_answer(error: Exception) -> NodeLied:
+    return NodeLied(f"not an answer in the helper's protocol: {visible(str(error), _MAX_TEXT)}")
+
+
+_ERRORS = {"FileNotFoundError": errno.ENOENT, "NotADirectoryError": errno.ENOTDIR, "PermissionError": errno.EACCES}
+
+
+def _refusal(told: _Refusal) -> OSError:
+    number = _ERRORS.get(told.error, errno.EIO)
+    return OSError(number, visible(told.text, _MAX_TEXT), visible(told.root, _MAX_TEXT))
+
+
+def _reply(told: _Header, data: Sequence[bytes]) -> Reply:
     if len(told.chunks) != len(data):
         raise NodeLied("the answer announces other data than it brings")
+    if not math.isfinite(told.time):
+        raise NodeLied("the answer tells no time")
     return Reply(
         time=told.time,
-        jobs=tuple(JobEntry(job, max(0.0, age)) for job, age in told.jobs if is_job_id(job)),
-        older=None if told.older is None else tuple(job for job in told.older if is_job_id(job)),
+        jobs=tuple(JobEntry(job, _age(age)) for job, age in told.jobs[:_MAX_JOBS] if is_job_id(job)),
+        older=None if told.older is None else tuple(job for job in told.older[:_MAX_JOBS] if is_job_id(job)),
         listed=told.listed[:64],
-        chunks=tuple(_chunk(words, part) for words, part in zip(told.chunks, data, strict=True)),
-        denied=tuple(Denied(job, visible(what, _MAX_TEXT)) for job, what in told.denied if is_job_id(job)),
+        chunks=tuple(map(_chunk, told.chunks, data)),
+        denied=tuple(Denied(job, visible(what, _MAX_TEXT)) for job, what in told.denied[:_MAX_JOBS] if is_job_id(job)),
         more=told.more,
     )
 
 
-def _chunk(words: tuple[str, str, int, float, str, int, int, bool], data: bytes) -> Chunk:
+def _age(age: float) -> float:
+    return age if 0.0 <= age < math.inf else 0.0
+
+
+def _chunk(words: _Words, data: bytes) -> Chunk:
     job, path, size, age, stamp, offset, length, old = words
-    if length != len(data) or offset < 0 or size < 0:
+    if length != len(data):
         raise NodeLied("the answer announces other data than it brings")
-    return Chunk(job, path, size, max(0.0, age), stamp[:80], offset, data, old)
+    return Chunk(job, path, size, _age(age), stamp[:80], offset, data, old)
 
 
-def probe_of(words: Mapping[str, Any]) -> Probe:
+def checked(reply: Reply, ask: Ask) -> Reply:
+    """The same answer, where it is one to this question: it tells of files that were asked for, from where it may.
+
+    Raises:
+        NodeLied: it is not.
+    """
+    seen = set()
+    for chunk in reply.chunks:
+        files, file = ask.jobs.get(chunk.job_id), classify(chunk.path)
+        seen.add((chunk.job_id, chunk.path))
+        if files is None or file is None or file.kind not in ask.kinds:
+            raise NodeLied(f"told of {visible(f'{chunk.job_id}/{chunk.path}', _MAX_TEXT)}, which nobody asked for")
+        known = files.get(chunk.path, _NOTHING).offset if file.appended else 0
+        if chunk.offset not in (0, known) or (chunk.old and not known == chunk.offset > 0):
+            raise NodeLied(f"brought {chunk.job_id}/{chunk.path} from byte {chunk.offset:,}, not from {known:,}")
+    if len(seen) != len(reply.chunks):
+        raise NodeLied("told of a file twice")
+    return reply
+
+
+_NOTHING = Known()
+
+
+def still_wanted(reply: Reply, asked: Ask, ask: Ask) -> Reply:
+    """What an answer to `asked`, which came late, says to `ask`."""
+    if asked == ask:
+        return reply
+    chunks = tuple(chunk for chunk in reply.chunks if _same_place(chunk, asked, ask))
+    listed = reply.listed if reply.older is not None or asked.listed == ask.listed else ""
+    more = reply.more or len(chunks) < len(reply.chunks) or not ask.jobs.keys() <= asked.jobs.keys()
+    return replace(reply, chunks=chunks, listed=listed, more=more)
+
+
+def _same_place(chunk: Chunk, asked: Ask, ask: Ask) -> bool:
+    files, file = ask.jobs.get(chunk.job_id), classify(chunk.path)
+    if files is None or file is None or file.kind not in ask.kinds:
+        return False
+    return files.get(chunk.path, _NOTHING) == asked.jobs[chunk.job_id].get(chunk.path, _NOTHING)
+
+
+def probe_of(words: object) -> Probe:
     """The answer of `helper.probe`, checked.
 
     Raises:
         NodeLied: it is not such an answer.
     """
     try:
-        return msgspec.convert({**words, "root": visible(str(words.get("root")), _MAX_TEXT)}, Probe)
+        told = msgspec.convert(words, Probe)
     except msgspec.ValidationError as error:
-        raise NodeLied(f"not an answer in the helper's protocol: {visible(str(error), _MAX_TEXT)}") from None
+        raise _no_answer(error) from None
+    return replace(told, root=visible(told.root, _MAX_TEXT), python=visible(told.python, 40))
