@@ -250,9 +250,12 @@ class _Reader:
         for first in sorted({news.spec["first"] for news in self._news if not news.spec["whole"]}):
             files = [news for news in self._news if not news.spec["whole"] and news.spec["first"] == first]
             shares = allot([(news.size, news.since) for news in files], left)
+            spare = max(0, left - sum(shares.values()) - OVERHEAD * len(shares))
             # In the order of their names, for a reply is then the same each time.
             for place in sorted(shares, key=lambda place: (files[place].place, files[place].path)):
-                left -= self._one(files[place], shares[place])
+                used = self._one(files[place], shares[place], spare)
+                spare -= max(0, used - shares[place] - OVERHEAD)
+                left -= used
             self._header["more"] |= len(shares) < len(files)
 
     def _documents(self, documents: List[_News], cap: int) -> int:
@@ -264,11 +267,12 @@ class _Reader:
             used += self._one(news, MAX_DOCUMENT)
         return used
 
-    def _one(self, news: _News, share: int) -> int:
+    def _one(self, news: _News, share: int, spare: int = 0) -> int:
+        """Read one file; `spare` may be taken besides, if more of it turns out to be new."""
         try:
             handle = os.open(news.name, READ, dir_fd=self._folders.handle(*news.place))
             try:
-                return self._chunk(news, handle, share)
+                return self._chunk(news, handle, share, spare)
             finally:
                 os.close(handle)
         except FileNotFoundError:
@@ -277,17 +281,17 @@ class _Reader:
             self._deny(news.place[0], news.path, error)
             return 0
 
-    def _chunk(self, news: _News, handle: int, share: int) -> int:
+    def _chunk(self, news: _News, handle: int, share: int, spare: int) -> int:
         info = os.fstat(handle)
         _refuse(info)
         offset = 0 if news.spec["whole"] else news.was[0]
         data = _behind(handle, offset, news.was[1], share)
         if data is not None:
             return self._tell(news, info, stamp(info), offset, data)
-        other, data = self._renamed(news, share)
+        other, data = self._renamed(news, share + spare)
         if data is not None:
             return self._tell(news, other, "", offset, data, old=True)
-        return self._tell(news, info, stamp(info), 0, os.pread(handle, share, 0))
+        return self._tell(news, info, stamp(info), 0, os.pread(handle, share + spare, 0))
 
     def _tell(self, news: _News, info: os.stat_result, mark: str, offset: int, data: bytes, old: bool = False) -> int:
         age = round(max(0.0, self._now - info.st_mtime), 3)
