@@ -26,7 +26,7 @@ _LOOK_EVERY = 256
 
 
 class AppendFile:
-    """Appends whole lines, one write call each. For one thread; every method may block as long as the disk does."""
+    """Appends whole lines, those of a call in one write. For one thread; every method may block as the disk does."""
 
     def __init__(self, path: Path, losses: Losses, write: Write = os.write) -> None:
         self._path = path
@@ -61,36 +61,38 @@ class AppendFile:
         """Have the next `append` look first whether the file is still there; for any thread."""
         self._look_at = 0
 
-    def append(self, line: bytes) -> None:
-        """Append one line. Raises OSError; calling again with the same line goes on where the disk stopped."""
+    def append(self, data: bytes, lines: int = 1) -> None:
+        """Append so many whole lines. Raises OSError; calling again with the same goes on where the disk stopped."""
         if self._unproven < self._look_at:
-            sent = self._write(self._fd, line)
-            if sent < len(line):
+            sent = self._write(self._fd, data)
+            if sent < len(data):
                 self._sent, self._look_at = sent, 0
-                self._send(line)
+                self._send(data)
         else:
             self._look()
             if self._fd < 0:
                 self.open()
-            self._send(line)
+            self._send(data)
             self._look_at = _LOOK_EVERY
-        self._unproven += 1
+        self._unproven += lines
 
-    def give_up(self) -> None:
-        """Forget the line that `append` could not complete; the next one begins on its own."""
-        if self._sent:
+    def give_up(self) -> int:
+        """Forget what `append` could not complete; the next line begins on its own. How many bytes the disk took."""
+        sent = self._sent
+        if sent:
             self.close()
+        return sent
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._sent, self._look_at = -1, 0, 0
 
-    def _send(self, line: bytes) -> None:
-        """Write what of the line is not there yet: all of it, or the rest after a short write."""
-        while self._sent < len(line):
+    def _send(self, data: bytes) -> None:
+        """Write what is not there yet: all of it, or the rest after a short write."""
+        while self._sent < len(data):
             # Short writes come from a disk that is full, or nearly: the next one says so with an error.
-            self._sent += self._write(self._fd, line[self._sent :])
+            self._sent += self._write(self._fd, data[self._sent :])
         self._sent = 0
 
     def _heal(self, size: int) -> None:
