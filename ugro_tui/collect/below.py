@@ -1,0 +1,85 @@
+"""Folders and files below a directory of ours, reached step by step so that no link leads out of it.
+
+All functions raise OSError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+
+# Neither a link nor a FIFO is ours: the one is refused, the other must not hang the open.
+SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def private_folder(path: Path) -> None:
+    """Create `path` for the user alone, whatever the umask says; one that is there is left as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(PRIVATE_FOLDER)
+    except FileExistsError:
+        return
+    path.chmod(PRIVATE_FOLDER)
+
+
+@contextlib.contextmanager
+def folder_below(root: Path, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
+    """The folder `parts` below `root`, open; each of them a plain name."""
+    if create and not root.is_dir():
+        private_folder(root)
+    handle = os.open(root, _FOLDER)
+    try:
+        for part in parts:
+            below = _enter(handle, part, create=create)
+            os.close(handle)
+            handle = below
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _enter(handle: int, name: str, *, create: bool) -> int:
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, PRIVATE_FOLDER, dir_fd=handle)
+    below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
+    _make_private(below, PRIVATE_FOLDER)
+    return below
+
+
+@contextlib.contextmanager
+def file_in(folder: int, name: str, flags: int) -> Iterator[tuple[int, os.stat_result]]:
+    """The regular file `name` of an open folder, open, and what is said of it. A new one is for the user alone."""
+    handle = os.open(name, flags | SAFE, PRIVATE_FILE, dir_fd=folder)
+    try:
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode):
+            raise OSError(None, "not a regular file")
+        if flags & os.O_CREAT and not info.st_size:
+            _make_private(handle, PRIVATE_FILE, info)
+        yield handle, info
+    finally:
+        os.close(handle)
+
+
+def _make_private(handle: int, mode: int, info: os.stat_result | None = None) -> None:
+    info = info or os.fstat(handle)
+    if stat.S_IMODE(info.st_mode) & 0o777 != mode:
+        os.fchmod(handle, mode)
+
+
+def write_at(handle: int, data: bytes, offset: int) -> None:
+    """Write all of `data` at `offset`. Where the disk takes only a part, that part stays."""
+    done = os.pwrite(handle, data, offset)
+    while done < len(data):
+        done += os.pwrite(handle, data[done:], offset + done)

@@ -1,0 +1,253 @@
+"""The central copy of one node's files: byte by byte what was there, under names that no node chooses."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ugro_tui.collect.below import file_in, folder_below, write_at
+from ugro_tui.collect.mirror_errors import MirrorDenied, MirrorError, MirrorFull, MirrorMoved, told
+from ugro_tui.collect.place import Place
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.jobid import is_job_id
+from ugro_tui.core.layout import FileKind, JobFile, classify, mirror_folder
+from ugro_tui.core.ports import Clock
+from ugro_tui.core.text import visible
+from ugro_tui.nodes.base import JobEntry
+from ugro_tui.nodes.helper import WINDOW
+
+__all__ = ["Mirror", "MirrorDenied", "MirrorError", "MirrorFull", "MirrorMoved"]
+
+RESERVE = 256 << 20
+"""Bytes that logs and event files leave free, at most 2 % of the disk: metrics still find room then."""
+
+MAX_NODE_NAME = 128
+"""Characters of a node's name that may name a folder; a temporary file's name holds it beside the file's own."""
+
+_SPARED = frozenset({FileKind.LOG, FileKind.EVENTS})
+_SIGNS = (FileKind.METRICS, FileKind.HEARTBEAT, FileKind.MANIFEST)
+_NODE_FOLDERS = {FileKind.ERROR: "errors/", FileKind.LOG: "logs/", FileKind.EVENTS: "tensorboard/"}
+_NEVER = ("", ".", "..")
+
+
+class Mirror:
+    """The copy of `node` below `root`, the `jobs` folder of a central directory. One thread at a time writes it.
+
+    Appended files are never renamed: an open TensorBoard would wait for the old one for ever. Their size is all that
+    is remembered of them, so it cannot disagree with them. No handle is kept between two calls. Every method may raise
+    MirrorError, the subclass says which.
+    """
+
+    def __init__(self, root: Path, node: str, clock: Clock, reserve: int = RESERVE) -> None:
+        if node in _NEVER or "/" in node or not node.isprintable() or len(node.encode()) > MAX_NODE_NAME:
+            raise BadInput(
+                f"node name {visible(node, 80)!r} cannot name a folder: give the node a name of at most "
+                f"{MAX_NODE_NAME} characters without '/'"
+            )
+        self._root = root
+        self._node = node
+        self._clock = clock
+        self._reserve = reserve
+
+    def append(self, job: str, file: JobFile, offset: int, data: bytes, age: float) -> int:
+        """Add `data`, which lies at `offset` and was written `age` seconds ago; the new size.
+
+        Raises:
+            MirrorMoved: the copy does not end at `offset`.
+            MirrorFull: the disk is full, or nearly so and this is no metrics file; a part may have been written.
+        """
+        *folders, name = parts = self._parts(job, file)
+        path = self._path(parts)
+        flags = os.O_WRONLY if offset else os.O_WRONLY | os.O_CREAT
+        with (
+            told("written", path),
+            _there(path, offset),
+            folder_below(self._root, folders, create=not offset) as folder,
+        ):
+            if file.kind in _SPARED:
+                self._spare(folder, len(data), path)
+            with file_in(folder, name, flags) as (handle, info):
+                if info.st_size != offset:
+                    raise _moved(path, info.st_size, offset)
+                if data:
+                    write_at(handle, data, offset)
+                self._date(handle, age)
+        return offset + len(data)
+
+    def replace(self, job: str, file: JobFile, data: bytes, age: float) -> None:
+        """Have the copy be `data`, which was written `age` seconds ago; readers see the old or the new one whole."""
+        parts = self._parts(job, file)
+        self._replace(parts, data, age)
+        if file.kind is FileKind.MANIFEST:
+            self._replace((job, file.path), data, age)
+
+    def supersede(self, job: str, file: JobFile) -> Path | None:
+        """Put the copy aside, for another file lies under its path now: where it went, None where it held nothing."""
+        *folders, name = parts = self._parts(job, file)
+        kept = (job, "generations", self._node, *file.path.split("/")[:-1])
+        # TensorBoard reads whatever has "tfevents" in its name.
+        plain = name.replace("tfevents", "tf_events")
+        with told("put aside", self._path(parts)):
+            try:
+                with folder_below(self._root, folders) as source:
+                    if not os.stat(name, dir_fd=source, follow_symlinks=False).st_size:
+                        os.unlink(name, dir_fd=source)
+                        return None
+                    with folder_below(self._root, kept, create=True) as target:
+                        named = _free_name(target, plain)
+                        os.rename(name, named, src_dir_fd=source, dst_dir_fd=target)
+            except FileNotFoundError:
+                return None
+        return self._path((*kept, named))
+
+    def places(self, job: str, kinds: Iterable[FileKind] = FileKind) -> dict[str, Place]:
+        """How much of each file of these kinds is there, by the path that it has on the node."""
+        found: dict[str, Place] = {}
+        for kind in kinds:
+            folders = (*self._job(job), *mirror_folder(kind, self._node).split("/"))
+            subs = self._names(folders) if kind is FileKind.EVENTS else [""]
+            for sub in subs:
+                inner = (*folders, sub) if sub else folders
+                prefix = _NODE_FOLDERS.get(kind, "") + (f"{sub}/" if sub else "")
+                if sub and classify(f"{prefix}events.out.tfevents.0") is None:
+                    continue
+                found |= {path: place for path, place in self._found(inner, prefix) if place is not None}
+        return found
+
+    def jobs(self, now: float) -> tuple[JobEntry, ...]:
+        """The jobs of which something is here. `now`: Unix seconds; ages count from when the node's files changed."""
+        found = []
+        for job in filter(is_job_id, self._names(())):
+            newest = self._newest(job)
+            if newest is not None:
+                found.append(JobEntry(job, max(0.0, now - newest)))
+        return tuple(found)
+
+    def _parts(self, job: str, file: JobFile) -> tuple[str, ...]:
+        return self._job(job) + _parts_below(file, self._node)
+
+    def _job(self, job: str) -> tuple[str]:
+        if not is_job_id(job):
+            raise MirrorError(f"{visible(job, 80)!r} is not a job id: nothing is copied under that name")
+        return (job,)
+
+    def _path(self, parts: Iterable[str]) -> Path:
+        return self._root.joinpath(*parts)
+
+    def _spare(self, folder: int, wanted: int, path: Path) -> None:
+        disk = os.fstatvfs(folder)
+        reserve = min(self._reserve, disk.f_blocks * disk.f_frsize // 50)
+        free = disk.f_bavail * disk.f_frsize - wanted
+        if disk.f_blocks and free < reserve:  # some network disks do not tell: 0 blocks
+            raise MirrorFull(
+                f"{visible(str(path))} is not copied on: less than {reserve >> 20:,} MiB would stay free for metrics: "
+                "free space on that disk, or choose another one with --central"
+            )
+
+    def _date(self, handle: int, age: float) -> None:
+        """Date a file so that its age survives a restart; the copy is whole also where that is not allowed."""
+        now = self._clock.time()
+        written = max(0.0, min(now, now - age))
+        with contextlib.suppress(OSError):
+            os.utime(handle, (written, written))
+
+    def _replace(self, parts: tuple[str, ...], data: bytes, age: float) -> None:
+        *folders, name = parts
+        beside = f".{name}.{self._node}.{os.getpid()}.tmp"  # all nodes' threads write the job's own manifest
+        with (
+            told("written", self._path(parts)),
+            folder_below(self._root, folders, create=True) as folder,
+            _gone_unless_renamed(folder, beside),
+        ):
+            with file_in(folder, beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as (handle, _):
+                write_at(handle, data, 0)
+                self._date(handle, age)
+            os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def _names(self, folders: tuple[str, ...]) -> list[str]:
+        with told("read", self._path(folders)):
+            try:
+                with folder_below(self._root, folders) as folder:
+                    return sorted(os.listdir(folder))
+            except FileNotFoundError:
+                return []
+
+    def _found(self, folders: tuple[str, ...], prefix: str) -> Iterator[tuple[str, Place | None]]:
+        """The files of one folder by their paths on the node, and how much of each there is."""
+        names = [name for name in self._names(folders) if classify(prefix + name)]
+        if names:
+            with told("read", self._path(folders)), folder_below(self._root, folders) as folder:
+                for name in names:
+                    with told("read", self._path((*folders, name))):
+                        yield prefix + name, _place(folder, name)
+
+    def _newest(self, job: str) -> float | None:
+        """When a file of this node's job was last written, Unix seconds; None where there is none to be read."""
+        dates = []
+        for kind in _SIGNS:
+            folders = (job, *mirror_folder(kind, self._node).split("/"))
+            with contextlib.suppress(OSError), folder_below(self._root, folders) as folder:  # not one job for all
+                dates += [os.lstat(name, dir_fd=folder).st_mtime for name in os.listdir(folder) if classify(name)]
+        return max(dates, default=None)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _parts_below(file: JobFile, node: str) -> tuple[str, ...]:
+    """The names from a job's folder down to the copy of `file`."""
+    if classify(file.path) != file:
+        raise MirrorError(f"{visible(file.path, 80)!r} is not a file of a job: it is not copied")
+    rest = file.path.removeprefix(_NODE_FOLDERS.get(file.kind, ""))
+    return (*mirror_folder(file.kind, node).split("/"), *rest.split("/"))
+
+
+@contextlib.contextmanager
+def _there(path: Path, offset: int) -> Iterator[None]:
+    """Within, that there is no file means that its copy does not end at `offset`."""
+    try:
+        yield
+    except FileNotFoundError:
+        if not offset:
+            raise
+        raise _moved(path, 0, offset) from None
+
+
+def _moved(path: Path, size: int, offset: int) -> MirrorMoved:
+    return MirrorMoved(
+        f"{visible(str(path))} has {size:,} bytes where {offset:,} were written: it was changed by somebody else, or "
+        "a write was cut short; it is read again and continued from its end"
+    )
+
+
+@contextlib.contextmanager
+def _gone_unless_renamed(folder: int, name: str) -> Iterator[None]:
+    """Remove a temporary file, of an earlier process with this number before, of a failed write after."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+        raise
+
+
+def _free_name(folder: int, name: str) -> str:
+    """A name for the next generation of `name`, reserved by an empty file: no older one can be overwritten."""
+    ends = [other.removeprefix(f"{name}.") for other in os.listdir(folder) if other.startswith(f"{name}.")]
+    number = 1 + max((int(end) for end in ends if end.isascii() and end.isdigit()), default=0)
+    named = f"{name}.{number}"
+    with file_in(folder, named, os.O_WRONLY | os.O_CREAT | os.O_EXCL):
+        return named
+
+
+def _place(folder: int, name: str) -> Place | None:
+    try:
+        with file_in(folder, name, os.O_RDONLY) as (handle, info):
+            size = info.st_size
+            known = min(size, WINDOW)
+            return Place(size, os.pread(handle, known, 0), os.pread(handle, known, size - known))
+    except FileNotFoundError:
+        return None
