@@ -145,6 +145,7 @@ class HelperLink:
             raise NodeLost(f"nothing was heard for {now - self._channel.heard:.0f} s")
         if now >= question.asked + REPLY_SECONDS - _GRACE:
             self.over = True
+            self._pace.missed()
             raise NodeSilent(f"a reply was not complete after {now - question.asked:.0f} s")
         raise NodeSilent(f"no answer within {ANSWER_SECONDS:.0f} s")
 
