@@ -50,15 +50,15 @@ class Stream(Protocol):
 class Sftp(Protocol):
     """A few words of the SFTP protocol, pipelined. Paths are absolute. All raise NodeSilent, NodeLost, and OSError."""
 
-    def listdir(self, path: str, deadline: float) -> list[tuple[str, SftpStat]]:
+    def listdir(self, path: str, deadline: float) -> Sequence[tuple[str, SftpStat]]:
         """Names in a directory with what is said of them (as lstat)."""
         ...
 
-    def stat_many(self, paths: Sequence[str], deadline: float) -> list[SftpStat | None]:
+    def stat_many(self, paths: Sequence[str], deadline: float) -> Sequence[SftpStat | None]:
         """What is said of each path (lstat), None where there is none; sent at once, answered together."""
         ...
 
-    def read_many(self, wanted: Sequence[tuple[str, int, int]], deadline: float) -> list[bytes | OSError]:
+    def read_many(self, wanted: Sequence[tuple[str, int, int]], deadline: float) -> Sequence[bytes | OSError]:
         """For each (path, offset, length) what lies there, or why it cannot be read; sent at once."""
         ...
 
