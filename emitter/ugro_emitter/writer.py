@@ -16,10 +16,10 @@ CAPACITY = 10_000
 _REST = 0.05
 """Seconds that the writer leaves alone a queue that it has emptied: each time it wakes, a training loop in pure
 Python waits for the interpreter's lock. A record that comes alone is written at once."""
-_BLOCK = 128
+_BLOCK = 64
 """Lines that one write takes at most when the queue holds many. Each write lets go of the interpreter's lock, and a
-training loop in pure Python gives it back 5 ms later: line by line, the queue would fill at 200 records/s. (With 256
-lines, 75 kB, a write costs four times as much a line: memory of that size is mapped anew each time.)"""
+training loop in pure Python gives it back 5 ms later: line by line, the queue would fill at 200 records/s. (More lines
+cost more: above 32 kB each join and write of them takes twice to four times as long a line.)"""
 _LAST_COUNT = 0.2
 """Seconds at the end of `join` in which a disk that refuses is asked a last time for each record."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _CLOSING_PAUSE = 0.1, 5.0, 0.05
@@ -57,6 +57,7 @@ class Writer:
         self._gap = 0
         self._lines: list[bytes] = []
         self._flying = 0
+        self._ended = False
         self._closing = threading.Event()
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ugro-writer", daemon=True)
@@ -92,8 +93,11 @@ class Writer:
 
     def undecided(self) -> int:
         """Records given up on that a disk which hangs still has to let go of; they count as lost."""
-        # Those in flight are missing in the queue, and the mark that ends it is one too many.
-        return self._queue.qsize() + self._flying - 1 if self._abandoned.is_set() else 0
+        if not self._abandoned.is_set():
+            return 0
+        # Those in flight are missing in the queue, and the mark that ends it is one too many while it is in there.
+        mark = 0 if self._ended else 1
+        return self._queue.qsize() - mark + max(mark, self._flying)
 
     def _queue_up(self, entry: Entry) -> None:
         # Completed by the writer: `seq` is the lines taken before plus the records refused before.
@@ -132,6 +136,7 @@ class Writer:
         for _ in range(count):
             entry = take()
             if entry is None:
+                self._ended = True
                 self._flush()
                 return False
             record = number(entry)

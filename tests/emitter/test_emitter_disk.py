@@ -172,7 +172,7 @@ def test_each_write_is_of_whole_lines_and_of_many_where_many_wait(
         release.set()
     assert all(data.endswith(b"\n") for data in writes)
     assert sum(data.count(b"\n") for data in writes) == 602
-    assert len(writes) < 10
+    assert len(writes) < 30
 
 
 def test_short_writes_are_completed(tmp_path: Path) -> None:
