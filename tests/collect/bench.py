@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.writing import Clock, wait_until
 from ugro_tui.collect.collector import TrainingMetricsCollector
 from ugro_tui.core.commands import Command, Refresh
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.nodes.base import Fetch, JobEntry, Node
+from ugro_tui.nodes.base import Ask, Node, Probe, Ran, Reply
 from ugro_tui.nodes.local import LocalNode
 
 DAY = 86_400.0
@@ -51,7 +51,7 @@ def counts(view: JobView) -> tuple[int, int, float]:
     return rank.records, rank.lost, rank.step
 
 
-def calm(_job_id: str) -> None:
+def calm() -> None:
     """Nothing happens."""
 
 
@@ -59,15 +59,21 @@ class Moody:
     """A node that does what a test tells it to, in front of a real one."""
 
     name = "moody"
+    via = "in place"
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.mood: Callable[[str], None] = calm
+        self.mood: Callable[[], None] = calm
 
-    def jobs(self) -> tuple[JobEntry, ...]:
-        self.mood("")
-        return self.node.jobs()
+    def poll(self, ask: Ask) -> Reply:
+        self.mood()
+        return self.node.poll(ask)
 
-    def fetch(self, job_id: str, offsets: Mapping[str, int]) -> Fetch:
-        self.mood(job_id)
-        return self.node.fetch(job_id, offsets)
+    def probe(self) -> Probe:
+        return self.node.probe()
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
+        return self.node.run(argv, stdin=stdin, seconds=seconds)
+
+    def close(self) -> None:
+        self.node.close()

@@ -191,7 +191,7 @@ def test_what_may_not_be_read_is_a_notice_until_it_may(bench: Bench) -> None:
 
 
 def test_a_job_is_not_shown_half_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "MAX_CHUNK", 500)
+    monkeypatch.setattr(local, "MAX_FETCH", 1_500)
     finished_job(bench.root / "job", bench.clock, steps=300)
     bench.clock.now += 1000  # half of it would look like a rank that died
     collector = bench.collector(started=False)

@@ -13,7 +13,9 @@ from ugro_tui.collect.keeper import Keeper
 from ugro_tui.collect.messages import Cycle, Forget, Message
 from ugro_tui.collect.reader import Delivery, JobReader
 from ugro_tui.collect.wanted import Wanted
+from ugro_tui.core.layout import POLLED
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.nodes.base import Ask
 from ugro_tui.nodes.local import LocalNode
 
 
@@ -31,10 +33,11 @@ class Desk:
         """A reader of the epoch that is in force."""
         epoch = self.wanted.epoch("job")
         assert epoch is not None
-        return JobReader(LocalNode(self.root, self.clock.time), "job", epoch)
+        return JobReader("local", "job", epoch)
 
     def read(self, reader: JobReader) -> Delivery:
-        return reader.read(self.clock.now)[0]
+        reply = LocalNode(self.root, self.clock.time).poll(Ask({"job": reader.known(POLLED)}))
+        return reader.take(reply.chunks, (), reader.unread(reply.chunks, behind=reply.more), self.clock.now)[0]
 
     def told(self, *messages: Message) -> Snapshot:
         """The snapshot after the keeper took these."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import tempfile
 from pathlib import Path
-from unittest import mock
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.writing import Clock, RankWriter
 from ugro_tui.collect.tail import Tail
 from ugro_tui.core import framing
-from ugro_tui.nodes import local
-from ugro_tui.nodes.base import Chunk, place_digest
+from ugro_tui.nodes import helper
+from ugro_tui.nodes.base import Ask, Known
 from ugro_tui.nodes.local import LocalNode
 
 SETTINGS = settings(max_examples=40, stateful_step_count=40, deadline=None, database=None)
@@ -27,18 +26,15 @@ class FileLife(RuleBasedStateMachine):
     @initialize(chunk=st.sampled_from([7, 64, 1 << 20]))
     def begin(self, chunk: int) -> None:
         self.directory = tempfile.TemporaryDirectory()
-        self.caps = mock.patch.object(local, "MAX_CHUNK", chunk)
-        self.caps.start()
+        self.cap = chunk + helper.OVERHEAD
         self.writer = RankWriter(Path(self.directory.name) / "job")
         self.node = LocalNode(Path(self.directory.name), Clock().time)
         self.tail = Tail()
+        self.stamp = ""
         self.numbers = itertools.count()
-        self.generation = 0
         self.given = b""
-        self.looked = True
 
     def teardown(self) -> None:
-        self.caps.stop()
         self.directory.cleanup()
 
     def content(self) -> bytes:
@@ -86,22 +82,26 @@ class FileLife(RuleBasedStateMachine):
 
     @rule()
     def look(self) -> None:
-        """One fetch, as the poller does it."""
-        chunks = self.node.fetch("job", {"metrics.jsonl": self.tail.offset}).chunks
-        for chunk in chunks:
-            lines = self.tail.take(chunk)
-            if self.tail.generation != self.generation:
-                self.generation, self.given = self.tail.generation, b""
-            self.given += lines
+        self.ask()
+
+    def ask(self) -> bool:
+        """One question, as the follower asks it; whether there is more."""
+        place = self.tail.place
+        known = Known(place.offset, place.digest, self.stamp)
+        reply = self.node.poll(Ask({"job": {"metrics.jsonl": known}}, cap=self.cap))
+        for chunk in reply.chunks:
+            if chunk.offset != place.offset:
+                assert chunk.offset == 0
+                self.tail.restart()
+                self.given = b""
+            self.given += self.tail.take(chunk.data)
+            self.stamp = "" if chunk.old else chunk.stamp
+        return reply.more
 
     @rule()
     def look_until_all_is_read(self) -> None:
-        more = True
-        while more:
-            before = self.tail.generation
-            more = self.node.fetch("job", {"metrics.jsonl": self.tail.offset}).more
-            self.look()
-            more |= self.tail.generation != before
+        while self.ask():
+            pass
         content = self.content()
         if self.writer.metrics.exists():
             assert self.given == content[: content.rfind(b"\n") + 1]
@@ -117,23 +117,9 @@ TestFileLife = FileLife.TestCase
 TestFileLife.settings = SETTINGS
 
 
-def chunk(data: bytes, offset: int = 0, before: bytes = b"") -> Chunk:
-    return Chunk("metrics.jsonl", offset + len(data), 0.0, place_digest(before, before), offset, data)
-
-
-def test_a_chunk_from_the_middle_of_a_new_file_waits_for_its_beginning() -> None:
-    tail = Tail()
-    assert tail.take(chunk(b"one\ntwo\n")) == b"one\ntwo\n"
-    assert tail.take(chunk(b"half a line\n", 8, b"another\n")) == b""
-    assert (tail.offset, tail.generation) == (0, 1)
-    assert tail.take(chunk(b"another\nhalf a line\n")) == b"another\nhalf a line\n"
-    assert tail.generation == 1
-
-
 def test_lines_dropped_for_their_length_are_told_once() -> None:
     tail = Tail()
-    long = b"x" * (framing.MAX_LINE + 1)
-    assert tail.take(chunk(long)) == b""
+    assert tail.take(b"x" * (framing.MAX_LINE + 1)) == b""
     assert (tail.take_too_long(), tail.take_too_long()) == (1, 0)
-    assert tail.take(chunk(b"\nnext\n", len(long), long)) == b"next\n"
+    assert tail.take(b"\nnext\n") == b"next\n"
     assert tail.take_too_long() == 0

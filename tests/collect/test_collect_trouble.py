@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from tests.collect.bench import DAY, Bench, Moody, calm, counts, view
-from tests.writing import finished_job, wait_until, whole_job
+from tests.writing import RankWriter, finished_job, wait_until, whole_job
 from ugro_tui.collect import reader
+from ugro_tui.core.records import Batch
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.nodes.base import NodeError
 from ugro_tui.nodes.local import LocalNode
 
 
-def raising(error: Exception, at: str) -> Callable[[str], None]:
-    def mood(job_id: str) -> None:
-        if job_id == at:
-            raise error
+def raising(error: Exception) -> Callable[[], None]:
+    def mood() -> None:
+        raise error
 
     return mood
 
@@ -37,7 +37,7 @@ def test_a_poller_that_raises_says_so_and_goes_on(bench: Bench, moody: Moody, er
     whole_job(bench.root / "job", bench.clock)
     collector = bench.collector(moody)
     bench.done(collector)
-    moody.mood = raising(error, "")
+    moody.mood = raising(error)
     snapshot = bench.done(collector)
     assert said in snapshot.nodes[0].error
     assert said in snapshot.answers[-1].problem
@@ -46,16 +46,25 @@ def test_a_poller_that_raises_says_so_and_goes_on(bench: Bench, moody: Moody, er
     assert (snapshot.nodes[0].error, counts(view(snapshot, "job"))) == ("", (20, 0, 20))
 
 
-def test_one_bad_job_keeps_no_other_from_being_read(bench: Bench, moody: Moody) -> None:
+def test_one_bad_job_keeps_no_other_from_being_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     whole_job(bench.root / "bad", bench.clock)
     whole_job(bench.root / "good", bench.clock)
-    collector = bench.collector(moody)
+    collector = bench.collector(started=False)
     collector.start_collection("bad")
-    moody.mood = raising(ZeroDivisionError("oops"), "bad")
-    snapshot = bench.done(collector)
-    assert counts(view(snapshot, "good")) == (20, 0, 20)
-    assert "bad: cannot be read: ZeroDivisionError" in snapshot.notices[0]
-    moody.mood = calm
+    real = reader.decode
+
+    def decode(lines: bytes) -> Batch:
+        if b'"rank": 7' in lines:
+            raise ZeroDivisionError("oops")
+        return real(lines)
+
+    RankWriter(bench.root / "bad", 7, bench.clock).start()
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "decode", decode)
+        collector.start()
+        snapshot = bench.done(collector)
+        assert counts(view(snapshot, "good")) == (20, 0, 20)
+        assert "bad: cannot be read: ZeroDivisionError" in snapshot.notices[0]
     snapshot = bench.done(collector)
     assert (counts(view(snapshot, "bad")), snapshot.notices) == ((20, 0, 20), ())
 
@@ -87,7 +96,7 @@ def raising_view(job_id: str) -> Callable[..., JobView]:
 def test_stopping_does_not_wait_for_a_node_that_hangs(bench: Bench, moody: Moody) -> None:
     hanging, release = threading.Event(), threading.Event()
 
-    def hang(_job_id: str) -> None:
+    def hang() -> None:
         hanging.set()
         release.wait(120)
 
@@ -156,7 +165,7 @@ def test_two_nodes_are_both_waited_for(bench: Bench, tmp_path: Path, moody: Mood
     whole_job(tmp_path / "second" / "job", bench.clock)
     release = threading.Event()
 
-    def wait(_job_id: str) -> None:
+    def wait() -> None:
         release.wait(120)
 
     moody.mood = wait

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import itertools
 import logging
+import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
+from ugro_tui.collect.aggregator import ResultAggregator
+from ugro_tui.collect.breaker import Breaker
+from ugro_tui.collect.follower import Follower
 from ugro_tui.collect.keeper import Keeper
 from ugro_tui.collect.messages import Forget
-from ugro_tui.collect.poller import Poller
+from ugro_tui.collect.pollers import Pollers
+from ugro_tui.collect.source import Source
+from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.collect.wanted import Wanted
-from ugro_tui.core.commands import Command, OpenJob, Ticket
+from ugro_tui.core.commands import Answer, Command, OpenJob, OpenTensorBoard, Sync, Tell, Ticket
+from ugro_tui.core.errors import UgroError
+from ugro_tui.core.layout import FileKind
 from ugro_tui.core.ports import Clock
-from ugro_tui.core.snapshot import JobView, Snapshot
+from ugro_tui.core.snapshot import JobView, Snapshot, SyncView
 from ugro_tui.nodes.base import Node
 
 log = logging.getLogger(__name__)
@@ -22,20 +31,57 @@ STOP_SECONDS = 2.0
 """How long `stop` waits for pollers: one that hangs in a dead network disk must not hold the user."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a command may need that the collector does not know itself. Each may take its time and raise UgroError.
+
+    `tell` takes a question's key and its answer; `tensorboard` starts TensorBoard and returns where it is.
+    """
+
+    tell: Callable[[str, str], None] | None = None
+    tensorboard: Callable[[], str] | None = None
+
+
 class TrainingMetricsCollector:
     """Polls `nodes` every `interval` seconds and publishes snapshots; is the `Feed` of the front ends.
 
     With `only`, that job alone is read; otherwise every job that changed within a day, and those that are opened.
+    With an `aggregator`, what the nodes say is copied there first; with `keep`, logs and event files too.
     """
 
-    def __init__(self, nodes: Sequence[Node], clock: Clock, interval: float = 2.0, only: str | None = None) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        clock: Clock,
+        interval: float = 2.0,
+        only: str | None = None,
+        *,
+        aggregator: ResultAggregator | None = None,
+        keep: bool = False,
+        doors: Doors | None = None,
+    ) -> None:
+        names = [node.name for node in nodes]
+        self._clock = clock
+        self._names = names
+        self._doors = doors or Doors()
         self._wanted = Wanted(only)
-        self._keeper = Keeper(clock, self._wanted.epoch, [node.name for node in nodes])
-        self._pollers = [Poller(node, interval, self._wanted, clock, self._keeper.post) for node in nodes]
+        self._sync: SyncRun | None = None
+        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view)
+        self._aggregator = aggregator
+        self._sources = [self._source(node, keep=keep) for node in nodes]
+        self._pollers = Pollers(self._sources, interval, clock)
         self._numbers = itertools.count(1)
         self._asking = threading.Lock()
         self._started = threading.Lock()
         self._stopped = threading.Event()
+        if aggregator is not None:
+            aggregator.use(self._begin_sync)
+
+    def _source(self, node: Node, *, keep: bool) -> Source:
+        copy = None if self._aggregator is None else self._aggregator.copy(node.name)
+        follower = Follower(node.name, self._wanted, self._clock, self._keeper.post, copy)
+        breaker = Breaker(random.random)
+        return Source(node, follower, self._clock, self._keeper.post, breaker, copy=copy, keep=keep)
 
     @property
     def stopped(self) -> bool:
@@ -47,8 +93,7 @@ class TrainingMetricsCollector:
         if self.stopped or not self._started.acquire(blocking=False):
             return
         self._keeper.start()
-        for poller in self._pollers:
-            poller.start()
+        self._pollers.start()
         log.info("Started metrics collection")
 
     def stop(self) -> None:
@@ -56,18 +101,17 @@ class TrainingMetricsCollector:
         if self.stopped:
             return
         self._stopped.set()
-        for poller in self._pollers:
-            poller.halt()
-        for poller in self._pollers:
-            poller.join(STOP_SECONDS / len(self._pollers))
+        self._pollers.halt()
+        self._pollers.join(STOP_SECONDS)
         self._keeper.stop()
+        if self._aggregator is not None:
+            self._aggregator.close()
         log.info("Stopped metrics collection")
 
     def start_collection(self, job_id: str) -> None:
         """Follow this job from now on, however old it is, before all others."""
         self._wanted.open(job_id)
-        for poller in self._pollers:
-            poller.wake()
+        self._pollers.wake()
         log.info("Started metrics collection of job %s", job_id)
 
     def stop_collection(self, job_id: str) -> None:
@@ -93,6 +137,48 @@ class TrainingMetricsCollector:
             self._wanted.open(command.job_id)
         with self._asking:  # in the order of their numbers, so that the newest answer tells of all before it
             ticket = Ticket(next(self._numbers), command)
-            for poller in self._pollers:
-                poller.ask(ticket)
+            if isinstance(command, OpenTensorBoard):
+                threading.Thread(target=self._open_tensorboard, args=(ticket.number,), daemon=True).start()
+                return ticket
+            if isinstance(command, Tell) and self._doors.tell is not None:
+                self._doors.tell(command.question, command.text)
+            if isinstance(command, Sync):
+                self._run(SyncRun(command.job_id, BOTH, self._names, self._clock.monotonic()))
+            self._pollers.ask(ticket)
         return ticket
+
+    def _open_tensorboard(self, number: int) -> None:
+        try:
+            if self._doors.tensorboard is None:
+                raise UgroError("TensorBoard cannot be opened from here: use `ugro-tui tensorboard`")
+            answer = Answer(number, said=self._doors.tensorboard())
+        except UgroError as error:
+            answer = Answer(number, str(error))
+        except Exception as error:  # a thread's outer edge
+            log.exception("opening TensorBoard failed")
+            answer = Answer(number, f"TensorBoard cannot be opened: {error!r}: an error in ugro-tui, see its log")
+        self._keeper.post(answer)
+
+    def _begin_sync(self, job_id: str | None, kinds: Iterable[FileKind]) -> SyncRun:
+        """Bring the files of these kinds, of one job or of all; the run tells how far that is."""
+        run = SyncRun(job_id, kinds, self._names, self._clock.monotonic())
+        if job_id is not None:
+            self._wanted.open(job_id)
+        with self._asking:
+            self._run(run)
+            self._pollers.ask(Ticket(next(self._numbers), Sync(job_id)))
+        return run
+
+    def _run(self, run: SyncRun) -> None:
+        self._sync = run
+        if run.job_id is not None:
+            self._wanted.open(run.job_id)
+        for source in self._sources:
+            source.sync(run)
+
+    def _sync_view(self, now: float) -> SyncView | None:
+        return None if self._sync is None else self._sync.view(now)
+
+
+BOTH = (FileKind.LOG, FileKind.EVENTS)
+"""What a sync brings that a person asks for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,14 +13,13 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 
 from ugro_tui.collect.messages import Cycle, Forget, Message
-from ugro_tui.collect.reader import Delivery, Piece
+from ugro_tui.collect.reader import Delivery, apply
 from ugro_tui.core.commands import Answer
 from ugro_tui.core.curve import EMPTY, Curve
-from ugro_tui.core.job import JobState
+from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.ports import Clock
-from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest
-from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, curve_of, view
-from ugro_tui.core.states import JobStatus
+from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView, curve_of, view
+from ugro_tui.core.states import JobStatus, NodeState
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,14 @@ KEPT_ANSWERS = 64
 MAX_NOTICES = 100
 OVER_REFRESH_SECONDS = 30.0
 """How often the picture of a job that is over is drawn again: only its age changes."""
+
+HELD_SECONDS = 10.0
+"""How long the picture of a job is held back while it is read: one slow node must not hide the others' ranks."""
+
+REST = 9
+"""Times that drawing a snapshot took, which pass before the next: at most a tenth of a core goes into drawing."""
+
+MOST_REST_SECONDS = 1.0
 
 _URGENCY = {
     JobStatus.RUNNING: 1,
@@ -44,32 +52,43 @@ class _Kept:
     state: JobState
     epoch: int
     picture: JobView | None = None
-    reading: bool = False
+    reading: dict[str, bool] = field(default_factory=dict)
     denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
     curve: Curve = EMPTY
     version: int = -1
     drawn: float = -math.inf
+    held: float = math.nan
+    """Since when its picture is held back, as it is still being read."""
 
 
 @dataclass(slots=True)
 class _NodeNews:
+    last: Cycle
     good_at: float = math.nan
-    error: str = ""
-    listed: tuple[str, ...] = ()
     cycles: int = 0
 
 
 class Keeper:
     """Owns the job states. `post` and `snapshot` may be called from any thread; nothing else touches the state."""
 
-    def __init__(self, clock: Clock, epoch: Callable[[str], int | None], nodes: Iterable[str]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        epoch: Callable[[str], int | None],
+        nodes: Iterable[str],
+        sync: Callable[[float], SyncView | None] = lambda _: None,
+    ) -> None:
         self._clock = clock
         self._epoch = epoch
         self._inbox: SimpleQueue[Message | None] = SimpleQueue()
         self._jobs: dict[str, _Kept] = {}
-        self._nodes = {name: _NodeNews() for name in nodes}
+        self._sync = sync
+        unknown = {name: Cycle(name, math.nan, complete=False, state=NodeState.CONNECTING) for name in nodes}
+        self._nodes = {name: _NodeNews(cycle) for name, cycle in sorted(unknown.items())}
+        self._parts: dict[int, dict[str, Answer]] = {}
         self._answers: deque[Answer] = deque(maxlen=KEPT_ANSWERS)
         self._failures: dict[str, str] = {}
+        self._rested = -math.inf
         self._snapshot = Snapshot()
         self._published = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -99,17 +118,25 @@ class Keeper:
         return self._snapshot
 
     def _run(self) -> None:
-        while True:
-            message = self._inbox.get()
-            while message is not None:
-                self._take(message)
-                try:
-                    message = self._inbox.get_nowait()
-                except Empty:
-                    break
+        going = True
+        while going:
+            going = self._gather()
+            began = time.perf_counter()
             self._try(self._publish, "drawing the snapshot")
-            if message is None:
-                return
+            ended = time.perf_counter()
+            self._rested = ended + min(MOST_REST_SECONDS, REST * (ended - began))
+
+    def _gather(self) -> bool:
+        """Apply the next message, all that is queued behind it, and what comes while resting; False at the end."""
+        message = self._inbox.get()
+        while message is not None:
+            self._take(message)
+            rest = self._rested - time.perf_counter()
+            try:
+                message = self._inbox.get(timeout=rest) if rest > 0 else self._inbox.get_nowait()
+            except Empty:
+                return True
+        return False
 
     def _try(self, work: Callable[[], object], what: str) -> None:
         try:
@@ -125,6 +152,8 @@ class Keeper:
                 self._try(lambda: self._deliver(message), f"applying news of job {message.job_id}")
             case Cycle():
                 self._cycle(message)
+            case Answer():
+                self._answers.append(message)
             case Forget():
                 kept = self._jobs.get(message.job_id)
                 if kept is not None and kept.epoch <= message.epoch:
@@ -137,47 +166,76 @@ class Keeper:
         if kept is None or kept.epoch != delivery.epoch:
             picture = kept.picture if kept else None  # shown until the new state is complete
             kept = self._jobs[delivery.job_id] = _Kept(JobState(delivery.job_id), delivery.epoch, picture)
-        kept.reading = delivery.more
+        kept.reading[delivery.node] = delivery.more
         kept.denied[delivery.node] = delivery.denied
         for piece in delivery.pieces:
-            _apply(kept.state, piece, delivery.node)
+            apply(kept.state, piece, delivery.node)
 
     def _cycle(self, cycle: Cycle) -> None:
         news = self._nodes[cycle.node]
-        news.cycles += 1
-        news.error = cycle.error
-        if not cycle.error:
-            news.good_at, news.listed = cycle.at, cycle.listed
-        self._answers.extend(cycle.answers)
+        news.cycles += cycle.complete
+        news.last = cycle
+        if cycle.state.reached and not cycle.error:
+            news.good_at = cycle.at
+        for answer in cycle.answers:
+            self._answer(cycle.node, answer)
+
+    def _answer(self, node: str, part: Answer) -> None:
+        """Publish the answer to a command when every node has given its part."""
+        parts = self._parts.setdefault(part.number, {})
+        parts[node] = part
+        if len(parts) < len(self._nodes):
+            return
+        del self._parts[part.number]
+        well = any(one.said for one in parts.values())
+        problems = dict.fromkeys(one.problem for one in parts.values() if one.problem)
+        self._answers.append(Answer(part.number, "" if well else "; ".join(problems)))
 
     def _publish(self) -> None:
         now = self._clock.monotonic()
-        pictures = [(kept, picture) for kept in self._jobs.values() if (picture := self._shown(kept, now))]
+        away = self._away(now)
+        pictures = [(kept, picture) for kept in self._jobs.values() if (picture := self._shown(kept, now, away))]
         pictures.sort(key=lambda pair: _worst_first(*pair))
-        listed = {job for news in self._nodes.values() for job in news.listed}
+        cycles = [news.last for news in self._nodes.values()]
+        listed = {job for cycle in cycles for job in cycle.listed}
         snapshot = Snapshot(
             version=self._snapshot.version + 1,
             now=now,
             jobs=tuple(picture for _, picture in pictures),
             listed=tuple(sorted(listed - self._jobs.keys())),
-            nodes=tuple(NodeView(name, now - news.good_at, news.error) for name, news in sorted(self._nodes.items())),
+            nodes=tuple(_node(news, now) for news in self._nodes.values()),
             answers=tuple(self._answers),
             notices=tuple(islice(self._notices(), MAX_NOTICES)),
             cycles=min((news.cycles for news in self._nodes.values()), default=0),
+            sync=self._sync(now),
+            questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),
+            reading=next((cycle.reading for cycle in cycles if cycle.reading), ""),
         )
         with self._published:
             self._snapshot = snapshot
             self._published.notify_all()
 
+    def _away(self, now: float) -> dict[str, Away]:
+        """The nodes that do not answer."""
+        return {
+            name: Away(now - news.good_at, news.last.brief or news.last.state.value, news.last.sure)
+            for name, news in self._nodes.items()
+            if not news.last.state.reached
+        }
+
     def _notices(self) -> Iterator[str]:
         yield from self._failures.values()
+        yield from dict.fromkeys(trouble for news in self._nodes.values() for trouble in news.last.troubles)
         for job_id, kept in self._jobs.items():
             for node, denied in kept.denied.items():
                 yield from (f"{node}: {job_id}: {problem}" for problem in denied)
 
-    def _shown(self, kept: _Kept, now: float) -> JobView | None:
+    def _shown(self, kept: _Kept, now: float, away: dict[str, Away]) -> JobView | None:
         """The job's picture; while it is being read, the one from before: half of a run would look stalled."""
-        if not kept.reading:
+        reading = any(kept.reading.values())
+        kept.held = (now if math.isnan(kept.held) else kept.held) if reading else math.nan
+        if not reading or now - kept.held > HELD_SECONDS:
+            kept.state.away = away
             self._try(lambda: self._picture(kept, now), f"drawing job {kept.state.job_id}")
         return kept.picture
 
@@ -191,16 +249,19 @@ class Keeper:
             kept.drawn = now
 
 
-def _apply(job: JobState, piece: Piece, node: str) -> None:
-    match piece.content:
-        case Batch():
-            job.apply(piece.rank, piece.content, piece.at, node)
-        case Heartbeat():
-            job.apply_heartbeat(piece.rank, piece.content, piece.at, node)
-        case Manifest():
-            job.apply_manifest(piece.content)
-        case ErrorReport():
-            job.apply_error(piece.rank, piece.content, node)
+def _node(news: _NodeNews, now: float) -> NodeView:
+    last = news.last
+    return NodeView(
+        name=last.node,
+        age=now - news.good_at,
+        error=last.error,
+        state=last.state,
+        brief=last.brief,
+        retry=max(0.0, last.retry_at - now) if math.isfinite(last.retry_at) else math.nan,
+        via=last.via,
+        round_trip=last.round_trip,
+        clock_offset=last.clock_offset,
+    )
 
 
 def _worst_first(kept: _Kept, job: JobView) -> tuple[int, int, float, str]:

@@ -1,23 +1,42 @@
-"""What the pollers tell the keeper."""
+"""What the sources tell the keeper."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from ugro_tui.collect.reader import Delivery
 from ugro_tui.core.commands import Answer
+from ugro_tui.core.snapshot import Question
+from ugro_tui.core.states import NodeState
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """A poller has looked at all it follows. `error` is empty when the node answered; `at` is monotonic seconds."""
+    """A node was asked. `at`: monotonic seconds; `error`: why it did not tell all it was asked, empty when it did.
+
+    `complete`: nothing more is to be read at once. `answers`: this node's part of the answers to commands. `retry_at`:
+    monotonic seconds before which it is not asked again. Other times are seconds, NaN where not known.
+    """
 
     node: str
     at: float
     error: str = ""
     listed: tuple[str, ...] = ()
     answers: tuple[Answer, ...] = ()
+    complete: bool = True
+    state: NodeState = NodeState.OK
+    brief: str = ""
+    retry_at: float = math.nan
+    sure: bool = True
+    via: str = ""
+    round_trip: float = math.nan
+    clock_offset: float = math.nan
+    question: Question | None = None
+    troubles: tuple[str, ...] = ()
+    """What keeps this application from writing its copy of the node."""
+    reading: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +47,5 @@ class Forget:
     epoch: int
 
 
-Message: TypeAlias = Delivery | Cycle | Forget
+Message: TypeAlias = Delivery | Cycle | Forget | Answer
+"""An `Answer` on its own is the whole answer to a command that no node is asked about."""

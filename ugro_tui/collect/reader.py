@@ -1,17 +1,21 @@
-"""What is new of one job on one node: fetched, framed and decoded into a delivery for the keeper."""
+"""What is known of one job on one node: news are copied, framed and decoded into a delivery for the keeper."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from ugro_tui.collect.mirror import Mirror, MirrorError, MirrorFull, MirrorMoved
+from ugro_tui.collect.place import Place
 from ugro_tui.collect.tail import Tail
 from ugro_tui.core.decode import decode
 from ugro_tui.core.documents import parse_error, parse_heartbeat, parse_manifest
+from ugro_tui.core.job import JobState
 from ugro_tui.core.layout import FileKind, JobFile, classify
 from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Tally
-from ugro_tui.nodes.base import Chunk, Node
+from ugro_tui.nodes.base import Chunk, Known, NodeLied
 
 Content: TypeAlias = Batch | Heartbeat | Manifest | ErrorReport
 
@@ -41,66 +45,222 @@ class Delivery:
     more: bool = False
 
 
-_ORDER = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERROR)
+_ORDER = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERROR, FileKind.LOG, FileKind.EVENTS)
+_PARSERS = {
+    FileKind.HEARTBEAT: parse_heartbeat,
+    FileKind.MANIFEST: parse_manifest,
+    FileKind.ERROR: parse_error,
+}
 
 
 class JobReader:
-    """Keeps the place in every file of one job on one node. One thread calls it."""
+    """Keeps the place in every file of one job on one node. One thread at a time calls it.
 
-    def __init__(self, node: Node, job_id: str, epoch: int) -> None:
+    With a copy attached, bytes go there before anything is made of them, and the size of each copied file is the place
+    from which it is read on. Without one, logs and event files are passed over.
+    """
+
+    def __init__(self, node: str, job_id: str, epoch: int) -> None:
+        self.job_id = job_id
         self.epoch = epoch
+        self.trouble = ""
+        """Why nothing is copied any more, since a copy was attached; empty while all is well."""
+        self.short = ""
+        """Why logs and event files were last passed over, though a copy is attached."""
         self._node = node
-        self._job_id = job_id
+        self._copy: Mirror | None = None
+        self._places: dict[str, Place] = {}
         self._tails: dict[str, Tail] = {}
         self._documents: dict[str, bytes] = {}
-        self._last = Delivery(node.name, job_id, epoch)
+        self._known: dict[FileKind, dict[str, Known]] = {kind: {} for kind in FileKind}
+        self._replaced = 0
+        self._whole = False
+        self._last = Delivery(node, job_id, epoch)
 
     @property
     def found_files(self) -> bool:
         """Whether the job's directory ever held a file that is ours."""
         return bool(self._tails or self._documents)
 
-    def read(self, now: float) -> tuple[Delivery, bool]:
-        """What is known since the last call at `now` (monotonic seconds), and whether any of it is news.
+    def known(self, kinds: Iterable[FileKind]) -> dict[str, Known]:
+        """What is known of the files of these kinds, by path, for the next question."""
+        found: dict[str, Known] = {}
+        for kind in kinds:
+            found |= self._known[kind]
+        return found
+
+    def attach(self, copy: Mirror) -> None:
+        """Write to `copy` from now on. All that it holds of the job's metrics was taken in before.
 
         Raises:
-            NodeError: the node could not be read.
+            MirrorError: it cannot be read, or it holds something else than was taken in.
         """
-        fetch = self._node.fetch(self._job_id, {path: tail.offset for path, tail in self._tails.items()})
-        known = [(chunk, classify(chunk.path)) for chunk in fetch.chunks]
+        places = copy.places(self.job_id)
+        for path, tail in self._tails.items():
+            held = places.get(path)
+            if tail.place.offset != (held.offset if held else 0):
+                raise MirrorMoved(f"{path} of job {self.job_id}: its copy is changing under us: read it again")
+        self._known = {kind: {} for kind in FileKind}  # the stamps so far are the copy's, not the node's
+        for path, place in places.items():
+            file = classify(path)
+            if file is not None and file.appended:
+                self._places[path] = self._tails[path].place if path in self._tails else place
+                self._note(file, "")
+        self._copy = copy
+
+    def take(self, chunks: Iterable[Chunk], denied: tuple[str, ...], more: bool, now: float) -> tuple[Delivery, bool]:
+        """What `chunks` tell at `now` (monotonic seconds), and whether any of it is news.
+
+        Raises:
+            NodeLied: a chunk is not what was asked for.
+            MirrorMoved: the copy was changed by somebody else; what is known must be read again from it.
+        """
+        known = ((chunk, classify(chunk.path)) for chunk in chunks)
         files = sorted(((file, chunk) for chunk, file in known if file), key=lambda pair: _ORDER.index(pair[0].kind))
-        pieces, replaced = [], False
+        pieces = []
         for file, chunk in files:
-            content, again = self._content(file, chunk)
-            replaced |= again
+            content = self._appended(file, chunk) if file.appended else self._document(file, chunk)
             if content is not None:
                 pieces.append(Piece(file.rank, now - chunk.age, content))
-        more = fetch.more or replaced
-        old, new = self._last, Delivery(self._node.name, self._job_id, self.epoch, tuple(pieces), fetch.denied, more)
-        self._last = replace(new, pieces=())
-        return new, bool(pieces) or (old.denied, old.more) != (new.denied, new.more)
+        return self._deliver(tuple(pieces), denied, more)
 
-    def _content(self, file: JobFile, chunk: Chunk) -> tuple[Content | None, bool]:
+    def unread(self, chunks: Iterable[Chunk], *, behind: bool) -> bool:
+        """Whether records of this job were left for the next question; `behind`: those of some job may have been."""
+        cut = any(
+            chunk.old or (not _logs(chunk.path) and chunk.offset + len(chunk.data) < chunk.size) for chunk in chunks
+        )
+        self._whole |= not behind and not cut
+        return cut or (behind and not self._whole)
+
+    def settled(self) -> tuple[Delivery, bool]:
+        """That all that can be read has been, for now; and whether that is news."""
+        return self._deliver((), self._last.denied, False)
+
+    def _deliver(self, pieces: tuple[Piece, ...], denied: tuple[str, ...], more: bool) -> tuple[Delivery, bool]:
+        said = denied + self._said()
+        old, new = self._last, Delivery(self._node, self.job_id, self.epoch, pieces, said, more)
+        self._last = replace(new, pieces=(), denied=denied)
+        return new, bool(pieces) or (old.denied + self._said(), old.more) != (said, more)
+
+    def _said(self) -> tuple[str, ...]:
+        if not self._replaced or self._copy is None:
+            return ()
+        files = "1 file was" if self._replaced == 1 else f"{self._replaced} files were"
+        return (f"{files} replaced by other ones; what they held is kept under generations/",)
+
+    def _appended(self, file: JobFile, chunk: Chunk) -> Content | None:
+        place = self._place(file)
+        if chunk.offset != place.offset:
+            if chunk.offset:
+                raise NodeLied(f"{chunk.path}: bytes from {chunk.offset:,} came where {place.offset:,} were known")
+            self._restart(file)
+        kept = self._keep(file, chunk)
+        if not kept and file.kind is not FileKind.METRICS:
+            return None
+        batch = None
         if file.kind is FileKind.METRICS:
-            return self._batch(chunk)
-        digest = hashlib.blake2b(chunk.data, digest_size=16).digest()
-        if self._documents.get(chunk.path) == digest:
-            return None, False
-        self._documents[chunk.path] = digest
-        parse = {
-            FileKind.HEARTBEAT: parse_heartbeat,
-            FileKind.MANIFEST: parse_manifest,
-            FileKind.ERROR: parse_error,
-        }[file.kind]
-        return parse(chunk.data), False
+            batch = self._batch(file, chunk)
+        else:
+            place.extend(chunk.data)
+        self._note(file, "" if chunk.old else chunk.stamp)
+        return batch
 
-    def _batch(self, chunk: Chunk) -> tuple[Batch | None, bool]:
-        tail = self._tails.setdefault(chunk.path, Tail())
-        generation = tail.generation
-        lines = tail.take(chunk)
+    def _place(self, file: JobFile) -> Place:
+        if file.kind is FileKind.METRICS and file.path not in self._tails:
+            tail = self._tails[file.path] = Tail()
+            self._places[file.path] = tail.place
+        return self._places.setdefault(file.path, Place())
+
+    def _restart(self, file: JobFile) -> None:
+        """Another file lies under the path now: what the former held is put aside."""
+        self._replaced += 1
+        if self._copy is not None:
+            self._try(lambda copy: copy.supersede(self.job_id, file))
+        if file.path in self._tails:
+            self._tails[file.path].restart()
+        else:
+            self._places[file.path].reset()
+
+    def _keep(self, file: JobFile, chunk: Chunk) -> bool:
+        """Copy the chunk; whether there is a copy of it now."""
+        if self._copy is None:
+            return False
+        try:
+            self._copy.append(self.job_id, file, chunk.offset, chunk.data, chunk.age)
+        except MirrorMoved:
+            raise
+        except MirrorFull as error:
+            self.short = str(error)
+            if file.kind is FileKind.METRICS:
+                self._detach(error)
+        except MirrorError as error:
+            self._detach(error)
+        else:
+            return True
+        return False
+
+    def _detach(self, error: MirrorError) -> None:
+        """Read the job on without a copy: the screen must not stand still."""
+        self.trouble = str(error)
+        self._copy = None
+        for kind in (FileKind.LOG, FileKind.EVENTS):
+            self._known[kind].clear()
+
+    def _try(self, write: Callable[[Mirror], object]) -> None:
+        if self._copy is None:
+            return
+        try:
+            write(self._copy)
+        except MirrorMoved:
+            raise
+        except MirrorError as error:
+            self._detach(error)
+
+    def _batch(self, file: JobFile, chunk: Chunk) -> Batch | None:
+        tail = self._tails[file.path]
+        lines = tail.take(chunk.data)
         dropped = tail.take_too_long()
         batch = decode(lines) if lines else None
         if dropped:
             batch = batch or Batch()
             batch = Batch(batch.items, batch.tally + Tally(skipped=dropped))
-        return batch, tail.generation != generation
+        return batch
+
+    def _document(self, file: JobFile, chunk: Chunk) -> Content | None:
+        digest = hashlib.blake2b(chunk.data, digest_size=16).digest()
+        self._known[file.kind][file.path] = Known(0, "", chunk.stamp)
+        if self._documents.get(chunk.path) == digest:
+            return None
+        self._documents[chunk.path] = digest
+        self._try(lambda copy: copy.replace(self.job_id, file, chunk.data, chunk.age))
+        return _PARSERS[file.kind](chunk.data)
+
+    def _note(self, file: JobFile, stamp: str) -> None:
+        place = self._places[file.path]
+        self._known[file.kind][file.path] = Known(place.offset, place.digest, stamp)
+
+
+def _logs(path: str) -> bool:
+    file = classify(path)
+    return file is None or file.kind is not FileKind.METRICS
+
+
+def by_job(chunks: Iterable[Chunk]) -> Mapping[str, list[Chunk]]:
+    """The chunks of each job."""
+    found: dict[str, list[Chunk]] = {}
+    for chunk in chunks:
+        found.setdefault(chunk.job_id, []).append(chunk)
+    return found
+
+
+def apply(job: JobState, piece: Piece, node: str) -> None:
+    """Take one file's news into the state of its job."""
+    match piece.content:
+        case Batch():
+            job.apply(piece.rank, piece.content, piece.at, node)
+        case Heartbeat():
+            job.apply_heartbeat(piece.rank, piece.content, piece.at, node)
+        case Manifest():
+            job.apply_manifest(piece.content)
+        case ErrorReport():
+            job.apply_error(piece.rank, piece.content, node)

@@ -1,0 +1,263 @@
+"""One node as it is watched: asked in turn, left alone while it fails, and what became of it told to the keeper."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ugro_tui.collect.breaker import Breaker
+from ugro_tui.collect.follower import Copy, Follower, Role, kinds_of
+from ugro_tui.collect.messages import Cycle, Message
+from ugro_tui.collect.mirror import MirrorError
+from ugro_tui.collect.syncs import SyncRun
+from ugro_tui.core.commands import Answer, OpenJob, Refresh, Sync, Tell, Ticket
+from ugro_tui.core.layout import POLLED, FileKind
+from ugro_tui.core.ports import Clock
+from ugro_tui.core.snapshot import Question
+from ugro_tui.core.states import NodeState
+from ugro_tui.nodes.base import NeedsPassphrase, Node, NodeError, Reaction, Reply
+
+log = logging.getLogger(__name__)
+
+SYNC_SECONDS = 60.0
+"""How often event files are copied unasked: TensorBoard itself looks every 30 s, and links are thin."""
+
+COPY_AGAIN_SECONDS = 30.0
+"""How long jobs are read without their copy after writing it failed, before it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What one look came to: the answer, or why there is none."""
+
+    reply: Reply | None = None
+    error: str = ""
+    failure: NodeError | None = None
+
+
+class Source:
+    """Watches one node. `look` is called by one thread at a time, the rest by any.
+
+    With `keep`, logs are copied at every look and event files once in `SYNC_SECONDS`; else only when a sync asks.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        follower: Follower,
+        clock: Clock,
+        post: Callable[[Message], None],
+        breaker: Breaker,
+        *,
+        copy: Copy | None = None,
+        keep: bool = False,
+    ) -> None:
+        self.name = node.name
+        self.in_trouble = False
+        """Whether it failed last time: it may hold a thread until its deadline."""
+        self._node = node
+        self._follower = follower
+        self._clock = clock
+        self._post = post
+        self._breaker = breaker
+        self._copy = copy
+        self._keep = keep
+        self._last = Cycle(node.name, math.nan, state=NodeState.CONNECTING)
+        self._begun = False
+        self._events_due = -math.inf
+        self._copy_due = math.inf
+        self._lock = threading.Lock()
+        self._asked: list[Ticket] = []
+        self._tickets: list[Ticket] = []
+        self._wanted_syncs: list[SyncRun] = []
+        self._syncs: list[SyncRun] = []
+        self._stopping = threading.Event()
+
+    @property
+    def not_before(self) -> float:
+        """Monotonic seconds before which the node is left alone; minus infinity where it is not."""
+        now = self._clock.monotonic()
+        wait = self._breaker.retry_in(now)
+        return now + wait if wait > 0 and self._role() is not Role.READS else -math.inf
+
+    def ask(self, ticket: Ticket) -> None:
+        """Have the next whole look answer this. For a person who asks, nothing is waited out."""
+        with self._lock:
+            self._asked.append(ticket)
+            if isinstance(ticket.command, Refresh | Sync | Tell):
+                self._breaker.reset()
+
+    def sync(self, run: SyncRun) -> None:
+        """Bring what `run` wants, from the next look on."""
+        with self._lock:
+            self._wanted_syncs.append(run)
+
+    def halt(self) -> None:
+        """Begin nothing more; a question under way fails at once."""
+        self._stopping.set()
+        self._node.close()
+
+    def look(self) -> bool:
+        """Ask the node once and tell the keeper. Whether there is more to ask at once."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._tickets += self._asked
+            self._syncs += self._wanted_syncs
+            self._asked, self._wanted_syncs = [], []
+            allowed = self._breaker.allows(now)
+        if self._stopping.is_set():
+            return False
+        if not allowed and self._role() is not Role.READS:
+            self._put_off()
+            return False
+        looked = self._try()
+        if looked.failure is not None:
+            self._try_to(self._follower.remember)
+        more = looked.reply is not None and looked.reply.more and not self._stopping.is_set()
+        self._tell(looked, now, more=more)
+        return more
+
+    def _put_off(self) -> None:
+        """Answer whoever asks while the node is left alone, from what is known."""
+        if self._tickets:
+            self._try_to(self._follower.remember)
+            looked = _Looked(error=self._last.error)
+            answers = tuple(self._answer(ticket, looked) for ticket in self._tickets)
+            self._post(replace(self._last, answers=answers))
+            self._tickets.clear()
+
+    def _role(self) -> Role:
+        return Role.NONE if self._copy is None else self._copy.role()
+
+    def _try(self) -> _Looked:
+        try:
+            return _Looked(self._look())
+        except NodeError as failure:
+            return _Looked(error=str(failure), failure=failure)
+        except Exception as failure:  # a thread's outer edge: the next look may succeed
+            log.exception("polling %s failed", self.name)
+            return _Looked(error=f"{self.name} cannot be polled: {failure!r}: an error in ugro-tui, see its log")
+
+    def _try_to(self, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except MirrorError as error:
+            log.warning("the copy of %s: %s", self.name, error)
+
+    def _look(self) -> Reply:
+        role = self._role()
+        self._follower.write(role is Role.WRITES)
+        if self._copy is not None and role is Role.READS:
+            return self._follower.ask(self._copy.shown, POLLED)
+        if role is Role.WRITES:
+            self._prepare()
+        kinds = self._kinds() if role is Role.WRITES else POLLED
+        reply = self._follower.ask(self._node, kinds)
+        for run in self._syncs:
+            run.brought(self.name, reply.chunks, kinds_of(reply), reply.denied)
+        if FileKind.EVENTS in kinds and not reply.more:
+            self._events_due = self._clock.monotonic() + SYNC_SECONDS
+        return reply
+
+    def _prepare(self) -> None:
+        """Begin with what the copy holds, and go back to it where writing it has failed a while ago."""
+        if not self._begun:
+            self._begun = True
+            self._try_to(self._follower.remember)
+        now = self._clock.monotonic()
+        if not self._follower.troubles:
+            self._copy_due = now + COPY_AGAIN_SECONDS
+        elif now >= self._copy_due:
+            self._copy_due = now + COPY_AGAIN_SECONDS
+            self._follower.try_copies_again()
+
+    def _kinds(self) -> frozenset[FileKind]:
+        kinds = set(POLLED)
+        if self._keep:
+            kinds.add(FileKind.LOG)
+            if self._clock.monotonic() >= self._events_due:
+                kinds.add(FileKind.EVENTS)
+        for run in self._syncs:
+            kinds |= run.kinds
+        if self._follower.troubles and not self._syncs:  # they could not be kept, and would come again and again
+            kinds -= {FileKind.LOG, FileKind.EVENTS}
+        return frozenset(kinds)
+
+    def _tell(self, looked: _Looked, now: float, *, more: bool) -> None:
+        """Say what became of the look; of a whole one also to those who asked for it."""
+        state, brief, retry = self._judged(looked)
+        after = self._clock.monotonic()
+        reads = self._role() is Role.READS
+        self._last = Cycle(
+            node=self.name,
+            at=after,
+            error=looked.error,
+            listed=self._follower.listed,
+            complete=not more,
+            state=state,
+            brief=brief,
+            retry_at=retry,
+            sure=self._breaker.open,
+            via="mirror" if reads else self._node.via,
+            round_trip=math.nan if looked.reply is None or reads else after - now,
+            clock_offset=math.nan if looked.reply is None else looked.reply.time - self._clock.time(),
+            question=_question(looked.failure),
+            troubles=self._follower.troubles,
+            reading=self._copy.said() if self._copy is not None else "",
+        )
+        answers = () if more else tuple(self._answer(ticket, looked) for ticket in self._tickets)
+        self._post(replace(self._last, answers=answers))
+        if not more:
+            self._end(looked)
+
+    def _end(self, looked: _Looked) -> None:
+        self._tickets.clear()
+        for run in self._syncs:
+            run.ended(self.name, looked.error or self._unable())
+        self._syncs.clear()
+
+    def _unable(self) -> str:
+        """Why nothing can be synced, whatever the node says; empty where it can."""
+        role = self._role()
+        if role is Role.WRITES:
+            return "; ".join(self._follower.troubles)
+        if self._copy is None:
+            return f"{self.name} is read in place: there is nothing to copy"
+        return self._copy.said()
+
+    def _judged(self, looked: _Looked) -> tuple[NodeState, str, float]:
+        """The state of the node after a look, in words too, and when it is asked again."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if looked.failure is None:
+                self._breaker.succeeded(now)
+            else:
+                self._breaker.failed(now, looked.failure.reaction)
+            wait = self._breaker.retry_in(now)
+        self.in_trouble = looked.failure is not None and looked.failure.reaction is not Reaction.WAIT
+        if looked.failure is None:
+            return NodeState.OK, "error" if looked.error else "", math.nan
+        brief = looked.failure.brief
+        if looked.failure.reaction is Reaction.WAIT:
+            return NodeState.OK, brief, math.nan
+        if looked.failure.reaction is Reaction.PERSON:
+            return NodeState.PERSON, brief, math.nan
+        return (NodeState.WAITING, brief, now + wait) if wait > 0 else (NodeState.SILENT, brief, math.nan)
+
+    def _answer(self, ticket: Ticket, looked: _Looked) -> Answer:
+        """This node's part of the answer to a command."""
+        command = ticket.command
+        if isinstance(command, OpenJob):
+            if command.job_id in {*self._follower.jobs, *self._follower.listed}:
+                return Answer(ticket.number, said=command.job_id)
+            return Answer(ticket.number, looked.error or f"no job {command.job_id} here")
+        return Answer(ticket.number, looked.error or (self._unable() if isinstance(command, Sync) else ""))
+
+
+def _question(failure: NodeError | None) -> Question | None:
+    if not isinstance(failure, NeedsPassphrase):
+        return None
+    return Question(failure.key, f"Passphrase of the key {failure.key}")
