@@ -7,8 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.ui.scenes import PLACE, SCENES, FakeFeed
-from ugro_tui.ui.app import UgroApp
+from tests.ui.scenes import SCENES, FakeFeed, app_of
 
 PICTURES = (
     ("healthy", (120, 40)),
@@ -24,7 +23,7 @@ PICTURES = (
 
 async def draw(scene: str, size: tuple[int, int]) -> str:
     """The scene as SVG."""
-    app = UgroApp(FakeFeed(SCENES[scene]()), place=PLACE)
+    app = app_of(FakeFeed(SCENES[scene]()))
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         return app.export_screenshot(title=f"ugro-tui: {scene.replace('_', ' ')}")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.scenes import PLACE, SCENES, FakeFeed, Run, job, snapshot
+from tests.ui.scenes import SCENES, FakeFeed, Run, app_of, job, snapshot
 from ugro_tui.core.commands import OpenJob, Refresh
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.app import UgroApp
@@ -23,7 +23,7 @@ Screen = tuple[UgroApp, FakeFeed, Pilot[str]]
 @asynccontextmanager
 async def shown(scene: str, size: tuple[int, int] = (120, 40), job_id: str | None = None) -> AsyncIterator[Screen]:
     feed = FakeFeed(SCENES[scene]())
-    app = UgroApp(feed, place=PLACE, job=job_id)
+    app = app_of(feed, job_id)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         yield app, feed, pilot

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.scenes import PLACE, SCENES, FakeFeed
-from ugro_tui.ui.app import UgroApp
+from tests.ui.scenes import SCENES, FakeFeed, app_of
 
 SMALL, MIDDLE, LARGE, TINY = (80, 24), (120, 40), (200, 60), (50, 12)
 
@@ -36,6 +35,13 @@ PICTURES = [
     ("empty", MIDDLE),
     ("missing", SMALL),
     ("loading", SMALL),
+    ("node_down", MIDDLE),
+    ("node_down", SMALL),
+    ("syncing", MIDDLE),
+    ("synced", SMALL),
+    ("reading_only", SMALL),
+    ("lab", MIDDLE),
+    ("no_jobs_on_three", SMALL),
 ]
 
 
@@ -48,13 +54,23 @@ def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("scene", "size"), PICTURES, ids=lambda value: value if isinstance(value, str) else None)
 def test_picture(scene: str, size: tuple[int, int], snap_compare: Callable[..., bool]) -> None:
-    app = UgroApp(FakeFeed(SCENES[scene]()), place=PLACE)
+    app = app_of(FakeFeed(SCENES[scene]()))
     assert snap_compare(app, terminal_size=size)
 
 
 def test_help(snap_compare: Callable[..., bool]) -> None:
-    app = UgroApp(FakeFeed(SCENES["healthy"]()), place=PLACE)
+    app = app_of(FakeFeed(SCENES["healthy"]()))
     assert snap_compare(app, press=["question_mark"], terminal_size=MIDDLE)
+
+
+def test_passphrase(snap_compare: Callable[..., bool]) -> None:
+    async def type_it(pilot: Pilot[Any]) -> None:
+        pilot.app.look()  # type: ignore[attr-defined]
+        await pilot.press(*"secret")
+        await pilot.pause()
+
+    app = app_of(FakeFeed(SCENES["passphrase"]()))
+    assert snap_compare(app, run_before=type_it, terminal_size=MIDDLE)
 
 
 def test_light_theme(snap_compare: Callable[..., bool]) -> None:
@@ -62,11 +78,11 @@ def test_light_theme(snap_compare: Callable[..., bool]) -> None:
         pilot.app.theme = "textual-light"
         await pilot.pause()
 
-    app = UgroApp(FakeFeed(SCENES["non_finite"]()), place=PLACE)
+    app = app_of(FakeFeed(SCENES["non_finite"]()))
     assert snap_compare(app, run_before=lighten, terminal_size=MIDDLE)
 
 
 def test_without_colour(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    app = UgroApp(FakeFeed(SCENES["crashed"]()), place=PLACE)
+    app = app_of(FakeFeed(SCENES["crashed"]()))
     assert snap_compare(app, terminal_size=MIDDLE)

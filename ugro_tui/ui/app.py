@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 
@@ -11,9 +13,11 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 
 from ugro_tui.core.ports import Feed
+from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.help import HelpScreen, help_text
 from ugro_tui.ui.panels import outcome
+from ugro_tui.ui.question import QuestionScreen
 from ugro_tui.ui.rank_table import RankTable
 
 LOOK_SECONDS = 0.25
@@ -29,14 +33,23 @@ class UgroApp(App[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "These keys"),
         Binding("ctrl+z", "suspend_process", "Suspend; fg comes back"),
-        Binding("q,ctrl+c", "leave", "Quit", priority=True),
+        Binding("q", "leave", "Quit"),  # no priority: a passphrase may have a q
+        Binding("ctrl+c", "leave", "Quit", priority=True),
     ]
 
-    def __init__(self, feed: Feed, *, place: str, job: str | None = None, stops_training: bool = False) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        place: str,
+        job: str | None = None,
+        stops_training: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
         self._stops_training = stops_training
         self._feed = feed
-        self._dashboard = TrainingDashboard(feed, place, job)
+        self._dashboard = TrainingDashboard(feed, place, job, clock)
         self._version = -1
 
     def on_mount(self) -> None:
@@ -51,6 +64,17 @@ class UgroApp(App[str]):
         if snapshot.version != self._version:
             self._version = snapshot.version
             self._dashboard.show(snapshot)
+        self._ask(snapshot)
+
+    def _ask(self, snapshot: Snapshot) -> None:
+        """Put the next question, over the dashboard alone; take one away that nobody asks any more."""
+        questions = self._dashboard.questions
+        due = questions.due(snapshot)
+        if isinstance(self.screen, QuestionScreen):
+            if self.screen.question not in snapshot.questions:
+                self.screen.dismiss()
+        elif due is not None and self.screen is self._dashboard:
+            self.push_screen(QuestionScreen(due, questions))
 
     def action_help(self) -> None:
         """Show all keys."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,12 +14,15 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Static
 
-from ugro_tui.core.commands import OpenJob, Refresh
+from ugro_tui.core.commands import Answer, Command, OpenJob, OpenTensorBoard, Refresh, Sync
 from ugro_tui.core.ports import Feed
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.ui.chart import LossChart, title
-from ugro_tui.ui.panels import alert_lines, empty, header, job_bar, sources, verdict
+from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, verdict
+from ugro_tui.ui.question import Questions
 from ugro_tui.ui.rank_table import RankTable
+from ugro_tui.ui.requests import Requests
+from ugro_tui.ui.strip import Errands, port, strip
 
 COMPACT_BELOW = (100, 30)
 """Cells below which one pane is shown at a time."""
@@ -26,10 +31,18 @@ TINY_BELOW = (60, 15)
 """Cells below which only status, verdict and ranks are left."""
 
 MOST_ALERTS = 20
-"""Alerts that are listed; the pane scrolls."""
+"""Alerts that are listed, and as many nodes in trouble; the pane scrolls."""
+
+TICK_SECONDS = 1.0
+"""How often ages and countdowns go on without news."""
+
+PATIENCE = 2.0
+"""Seconds after which jobs are shown although a node has not answered yet: it may be switched off."""
+
+SAID_SECONDS = 60.0
+"""How long a message stands: a URL has to be read, and copied."""
 
 _PANES = ("ranks", "loss", "alerts")
-_KEYS = "? help  [ ] job  r refresh  q quit"
 
 
 class TrainingDashboard(Screen[None]):
@@ -42,19 +55,30 @@ class TrainingDashboard(Screen[None]):
         Binding("right_square_bracket", "flip(1)", "Next job"),
         Binding("backspace", "last_job", "Job shown before this one"),
         Binding("r", "refresh_now", "Look at all sources now"),
+        Binding("S", "sync", "Copy event files and logs here now"),
+        Binding("T", "tensorboard", "Open TensorBoard"),
+        Binding("escape", "hush", "Take the message away"),
         Binding("tab", "pane(1)", "Next pane"),
         Binding("shift+tab", "pane(-1)", "Previous pane"),
     ]
 
-    def __init__(self, feed: Feed, place: str, job: str | None = None) -> None:
+    def __init__(
+        self, feed: Feed, place: str, job: str | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
         self._feed = feed
+        self._clock = clock
+        self._requests = Requests(feed)
+        self.questions = Questions(feed)
+        self._board = ""
+        self._said_at = 0.0
+        self._begun = self._taken = clock()
         self._place = place
         self._snapshot = Snapshot()
         self._order: list[str] = []
         self._pane = 0
         self._previous: str | None = None
-        self._said: dict[str, Content] = {}
+        self._shown: dict[str, Content] = {}
         self.job = job
 
     def compose(self) -> ComposeResult:
@@ -70,12 +94,14 @@ class TrainingDashboard(Screen[None]):
         with VerticalScroll(id="alerts", classes="pane", can_focus=False):
             yield Static(id="alert-lines")
         yield Static(id="empty")
+        yield Static(id="message", classes="line")
         yield Static(id="sources", classes="line")
 
     def on_mount(self) -> None:
         """Take the first picture at once."""
         self.query_one(RankTable).focus()
         self.show(self._feed.snapshot())
+        self.set_interval(TICK_SECONDS, self.tick)
 
     def on_resize(self, event: Resize) -> None:
         """Choose the layout that fits."""
@@ -86,36 +112,82 @@ class TrainingDashboard(Screen[None]):
 
     def show(self, snapshot: Snapshot) -> None:
         """Show this picture from now on. Before the parts are made and while they go, it is only kept."""
+        if snapshot.version != self._snapshot.version:
+            self._taken = self._clock()
         self._snapshot = snapshot
         if not self.query("#sources"):
             return
+        for command, answer in self._requests.answered(snapshot.answers):
+            self._hear(command, answer)
         known = {job.job_id for job in snapshot.jobs}
         self._order = [job for job in self._order if job in known]
         self._order += [job.job_id for job in snapshot.jobs if job.job_id not in self._order]
-        if self.job is None and self._order and snapshot.cycles:
+        if self.job is None and self._order and self._ready():
             self.job = self._order[0]
-        view = snapshot.job(self.job) if self.job else None
+        view = self._view()
         self.set_class(view is None, "-empty")
         self.set_class(len(self._order) < 2, "-single")
         with self.app.batch_update():
-            self._put("sources", sources(snapshot, view, _KEYS))
-            if view is None:
-                self._put("empty", empty(snapshot, self._place))
-            else:
+            if view is not None:
                 self._show_job(view)
+            self._show_ages(view)
+
+    def tick(self) -> None:
+        """Let ages and countdowns go on, and take away a message that has stood long enough."""
+        if self.has_class("-said") and self._clock() - self._said_at >= SAID_SECONDS:
+            self.say("")
+        if self.job is None and self._order and self._ready():
+            self.show(self._snapshot)
+        elif self.query("#sources"):
+            self._show_ages(self._view())
+
+    def _view(self) -> JobView | None:
+        return self._snapshot.job(self.job) if self.job else None
+
+    def _ready(self) -> bool:
+        """Whether what there is has been looked at, so that the first job is the worst one."""
+        away = any(not node.state.reached for node in self._snapshot.nodes)
+        return bool(self._snapshot.cycles) or (away and self._clock() - self._begun >= PATIENCE)
+
+    def _show_ages(self, view: JobView | None) -> None:
+        """What gets older by itself."""
+        elapsed, snapshot = self._clock() - self._taken, self._snapshot
+        asked = self._requests.waits_for(Sync)
+        board = "starting …" if self._requests.waits_for(OpenTensorBoard) else self._board
+        self._put("sources", strip(snapshot, view, Errands(asked, board), self.size.width, elapsed))
+        if view is None:
+            lines = empty(snapshot, self._place, ready=self._ready(), size=self.size, elapsed=elapsed)
+            self._put("empty", lines)
+        else:
+            self._put("alert-lines", alert_lines(view, snapshot, MOST_ALERTS, elapsed))
 
     def _show_job(self, view: JobView) -> None:
         width = self.size.width
-        alerts = view.summary.alerts
         jobs = [job for name in self._order if (job := self._snapshot.job(name)) is not None]
         self._put("jobs", job_bar(jobs, self.job, width))
-        self._put("header", header(view, width))
-        self._put("verdict", verdict(view))
-        self._put("alert-lines", alert_lines(alerts, view.summary.status, MOST_ALERTS))
+        self._put("header", header(view, self._snapshot.reading, width))
+        self._put("verdict", verdict(view, self._snapshot.nodes))
         self.query_one(RankTable).show(view.ranks)
         self.query_one(LossChart).show(view.curve)
         self._arrange(len(view.ranks))
         self._name_panes(view)
+
+    def say(self, text: str, style: str = "$accent") -> None:
+        """Show a message for a while; empty: take it away."""
+        self._said_at = self._clock()
+        self.set_class(bool(text), "-said")
+        self._put("message", Content.styled(f" {text}" if text else "", style))
+
+    def _hear(self, command: Command, answer: Answer) -> None:
+        """Say what became of a command; a sync that went well shows in the strip."""
+        what = "TensorBoard" if isinstance(command, OpenTensorBoard) else "sync"
+        if answer.problem:
+            self.say(f"✖ {what}: {answer.problem}", "bold $error")
+        elif isinstance(command, OpenTensorBoard):
+            self._board = port(answer.said)
+            self.say(f"TensorBoard: {answer.said}")
+        elif answer.said:
+            self.say(f"sync: {answer.said}")
 
     def _arrange(self, ranks: int) -> None:
         """Say which pane is shown where one is shown at a time; few ranks leave room for the loss below them."""
@@ -130,7 +202,7 @@ class TrainingDashboard(Screen[None]):
         titles = (
             Content(f"Ranks {summary.ranks_ok}/{summary.world_size}"),
             title(view.curve, summary, brief=self.has_class("-compact")),
-            Content(f"Alerts {len(summary.alerts)}"),
+            alerts_title(view, self._snapshot),
         )
         for name, text in zip(_PANES, titles, strict=True):
             if self._is_new(f"{name} title", text):
@@ -146,9 +218,9 @@ class TrainingDashboard(Screen[None]):
             self.query_one(f"#{name}", Static).update(content)
 
     def _is_new(self, name: str, content: Content) -> bool:
-        said = self._said.get(name)
-        self._said[name] = content
-        return said is None or not content.is_same(said)
+        shown = self._shown.get(name)
+        self._shown[name] = content
+        return shown is None or not content.is_same(shown)
 
     def action_flip(self, direction: int) -> None:
         """Show the next or the previous job."""
@@ -168,8 +240,23 @@ class TrainingDashboard(Screen[None]):
         self.show(self._snapshot)
 
     def action_refresh_now(self) -> None:
-        """Look at all sources now."""
+        """Look at all sources now, and put the questions again that were passed over."""
+        self.questions.ask_again()
         self._feed.request(Refresh())
+
+    def action_sync(self) -> None:
+        """Bring the central copies of the shown job up to date now; of all jobs where none is shown."""
+        self._requests.ask(Sync(self.job))
+        self._show_ages(self._view())
+
+    def action_tensorboard(self) -> None:
+        """Open TensorBoard; the answer says where."""
+        self._requests.ask(OpenTensorBoard())
+        self._show_ages(self._view())
+
+    def action_hush(self) -> None:
+        """Take the message away."""
+        self.say("")
 
     def action_pane(self, direction: int) -> None:
         """Go to the next pane; where one is shown at a time, show it."""

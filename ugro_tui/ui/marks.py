@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ugro_tui.core.alerts import Severity
-from ugro_tui.core.states import JobStatus, RankState
+from ugro_tui.core.states import JobStatus, NodeState, RankState
 
 RANK_GLYPHS: Final = {
     RankState.UNKNOWN: "?",
@@ -51,3 +51,20 @@ JOB_STYLES: Final = {
 
 SEVERITY_GLYPHS: Final = {Severity.INFO: "i", Severity.WARN: "⚠", Severity.CRIT: "✖"}
 SEVERITY_STYLES: Final = {Severity.INFO: "$accent", Severity.WARN: "$warning", Severity.CRIT: "$error"}
+
+NODE_GLYPHS: Final = {
+    NodeState.CONNECTING: "◌",
+    NodeState.OK: "⚠",
+    NodeState.SILENT: "⌁",
+    NodeState.WAITING: "✖",
+    NodeState.PERSON: "✖",
+}
+"""Of nodes that are not well; `OK` with an error is one that answers, but not what it was asked."""
+
+NODE_STYLES: Final = {
+    NodeState.CONNECTING: "$accent",
+    NodeState.OK: "$warning",
+    NodeState.SILENT: "$warning",
+    NodeState.WAITING: "$error",
+    NodeState.PERSON: "$error",
+}

@@ -1,4 +1,4 @@
-"""What stands around the table and the chart: job bar, header, verdict, alerts, state of the sources."""
+"""What stands around the table and the chart: job bar, header, verdict, alerts; and what stands there without a job."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from ugro_tui.core.alerts import Alert, Severity
-from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, duration, per_step, plain
-from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.states import JobStatus, RankState
-from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
+from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, duration, per_step, plain
+from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
+from ugro_tui.core.states import JobStatus, NodeState, RankState
+from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES, NODE_GLYPHS, NODE_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
+from ugro_tui.ui.nodes import brief, roll_call, sentences, troubled
+from ugro_tui.ui.strip import sync_sentences
 
 NARROW = 100
+
+_LEAST_READING = 24
+"""Cells of the reason for only reading that are worth to be shown."""
 
 _THREE_LINES = (
     "from ugro_emitter import MetricsEmitter",
@@ -41,24 +46,42 @@ def _job_name(job: JobView, shown: bool) -> Content:
     return Content.assemble(" ", (JOB_GLYPHS[status], JOB_STYLES[status]), *alarm, " ", (f" {job.job_id} ", style))
 
 
-def header(view: JobView, width: int) -> Content:
-    """The job on one line: status, progress, pace, times, loss."""
+def header(view: JobView, reading: str, width: int) -> Content:
+    """The job on one line: status, progress, pace, times, loss; and why nothing is written, if so (`reading`)."""
     summary = view.summary
     status = summary.status
-    total = "" if summary.total_steps is None else f"/{count(summary.total_steps)}"
-    doing = view.phase or ("hung" if RankState.HUNG in view.ranks.state else "")
-    phase = f" ({doing})" if doing and not status.over else ""
     attempt = f" #{summary.attempt}" if summary.attempt > 1 else ""
+    name = Content.styled(f" {summary.job_id}{attempt} ", "bold")
+    state = Content.styled(f" {JOB_GLYPHS[status]} {status.value.upper()}{_doing(view)} ", f"bold {JOB_STYLES[status]}")
+    numbers = _numbers(view, width)
+    line = Content("").join([name, state, numbers])
+    if not reading:
+        return line
+    room = max(0, width - line.cell_length)
+    for said in (f"  ⊘ reading only: {reading}", "  ⊘ reading only"):
+        short = Content.styled(said, "bold $warning").truncate(room, ellipsis=True)
+        if short.cell_length >= min(len(said), _LEAST_READING):
+            return line + short
+    return Content("").join([name, state, Content.styled(" ⊘ reading only ", "bold $warning"), numbers])
+
+
+def _doing(view: JobView) -> str:
+    doing = view.phase or ("hung" if RankState.HUNG in view.ranks.state else "")
+    return f" ({doing})" if doing and not view.summary.status.over else ""
+
+
+def _numbers(view: JobView, width: int) -> Content:
+    summary = view.summary
+    over = summary.status.over
+    total = "" if summary.total_steps is None else f"/{count(summary.total_steps)}"
     parts: list[tuple[str, str] | str] = [
-        (f" {summary.job_id}{attempt} ", "bold"),
-        (f" {JOB_GLYPHS[status]} {status.value.upper()}{phase} ", f"bold {JOB_STYLES[status]}"),
         f" step {count(summary.step)}{total}{_percent(view)}",
-        f"  ETA {clock(summary.eta)}" if not status.over else f"  took {clock(summary.duration)}",
+        f"  ETA {clock(summary.eta)}" if not over else f"  took {clock(summary.duration)}",
     ]
     if width >= NARROW:
-        parts[3:3] = [f"  {per_step(summary.seconds_per_step)}"]
-        parts += [] if status.over else [f"  elapsed {clock(summary.duration)}"]
-        parts += [f"  {compact(summary.throughput if not status.over else summary.avg_throughput)} tok/s"]
+        parts[1:1] = [f"  {per_step(summary.seconds_per_step)}"]
+        parts += [] if over else [f"  elapsed {clock(summary.duration)}"]
+        parts += [f"  {compact(summary.throughput if not over else summary.avg_throughput)} tok/s"]
     ranks = f"  {summary.ranks_ok}/{summary.world_size} ranks"
     parts += [(ranks, "" if summary.ranks_ok >= summary.world_size else "bold $warning")]
     return Content.assemble(*parts)
@@ -71,30 +94,59 @@ def _percent(view: JobView) -> str:
     return f" {min(100.0, 100 * view.summary.step / total):.0f}%"
 
 
-def verdict(view: JobView) -> Content:
+def verdict(view: JobView, nodes: Sequence[NodeView]) -> Content:
     """One sentence: the worst that is known, or that all is well."""
-    alerts = view.summary.alerts
+    alerts, status = view.summary.alerts, view.summary.status
     if alerts and alerts[0].severity > Severity.INFO:
         worst = alerts[0].severity
         more = f"  (+{len(alerts) - 1} more)" if len(alerts) > 1 else ""
         text = f" {SEVERITY_GLYPHS[worst]} {view.summary.verdict}{more}"
         return Content.styled(text, f"bold {SEVERITY_STYLES[worst]}")
-    style = JOB_STYLES[view.summary.status]
-    return Content.styled(f" {JOB_GLYPHS[view.summary.status]} {view.summary.verdict}", style)
+    node = _node_in_trouble(view, nodes) if not status.over and status is not JobStatus.UNKNOWN else None
+    if node is not None:
+        text = f" {NODE_GLYPHS[node.state]} node {node.name}: {brief(node)}; {view.summary.verdict}"
+        return Content.styled(text, f"bold {NODE_STYLES[node.state]}")
+    return Content.styled(f" {JOB_GLYPHS[status]} {view.summary.verdict}", JOB_STYLES[status])
 
 
-def alert_lines(alerts: Sequence[Alert], status: JobStatus, most: int) -> Content:
-    """The alerts, one line each, worst first."""
-    if not alerts and status is JobStatus.FAILED:
-        return Content.styled(
-            "no rank said why the job failed: the second line of the screen says where to look", "$text-muted"
-        )
-    if not alerts:
+def _node_in_trouble(view: JobView, nodes: Sequence[NodeView]) -> NodeView | None:
+    """The worst node of those that the job has ranks on."""
+    bad = troubled(nodes)
+    if len(nodes) == 1 or not bad:
+        return bad[0] if bad else None
+    names = set(view.ranks.node)
+    return next((node for node in bad if node.name in names), None)
+
+
+def alert_lines(view: JobView, snapshot: Snapshot, most: int, elapsed: float) -> Content:
+    """The alerts of the job, then what is wrong with nodes, syncs and files: the worst first, one line each."""
+    alerts = view.summary.alerts
+    lines = _upto([_alert_line(alert) for alert in alerts], most)
+    lines += _upto(sentences(snapshot.nodes, alerts, elapsed), most)
+    others = sync_sentences(snapshot)
+    if snapshot.reading:
+        others.append(Content.styled(f"⊘ reading only: {snapshot.reading}", "$warning"))
+    lines += _upto([*others, *(Content.styled(f"⚠ {notice}", "$warning") for notice in snapshot.notices)], most)
+    if not alerts and view.summary.status is JobStatus.FAILED:
+        silent = "no rank said why the job failed: the second line of the screen says where to look"
+        return Content("\n").join([Content.styled(silent, "$text-muted"), *lines])
+    if not lines:
         return Content.styled("nothing is wrong, as far as the records tell", "$text-muted")
-    lines = [_alert_line(alert) for alert in alerts[: most if len(alerts) <= most else max(1, most - 1)]]
-    if len(lines) < len(alerts):
-        lines.append(Content.styled(f"… and {len(alerts) - len(lines)} more", "$text-muted"))
     return Content("\n").join(lines)
+
+
+def _upto(lines: list[Content], most: int) -> list[Content]:
+    if len(lines) <= most:
+        return lines
+    kept = lines[: max(1, most - 1)]
+    return [*kept, Content.styled(f"… and {len(lines) - len(kept)} more", "$text-muted")]
+
+
+def alerts_title(view: JobView, snapshot: Snapshot) -> Content:
+    """How many alerts, and how many nodes in trouble."""
+    nodes = len(troubled(snapshot.nodes))
+    beside = f" · {nodes} node{'s' if nodes > 1 else ''} in trouble" if nodes else ""
+    return Content(f"Alerts {len(view.summary.alerts)}{beside}")
 
 
 def _alert_line(alert: Alert) -> Content:
@@ -107,43 +159,34 @@ def _alert_line(alert: Alert) -> Content:
     )
 
 
-def sources(snapshot: Snapshot, view: JobView | None, keys: str) -> Content:
-    """The last line: how fresh the data is, what went wrong reading it, what of the job is missing, and keys."""
-    parts: list[tuple[str, str] | str] = []
-    for node in snapshot.nodes:
-        if node.error:
-            parts.append((f" {node.name} ✖ {node.error}", "$error"))
-        else:
-            parts.append((f" {node.name} {age(node.age)}", "$text-muted"))
-    mine = f": {view.job_id}: " if view is not None else ""
-    notices = sorted(snapshot.notices, key=lambda notice: mine not in notice)
-    parts += [(f" │ {notice}", "$warning") for notice in notices[:1]]
-    missing = 0 if view is None else sum(rank.lost + rank.skipped for rank in view.summary.per_rank_stats)
-    if missing:
-        parts.append((f" │ {missing:,} records lost or unreadable", "$warning"))
-    return Content.assemble(*parts, (f"   {keys}", "$text-muted"))
-
-
-def empty(snapshot: Snapshot, place: str) -> Content:
-    """What to do when there is no job to show."""
-    if not snapshot.cycles:
-        return Content.styled(f"reading {place} …", "$text-muted")
-    problems = [node.error for node in snapshot.nodes if node.error]
+def empty(snapshot: Snapshot, place: str, *, ready: bool, size: tuple[int, int], elapsed: float) -> Content:
+    """What to do when there is no job to show. `ready`: what there is has been looked at."""
+    nodes = roll_call(snapshot.nodes, max(3, size[1] - 18), size[0], elapsed) if _told_apart(snapshot.nodes) else None
+    if not ready or all(node.state is NodeState.CONNECTING for node in snapshot.nodes):
+        lines = [Content.styled(f"reading {place} …", "$text-muted"), *([Content(""), nodes] if nodes else [])]
+        return Content("\n").join(lines)
+    problems = [node.error for node in snapshot.nodes if node.error] if nodes is None else []
     width = max(map(len, _THREE_LINES))  # as one block: each line centred by itself would lose its indentation
-    lines: list[Content | str | tuple[str, str]] = [("No jobs yet\n\n", "bold")]
-    lines += [(f"{problem}\n\n", "$warning") for problem in problems]
-    if not problems:
-        lines += [f"{place} holds no job that changed within a day.\n\n"]
+    parts: list[Content | str | tuple[str, str]] = [("No jobs yet\n\n", "bold")]
+    parts += [(f"⊘ reading only: {snapshot.reading}\n\n", "$warning")] if snapshot.reading else []
+    parts += [nodes, "\n\n"] if nodes else [(f"{problem}\n\n", "$warning") for problem in problems]
+    if not problems and nodes is None:
+        parts += [f"{place} holds no job that changed within a day.\n\n"]
     if snapshot.listed:
-        lines += [f"Older ones: {', '.join(snapshot.listed[:8])}; open one with `ugro-tui watch JOB`.\n\n"]
-    lines += [
+        parts += [f"Older ones: {', '.join(snapshot.listed[:8])}; open one with `ugro-tui watch JOB`.\n\n"]
+    parts += [
         "See a real run in a minute:  ",
         ("ugro-tui demo", "bold $accent"),
         "\n\nor give your own script three lines:\n\n",
         ("\n".join(line.ljust(width) for line in _THREE_LINES), "$accent"),
         "\n\nNew jobs appear here by themselves.",
     ]
-    return Content.assemble(*lines)
+    return Content.assemble(*parts)
+
+
+def _told_apart(nodes: Sequence[NodeView]) -> bool:
+    """Whether each node has something to say of its own: several have, or one that does not answer."""
+    return len(nodes) > 1 or any(node.state not in (NodeState.OK, NodeState.CONNECTING) for node in nodes)
 
 
 def outcome(view: JobView | None) -> str:

@@ -1,0 +1,286 @@
+"""Keys that ask for something, the answers, and the questions that come back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tests.ui.scenes import PASSPHRASE, REFUSED, SCENES, FakeFeed, app_of, on_three
+from ugro_tui.core.commands import Answer, OpenTensorBoard, Refresh, Sync, Tell
+from ugro_tui.core.snapshot import NodeSync, NodeView, Question, Snapshot, SyncView
+from ugro_tui.core.states import NodeState
+from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.dashboard import PATIENCE, SAID_SECONDS, TrainingDashboard
+from ugro_tui.ui.help import HelpScreen
+from ugro_tui.ui.question import QuestionScreen
+
+SECRET = "q?Sr hunter2"
+
+
+@dataclass
+class Desk:
+    """An application at work, with its feed, its keys and its clock."""
+
+    app: UgroApp
+    feed: FakeFeed
+    pilot: Pilot[str]
+    seconds: list[float] = field(default_factory=list)
+
+    async def news(self, **changed: object) -> None:
+        """The next snapshot, which differs by this from the last."""
+        current = self.feed.current
+        self.feed.current = replace(current, **{"version": current.version + 1} | changed)  # type: ignore[arg-type]
+        await self.look()
+
+    async def look(self) -> None:
+        self.app.look()
+        await self.pilot.pause()
+
+    async def pass_time(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        for screen in self.app.screen_stack:
+            if isinstance(screen, TrainingDashboard):
+                screen.tick()
+        await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        names = {"?": "question_mark", " ": "space"}
+        await self.pilot.press(*(names.get(letter, letter) for letter in text))
+
+    @property
+    def text(self) -> str:
+        """All that is on the screen."""
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+@asynccontextmanager
+async def at(snapshot: Snapshot, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Desk]:
+    feed, seconds = FakeFeed(snapshot), [0.0]
+    app = app_of(feed, seconds=seconds)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        yield Desk(app, feed, pilot, seconds)
+
+
+WELL = on_three(NodeView("gpu2", 3.0))
+
+
+async def test_s_syncs_the_shown_job_once_until_it_is_answered() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("S", "S")
+        assert desk.feed.asked == [Sync("gpt2-xl")]
+        await desk.look()
+        assert "sync asked for …" in desk.text
+        await desk.news(sync=SyncView("logs", 0.4, (NodeSync("gpu1", 12, 3_400_000), NodeSync("gpu2", done=True))))
+        assert "syncing 12 files 3.4 MB · 1/2 nodes" in desk.text
+        done = SyncView("logs", 2.0, (NodeSync("gpu1", 12, 3_400_000, done=True), NodeSync("gpu2", done=True)))
+        await desk.news(sync=done, answers=(Answer(1),))
+        assert "│ synced 2s ago" in desk.text
+        await desk.pass_time(3.0)
+        assert "│ synced 5s ago" in desk.text
+        await desk.pilot.press("S")
+        assert len(desk.feed.asked) == 2
+
+
+async def test_without_a_job_s_syncs_all() -> None:
+    async with at(SCENES["no_jobs_on_three"]()) as desk:
+        await desk.pilot.press("S")
+        assert desk.feed.asked == [Sync(None)]
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 15), (40, 10)])
+async def test_a_sync_that_is_refused_says_so(size: tuple[int, int]) -> None:
+    async with at(WELL, size) as desk:
+        await desk.pilot.press("S")
+        await desk.news(answers=(Answer(7, "of someone else"), Answer(1, "another ugro-tui syncs")))
+        assert "✖ sync: another ugro-tui syncs" in desk.text
+        assert "someone else" not in desk.text
+
+
+async def test_t_opens_tensorboard_and_its_url_stands_until_it_was_read() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("T", "T")
+        assert desk.feed.asked == [OpenTensorBoard()]
+        await desk.look()
+        assert "TensorBoard starting …" in desk.text
+        await desk.news(answers=(Answer(1, said="http://127.0.0.1:6006/"),))
+        assert "TensorBoard: http://127.0.0.1:6006/" in desk.text
+        assert "│ TensorBoard :6006" in desk.text
+        await desk.pass_time(SAID_SECONDS - 1)
+        assert "http://127.0.0.1:6006/" in desk.text
+        await desk.pass_time(SAID_SECONDS)
+        assert "http://127.0.0.1:6006/" not in desk.text
+        assert "│ TensorBoard :6006" in desk.text
+
+
+async def test_esc_takes_the_message_away() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("T")
+        await desk.news(answers=(Answer(1, "tensorboard is not installed: pip install tensorboard"),))
+        assert "✖ TensorBoard: tensorboard is not installed: pip install tensorboard" in desk.text
+        await desk.pilot.press("escape")
+        await desk.pilot.pause()
+        assert "not installed" not in desk.text
+
+
+async def test_the_countdown_goes_on_without_news() -> None:
+    async with at(on_three(REFUSED)) as desk:
+        assert "unreachable 47s, retry 8s" in desk.text
+        await desk.pass_time(5.0)
+        assert "unreachable 52s, retry 3s" in desk.text
+        assert "last answer 52s ago  → retry 3s" in desk.text
+        await desk.news()
+        assert "unreachable 47s, retry 8s" in desk.text  # by the new snapshot
+
+
+async def test_a_node_that_is_switched_off_hides_no_job() -> None:
+    async with at(replace(on_three(REFUSED), cycles=0)) as desk:
+        assert "gpt2-xl" not in desk.text
+        await desk.pass_time(PATIENCE)
+        assert "gpt2-xl" in desk.text
+
+
+async def test_the_first_job_waits_while_nodes_that_answer_are_read() -> None:
+    async with at(replace(WELL, cycles=0)) as desk:
+        await desk.pass_time(PATIENCE)
+        assert "gpt2-xl" not in desk.text
+        await desk.news(cycles=1)
+        assert "gpt2-xl" in desk.text
+
+
+async def test_without_jobs_each_node_says_how_it_is() -> None:
+    async with at(SCENES["no_jobs_on_three"](), (80, 24)) as desk:
+        for said in (
+            "gpu2        ✖ 192.168.1.12 port 22 refused the connection",
+            "(retry 8s)",
+            "gpu1        ◌ connecting …",
+            "gpu-master  ● answers, and has no job of the last day",
+            "New jobs appear here",
+        ):
+            assert said in desk.text
+
+
+async def test_while_all_nodes_are_connected_to_nothing_is_missed_yet() -> None:
+    new = tuple(NodeView(f"gpu{number}", float("nan"), state=NodeState.CONNECTING) for number in range(3))
+    async with at(Snapshot(version=1, nodes=new), (80, 24)) as desk:
+        await desk.pass_time(60.0)
+        assert "reading" in desk.text
+        assert "gpu1  ◌ connecting …" in desk.text
+        assert "No jobs yet" not in desk.text
+
+
+def asking(desk: Desk) -> bool:
+    return isinstance(desk.app.screen, QuestionScreen)
+
+
+async def test_a_passphrase_is_asked_for_once_hidden_and_handed_on() -> None:
+    async with at(SCENES["passphrase"]()) as desk:
+        await desk.look()
+        assert asking(desk)
+        assert PASSPHRASE.text in desk.text  # with its brackets
+        await desk.type(SECRET)
+        assert desk.app.screen.query_one(Input).value == SECRET  # q, ? and S are letters here
+        assert SECRET not in desk.text
+        assert "•" * len(SECRET) in desk.text
+        await desk.pilot.press("enter")
+        assert desk.feed.asked == [Tell(PASSPHRASE.key, SECRET)]
+        assert SECRET not in repr(desk.feed.asked)
+        await desk.news()
+        assert not asking(desk)  # it stands there until the node was tried
+        await desk.news(questions=(), answers=(Answer(1),))
+        assert not asking(desk)
+
+
+async def test_no_message_carries_what_is_typed_when_it_is_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+    async with at(SCENES["passphrase"]()) as desk:
+        await desk.look()
+        monkeypatch.setattr(Input, "Submitted", lambda *args: sent.append(args))
+        await desk.type("hunter2")
+        await desk.pilot.press("enter")
+        assert desk.feed.asked == [Tell(PASSPHRASE.key, "hunter2")]
+    assert sent == []
+
+
+async def test_what_was_not_accepted_is_asked_again() -> None:
+    async with at(SCENES["passphrase"]()) as desk:
+        await desk.look()
+        await desk.type("wrong")
+        await desk.pilot.press("enter")
+        await desk.news(answers=(Answer(1),))  # tried, and the question still stands
+        assert asking(desk)
+        assert "That was not accepted" in desk.text
+        assert desk.app.screen.query_one(Input).value == ""
+
+
+async def test_esc_leaves_a_question_until_it_comes_up_again() -> None:
+    async with at(SCENES["passphrase"]()) as desk:
+        await desk.look()
+        await desk.pilot.press("x", "escape")
+        assert desk.feed.asked == [Tell(PASSPHRASE.key, "")]
+        await desk.news(answers=(Answer(1),))
+        assert not asking(desk)
+        await desk.pilot.press("r")
+        assert desk.feed.asked[-1] == Refresh()
+        await desk.look()
+        assert asking(desk)
+        await desk.pilot.press("escape")
+        await desk.news(questions=())
+        await desk.news(questions=(PASSPHRASE,))
+        assert asking(desk)
+
+
+async def test_questions_come_one_after_the_other_and_those_that_are_open_may_be_seen() -> None:
+    code = Question("gpu1", "Verification code of gpu1", secret=False)
+    async with at(replace(SCENES["passphrase"](), questions=(PASSPHRASE, code))) as desk:
+        await desk.look()
+        await desk.pilot.press("a", "enter")
+        await desk.look()
+        assert code.text in desk.text
+        await desk.type("123456")
+        await desk.pilot.pause()
+        assert "123456" in desk.text
+        await desk.pilot.press("enter")
+        assert desk.feed.asked == [Tell(PASSPHRASE.key, "a"), Tell("gpu1", "123456")]
+
+
+async def test_a_question_that_nobody_asks_any_more_goes() -> None:
+    async with at(SCENES["passphrase"]()) as desk:
+        await desk.look()
+        assert asking(desk)
+        await desk.news(questions=())
+        assert not asking(desk)
+        assert desk.feed.asked == []
+
+
+async def test_a_question_waits_until_help_is_closed() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("question_mark")
+        await desk.news(questions=(PASSPHRASE,))
+        assert isinstance(desk.app.screen, HelpScreen)
+        await desk.pilot.press("q")
+        await desk.look()
+        assert asking(desk)
+
+
+async def test_ctrl_c_quits_also_from_a_question() -> None:
+    async with at(SCENES["passphrase"]()) as desk:
+        await desk.look()
+        await desk.pilot.press("ctrl+c")
+    assert desk.app.return_value is not None
+
+
+@pytest.mark.parametrize("size", [(60, 15), (20, 5)])
+async def test_a_long_question_leaves_the_line_to_type_in_on_the_screen(size: tuple[int, int]) -> None:
+    long = replace(PASSPHRASE, text="Passphrase of " + "a very long name " * 40)
+    async with at(replace(SCENES["passphrase"](), questions=(long,)), size) as desk:
+        await desk.look()
+        await desk.type("ab")
+        await desk.pilot.pause()
+        assert "••" in desk.text

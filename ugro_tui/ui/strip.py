@@ -1,0 +1,124 @@
+"""The strip at the bottom: nodes, sync, TensorBoard, what is missing, keys; as much of it as there is room for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from ugro_tui.core.numbers import age, compact
+from ugro_tui.core.snapshot import JobView, NodeSync, Snapshot, SyncView
+from ugro_tui.ui import nodes
+
+NARROW = 100
+"""Cells below which the parts are said in fewer words."""
+
+KEYS = ("   ? help  [ ] job  r refresh  q quit", "   ? help", "")
+
+_BAR = " │ "
+_LEAST_NODES = 22
+"""Cells that stay for the nodes whatever else there is to say: enough for how many are well."""
+_LEAST_NOTICE = 20
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Errands:
+    """What the user has asked for: `syncing`: a sync that has not been answered; `board`: TensorBoard's state."""
+
+    syncing: bool = False
+    board: str = ""
+
+
+def strip(snapshot: Snapshot, view: JobView | None, errands: Errands, width: int, elapsed: float) -> Content:
+    """The line, at most `width` cells wide. `elapsed`: seconds since the snapshot."""
+    parts = list(_parts(snapshot, view, errands, elapsed, short=width < NARROW))
+    while parts and width - _length(parts) < _LEAST_NODES:
+        parts.pop()
+    room = width - 1 - _length(parts)
+    known = nodes.line(snapshot.nodes, max(_LEAST_NODES, room - len(KEYS[1])), elapsed)
+    room -= known.cell_length
+    notice = _notice(snapshot, view, room - len(KEYS[1]))
+    said = Content(_BAR).join([part for part in (known, *parts, notice) if part.plain])
+    room = width - 1 - said.cell_length
+    keys = next(keys for keys in KEYS if len(keys) <= room or not keys)
+    return Content.assemble(" ", said, (keys, "$text-muted"))
+
+
+def _length(parts: list[Content]) -> int:
+    return sum(part.cell_length + len(_BAR) for part in parts)
+
+
+def _parts(
+    snapshot: Snapshot, view: JobView | None, errands: Errands, elapsed: float, *, short: bool
+) -> Iterator[Content]:
+    """What stands behind the nodes, the most important first."""
+    sync = snapshot.sync
+    if errands.syncing and (sync is None or sync.done):
+        yield Content.styled("sync asked for …", "$accent")
+    elif sync is not None:
+        yield _sync(sync, elapsed, short=short)
+    if errands.board:
+        yield Content.styled(f"{'TB' if short else 'TensorBoard'} {errands.board}", "$accent")
+    missing = 0 if view is None else sum(rank.lost + rank.skipped for rank in view.summary.per_rank_stats)
+    if missing:
+        yield Content.styled(f"{missing:,} records lost or unreadable", "$warning")
+
+
+def _notice(snapshot: Snapshot, view: JobView | None, room: int) -> Content:
+    """The first notice, one of the shown job if there is one; all of them are in the alerts pane."""
+    room -= len(_BAR)
+    if not snapshot.notices or room < _LEAST_NOTICE:
+        return Content()
+    mine = f": {view.job_id}: " if view is not None else ""
+    notice = min(snapshot.notices, key=lambda notice: mine not in notice)
+    return Content.styled(notice, "$warning").truncate(room, ellipsis=True)
+
+
+def _sync(sync: SyncView, elapsed: float, *, short: bool) -> Content:
+    failed = [node.node for node in sync.nodes if node.error]
+    if not sync.done:
+        return Content.styled(_progress(sync, short=short), "$accent")
+    when = f"synced {age(sync.age + elapsed)} ago"
+    if not failed:
+        return Content.styled(when, "$text-muted")
+    more = f" +{len(failed) - _NAMED}" if len(failed) > _NAMED else ""
+    names = f"failed: {', '.join(failed[:_NAMED])}{more}"
+    if len(failed) == len(sync.nodes):
+        return Content.styled(f"✖ sync {names}" if not short else "✖ sync failed", "$error")
+    return Content.styled(f"⚠ {when}, {f'{len(failed)} failed' if short else names}", "$warning")
+
+
+def _progress(sync: SyncView, *, short: bool) -> str:
+    files = sum(node.files for node in sync.nodes)
+    ready = sum(node.done for node in sync.nodes)
+    word = "file" if files == 1 else "files"
+    of = f" · {ready}/{len(sync.nodes)}{'' if short else ' nodes'}" if len(sync.nodes) > 1 else ""
+    return f"syncing {files:,} {word} {_size(sum(node.bytes for node in sync.nodes))}{of}"
+
+
+def _size(count: float) -> str:
+    """A number of bytes: `950 B`, `3.4 MB`."""
+    number = compact(count)
+    return f"{number[:-1]} {number[-1]}B" if number[-1].isalpha() else f"{number} B"
+
+
+def sync_sentences(snapshot: Snapshot) -> list[Content]:
+    """Why the last sync did not bring everything, node by node; not what is said of the node itself."""
+    said = {node.error for node in snapshot.nodes}
+    parts = snapshot.sync.nodes if snapshot.sync is not None else ()
+    return [sentence for part in parts for sentence in _sync_sentences(part, said)]
+
+
+def _sync_sentences(part: NodeSync, said: set[str]) -> Iterator[Content]:
+    denied = [f"may not be read: {path}" for path in part.denied]
+    for why in [part.error.removeprefix(f"{part.node}: "), *denied] if part.error not in said else denied:
+        yield Content.assemble((f"⚠ sync of {part.node}", "bold $warning"), f"  {why}")
+
+
+def port(url: str) -> str:
+    """`:6006` of a URL, as little as is needed to find it again."""
+    found = re.search(r":\d+(?=/|$)", url)
+    return found.group() if found else "open"
