@@ -33,7 +33,7 @@ lint: $(VENV)/.dev ## ruff, and the emitter's Python >= 3.9 syntax
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/vermin --quiet --no-tips --eval-annotations --violations -t=3.9- emitter/ugro_emitter
-	$(BIN)/vermin --quiet --no-tips --violations -t=3.6- ugro_tui/nodes/helper.py ugro_tui/act/entry.py
+	$(BIN)/vermin --quiet --no-tips --violations -t=3.6- ugro_tui/nodes/helper*.py ugro_tui/act/entry.py
 
 types: $(VENV)/.dev ## mypy --strict
 	$(BIN)/mypy

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.writing import Clock
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import helper
+from ugro_tui.nodes import helper, helper_frame
 from ugro_tui.nodes.base import NodeError, NodeLost, NodeSilent, Ran
 from ugro_tui.nodes.bootstrap import program
 from ugro_tui.nodes.wire import Sftp
@@ -48,7 +48,7 @@ class Puppet:
         assert found is not None
         assert deadline > self.clock.now
         self._mark, self._context, self._received = found.group(1).encode(), b"", b""
-        self._header = json.dumps({"version": helper.VERSION, "python": "3.9"}).encode()
+        self._header = json.dumps({"version": helper_frame.VERSION, "python": "3.9"}).encode()
         self._arriving = [(self.clock.now, self.hello(self._frame(self._header, [])))]
         return self
 
@@ -60,7 +60,7 @@ class Puppet:
         if self._received:
             size = struct.unpack(">I", self._received[:4])[0]
             assert len(self._received) == size + 4
-            text = helper.unpack(self._received[4:], self._context + self._header, 1 << 24)
+            text = helper_frame.unpack(self._received[4:], self._context + self._header, 1 << 24)
             self._received, self._context = b"", self._header + text
             self.requests.append(json.loads(text))
             header, parts = self.bend(*helper.answer(node_layout(), self.requests[-1]))
@@ -95,7 +95,7 @@ class Puppet:
         self.alive = False
 
     def _frame(self, header: bytes, parts: list[bytes]) -> bytes:
-        return helper.frame(self._mark, helper.pack(header, self._context), parts)
+        return helper_frame.frame(self._mark, helper_frame.pack(header, self._context), parts)
 
 
 def dripping(seconds: float, size: int) -> Callable[[bytes], list[tuple[float, bytes]]]:

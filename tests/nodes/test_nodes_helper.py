@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.nodes.following import Follower
-from ugro_tui.nodes import helper
+from ugro_tui.nodes import helper, helper_frame
 from ugro_tui.nodes.bootstrap import command, program
 from ugro_tui.nodes.local import LocalNode
 
@@ -139,26 +139,28 @@ def test_shares_are_within_the_cap_and_someone_always_gets_something(files: list
 @given(st.lists(st.binary(max_size=3000), max_size=5), st.binary(max_size=20_000))
 def test_what_was_packed_is_unpacked_with_the_same_context(texts: list[bytes], context: bytes) -> None:
     for text in texts:
-        assert helper.unpack(helper.pack(text, context), context, len(text) + 1) == text
+        assert helper_frame.unpack(helper_frame.pack(text, context), context, len(text) + 1) == text
         context += text
 
 
 def test_what_is_said_again_costs_next_to_nothing() -> None:
     text = json.dumps({f"metrics.rank-{rank}.jsonl": [rank, "x", "y"] for rank in range(100)}).encode()
-    assert len(helper.pack(text, text)) < len(text) / 20 < len(helper.pack(text, b""))
+    assert len(helper_frame.pack(text, text)) < len(text) / 20 < len(helper_frame.pack(text, b""))
 
 
-@pytest.mark.parametrize("packed", [b"", b"nonsense", helper.pack(b"x" * 101, b""), helper.pack(b"x", b"") + b"more"])
+@pytest.mark.parametrize(
+    "packed", [b"", b"nonsense", helper_frame.pack(b"x" * 101, b""), helper_frame.pack(b"x", b"") + b"more"]
+)
 def test_what_is_cut_too_long_or_no_packing_at_all_is_refused(packed: bytes) -> None:
     with pytest.raises(ValueError, match=r"cut, or too long|Error -3"):
-        helper.unpack(packed, b"", 100)
+        helper_frame.unpack(packed, b"", 100)
 
 
 def test_a_bomb_is_not_unpacked() -> None:
-    bomb = helper.pack(bytes(50 << 20), b"")
+    bomb = helper_frame.pack(bytes(50 << 20), b"")
     assert len(bomb) < 1 << 20
     with pytest.raises(ValueError, match="too long"):
-        helper.unpack(bomb, b"", 1000)
+        helper_frame.unpack(bomb, b"", 1000)
 
 
 def test_the_program_is_small_and_python_3_6() -> None:
@@ -195,12 +197,12 @@ def exchanged(python: list[str], root: Path, env: dict[str, str] | None = None) 
         def take(context: bytes) -> tuple[bytes, bytes]:
             assert process.stdout is not None
             assert process.stdout.read(len(MARK)) == MARK.encode()
-            size, data, _ = helper.FRAME.unpack(process.stdout.read(helper.FRAME.size))
-            return helper.unpack(process.stdout.read(size), context, 10_000), process.stdout.read(data)
+            size, data, _ = helper_frame.FRAME.unpack(process.stdout.read(helper_frame.FRAME.size))
+            return helper_frame.unpack(process.stdout.read(size), context, 10_000), process.stdout.read(data)
 
         header, _ = take(b"")
-        assert json.loads(header)["version"] == helper.VERSION
-        packed = helper.pack(text, header)
+        assert json.loads(header)["version"] == helper_frame.VERSION
+        packed = helper_frame.pack(text, header)
         process.stdin.write(struct.pack(">I", len(packed)) + packed)
         process.stdin.flush()
         answer, data = take(header + text)

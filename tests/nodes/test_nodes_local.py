@@ -13,7 +13,7 @@ import pytest
 from tests.nodes.following import Follower
 from tests.writing import Clock, RankWriter, as_ordinary_user, whole_job
 from ugro_tui.core.layout import FileKind, mirror_layout
-from ugro_tui.nodes import helper
+from ugro_tui.nodes import helper, helper_files
 from ugro_tui.nodes.base import (
     Ask,
     Chunk,
@@ -424,7 +424,7 @@ def test_a_hole_of_ten_gigabytes_is_refused_and_a_log_with_a_small_one_is_read(
 def test_more_folders_than_may_be_open_are_read(
     node: LocalNode, root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(helper, "MAX_OPEN", 3)
+    monkeypatch.setattr(helper_files, "MAX_OPEN", 3)
     writer = RankWriter(root / "job", clock=clock)
     names = [f"tensorboard/rank_{rank}/events.out.tfevents.1" for rank in range(10)]
     for name in names:

@@ -17,7 +17,7 @@ from tests.nodes.following import Follower
 from tests.nodes.pipes import PipeConnection, piped
 from tests.nodes.puppet import Header, Puppet, dripping, jobs_below
 from tests.writing import Clock, RankWriter, as_ordinary_user, now_clock, wait_until, whole_job
-from ugro_tui.nodes import asking, bootstrap, helper
+from ugro_tui.nodes import asking, bootstrap, helper, helper_frame
 from ugro_tui.nodes.base import (
     Ask,
     Known,
@@ -388,7 +388,7 @@ def test_endless_noise_at_the_beginning_is_no_helper(node: RemoteNode, puppet: P
 
 @pytest.mark.parametrize("hello", [b"{}", b"[1]", b'{"version": 99, "python": "3"}', b"\xff", b'{"version": "1"}'])
 def test_other_first_words_are_refused(node: RemoteNode, puppet: Puppet, hello: bytes) -> None:
-    puppet.hello = lambda frame: helper.frame(frame[:16], helper.pack(hello, b""), [])
+    puppet.hello = lambda frame: helper_frame.frame(frame[:16], helper_frame.pack(hello, b""), [])
     with pytest.raises(NodeLied, match="gpu1: the helper"):
         node.poll(Ask())
 
@@ -416,8 +416,8 @@ def test_what_another_program_writes_between_is_found(node: RemoteNode, puppet: 
 
 
 def test_a_header_that_unpacks_to_a_bomb_is_refused(node: RemoteNode, puppet: Puppet, large: bytes) -> None:
-    bomb = helper.pack(bytes(17 << 20), b"")
-    puppet.carry = lambda frame: [(0.0, helper.frame(frame[:16], bomb, []))]
+    bomb = helper_frame.pack(bytes(17 << 20), b"")
+    puppet.carry = lambda frame: [(0.0, helper_frame.frame(frame[:16], bomb, []))]
     with pytest.raises(NodeLied, match="cannot be unpacked"):
         node.poll(Ask({"job": {}}))
     assert large

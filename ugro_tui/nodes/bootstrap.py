@@ -8,7 +8,7 @@ import inspect
 import zlib
 
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import helper
+from ugro_tui.nodes import helper, helper_files, helper_frame
 
 NO_PYTHON = b"no python"
 """Stands behind the mark where no Python was found."""
@@ -40,8 +40,9 @@ def command(mark: str) -> str:
 
 @functools.cache
 def program() -> bytes:
-    """What the command reads first: the helper without what only people read, compressed."""
-    tree = _Bare().visit(ast.parse(inspect.getsource(helper)))
+    """What the command reads first: the helper in one piece, without what only people read, compressed."""
+    source = "\n".join(inspect.getsource(part) for part in (helper_files, helper, helper_frame))
+    tree = _Bare().visit(ast.parse(source))
     tail = f"try:\n serve({node_layout()!r},sys.argv[1].encode())\nfinally:\n os._exit(0)\n"
     return zlib.compress(f"{ast.unparse(ast.fix_missing_locations(tree))}\n{tail}".encode(), 9)
 
@@ -53,7 +54,7 @@ class _Bare(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
-        return None if node.module == "typing" else node
+        return None if node.module == "typing" or str(node.module).startswith("ugro_tui.") else node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         return ast.Assign([node.target], node.value) if node.value else None

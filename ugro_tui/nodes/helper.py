@@ -1,28 +1,32 @@
 """What reads a metrics directory: here in this process, on a node as a program that is sent over the connection.
 
-It imports nothing of ours, runs on any Python >= 3.6 with its standard library alone, and writes nothing on the node.
-It keeps nothing of what it saw between two requests: what is already known comes with the request, all that is new
-goes back. (Only the texts of the last exchange are kept, for compression: what is said again costs next to nothing.)
+With `helper_files` and `helper_frame` it is the whole program: it imports nothing else of ours, runs on any Python >=
+3.6 with its standard library alone, and writes nothing on the node. It keeps nothing of what it saw between two
+requests: what is already known comes with the request, all that is new goes back.
 """
 
 import errno
-import hashlib
-import json
 import os
-import re
 import stat
-import struct
 import sys
 import time
-import zlib
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-VERSION = 1
-WINDOW = 512
-"""Bytes at a file's beginning, and again before the place of reading, by which it is known again."""
-
-MAX_ENTRIES = 100_000
-"""Entries looked at in one directory: a job of 8,192 ranks has 16,384."""
+from ugro_tui.nodes.helper_files import (
+    JOB_ID,
+    MAX_ENTRIES,
+    READ,
+    Folders,
+    Layout,
+    behind,
+    grouped,
+    list_jobs,
+    names_in,
+    refuse,
+    stamp,
+)
+from ugro_tui.nodes.helper_files import WINDOW as WINDOW
+from ugro_tui.nodes.helper_files import place_digest as place_digest
 
 MAX_DOCUMENT = 1 << 18
 """Bytes read of a file that is replaced whole: a heartbeat is 500 bytes, an error file some kilobytes."""
@@ -33,41 +37,8 @@ OVERHEAD = 128
 MAX_ROTATED = 16
 """Other names that are tried for the rest of a file that was renamed away."""
 
-MAX_JOB_ENTRIES = 20_000
-"""Jobs that one reply names."""
-
 MAX_DENIED = 100
 """Files and folders of one job whose trouble is told in one reply."""
-
-MAX_OPEN = 64
-"""Folders held open at a time: some systems allow 256 files in all, and a job may have a folder for each rank."""
-
-SPARSE_SIZE, SPARSE_RATIO = 1 << 30, 256
-"""A file of this size with so little on the disk is a hole, not a log: it is refused, not transferred."""
-
-CONTEXT = 1 << 15
-"""Bytes of the last exchange that compression looks back at."""
-
-# Neither follow a link out of the job nor hang in a FIFO's open: what lies there is not ours to trust.
-READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_FOLDER = READ | getattr(os, "O_DIRECTORY", 0)
-_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-
-Layout = List[Dict[str, Any]]
-"""Where which files lie. Each entry: `folder` on the disk (below the job's), `sub` (a pattern for one folder more, or
-null), `path` (what stands before the name in the path that is reported), `name` (a pattern), `kind`, `whole`, `first`
-(what has the lower number is read first)."""
-
-
-def place_digest(head: bytes, before: bytes) -> str:
-    """The digest of a file's first `WINDOW` bytes and of those before the place of reading."""
-    # SHA-256, for it is there on machines that allow approved algorithms only (FIPS), where BLAKE2 is not.
-    return hashlib.sha256(head[:WINDOW] + before[-WINDOW:]).hexdigest()[:16]
-
-
-def stamp(info: os.stat_result) -> str:
-    """What tells that a file is as it was. The time is that of any change: the other one can be set back."""
-    return "%x.%x.%x" % (info.st_size, info.st_ctime_ns, info.st_ino)
 
 
 def poll(root: str, layout: Layout, request: Dict[str, Any], now: float) -> Tuple[Dict[str, Any], List[bytes]]:
@@ -77,74 +48,16 @@ def poll(root: str, layout: Layout, request: Dict[str, Any], now: float) -> Tupl
     and path `[offset, place, stamp]`. `now`: Unix seconds by this machine. Back come a header and its data.
     """
     header: Dict[str, Any] = {"time": round(now, 3), "chunks": [], "denied": [], "more": False}
-    _list(root, layout, request, now, header)
+    list_jobs(root, layout, request, now, header)
     reader = _Reader(root, layout, set(request["kinds"]), now, header)
     try:
         for job, known in request["jobs"].items():
-            if _JOB_ID.fullmatch(job):
+            if JOB_ID.fullmatch(job):
                 reader.look(job, known)
         reader.read(request["cap"])
     finally:
         reader.close()
     return header, reader.data
-
-
-def _list(root: str, layout: Layout, request: Dict[str, Any], now: float, header: Dict[str, Any]) -> None:
-    entries = sorted(_jobs(root, layout, now), key=lambda entry: entry[1])[:MAX_JOB_ENTRIES]
-    young = [entry for entry in entries if entry[1] < request["recent"] or entry[0] in request["jobs"]]
-    older = sorted(entry[0] for entry in entries if entry[1] >= request["recent"] and entry[0] not in request["jobs"])
-    listed = hashlib.sha256("\n".join(older).encode()).hexdigest()[:16]
-    header["jobs"] = young
-    header["listed"] = listed
-    header["older"] = None if listed == request["listed"] else older
-
-
-def _jobs(root: str, layout: Layout, now: float) -> List[List[Any]]:
-    """The jobs with their ages: heartbeats are renamed into a folder, a writer without them appends to a file."""
-    folders = {spec["folder"] for spec in layout if spec["kind"] in ("metrics", "heartbeat")}
-    files = {os.path.join(spec["folder"], "metrics.jsonl") for spec in layout if spec["kind"] == "metrics"}
-    signs = ["/" + sign for sign in sorted({""} | folders | files) if sign] + [""]
-    found = []
-    with os.scandir(root) as entries:
-        for place, entry in enumerate(entries):
-            if place >= MAX_ENTRIES:
-                break
-            if _JOB_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                newest = max([_modified(entry.path + sign) for sign in signs])
-                found.append([entry.name, round(max(0.0, now - newest), 3)])
-    return found
-
-
-def _modified(path: str) -> float:
-    try:
-        return os.lstat(path).st_mtime
-    except OSError:
-        return 0.0
-
-
-class _Folders:
-    """The folders of jobs, a few of them open. No link is followed below the metrics directory."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._open: Dict[Tuple[str, str], int] = {}
-
-    def handle(self, job: str, folder: str) -> int:
-        """An open folder; it stays open until another one is asked for."""
-        found = self._open.get((job, folder))
-        if found is None:
-            above, _, name = folder.rpartition("/")
-            place = self.handle(job, above) if folder else None
-            found = os.open(name if folder else os.path.join(self._root, job), _FOLDER, dir_fd=place)
-            if len(self._open) >= MAX_OPEN:
-                self.close()
-            self._open[job, folder] = found
-        return found
-
-    def close(self) -> None:
-        """Let go of all."""
-        while self._open:
-            os.close(self._open.popitem()[1])
 
 
 class _News:
@@ -166,10 +79,10 @@ class _Reader:
 
     def __init__(self, root: str, layout: Layout, kinds: "set[str]", now: float, header: Dict[str, Any]) -> None:
         self.data: List[bytes] = []
-        self._groups = _groups([spec for spec in layout if spec["kind"] in kinds])
+        self._groups = grouped([spec for spec in layout if spec["kind"] in kinds])
         self._now = now
         self._header = header
-        self._folders = _Folders(root)
+        self._folders = Folders(root)
         self._news: List[_News] = []
         self._denied: Dict[str, int] = {}
 
@@ -223,7 +136,7 @@ class _Reader:
                 was = known.get(path)
                 if was is not None and was[2] == stamp(info) and (spec["whole"] or was[0] >= info.st_size):
                     continue
-                _refuse(info)
+                refuse(info)
             except FileNotFoundError:
                 continue  # gone since it was listed
             except OSError as error:
@@ -236,7 +149,7 @@ class _Reader:
             self._news.append(news)
 
     def _entries(self, job: str, folder: str) -> Iterator[str]:
-        for place, name in enumerate(_entries(self._folders.handle(job, folder))):
+        for place, name in enumerate(names_in(self._folders.handle(job, folder))):
             if place >= MAX_ENTRIES:
                 what = "more than {:,} entries, the rest is not read".format(MAX_ENTRIES)
                 self._header["denied"].append([job, "%s: %s" % (folder or "its directory", what)])
@@ -283,9 +196,9 @@ class _Reader:
 
     def _chunk(self, news: _News, handle: int, share: int, spare: int) -> int:
         info = os.fstat(handle)
-        _refuse(info)
+        refuse(info)
         offset = 0 if news.spec["whole"] else news.was[0]
-        data = _behind(handle, offset, news.was[1], share)
+        data = behind(handle, offset, news.was[1], share)
         if data is not None:
             return self._tell(news, info, stamp(info), offset, data)
         other, data = self._renamed(news, share + spare)
@@ -314,7 +227,7 @@ class _Reader:
             try:
                 info = os.fstat(other)
                 if stat.S_ISREG(info.st_mode) and info.st_size > offset:
-                    data = _behind(other, offset, news.was[1], share)
+                    data = behind(other, offset, news.was[1], share)
                     if data is not None:
                         return info, data
             finally:
@@ -346,53 +259,6 @@ def allot(files: List[Tuple[int, int]], left: int) -> Dict[int, int]:
         shares[place] = max(0, min(files[place][0], fair))
         left -= shares[place] + OVERHEAD
     return shares
-
-
-def _groups(layout: Layout) -> List[Tuple[str, Any, Layout, Any]]:
-    """The files of a layout by folder: the folder, a pattern of folders in it, and one pattern for all their names."""
-    found: Dict[Tuple[str, Optional[str]], Layout] = {}
-    for spec in layout:
-        found.setdefault((spec["folder"], spec["sub"]), []).append(spec)
-    groups = []
-    for (folder, sub), specs in found.items():
-        names = "|".join("(?P<n%d>%s)" % (place, spec["name"]) for place, spec in enumerate(specs))
-        below = None if sub is None else re.compile(sub, re.ASCII)
-        groups.append((folder, below, specs, re.compile(names, re.ASCII)))
-    return groups
-
-
-def _refuse(info: os.stat_result) -> None:
-    if stat.S_ISLNK(info.st_mode):
-        raise OSError(errno.ELOOP, "a link")
-    if not stat.S_ISREG(info.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
-    if info.st_size > SPARSE_SIZE and getattr(info, "st_blocks", info.st_size) * 512 < info.st_size // SPARSE_RATIO:
-        raise OSError(errno.EFBIG, "a hole of {:,} bytes with next to nothing in it, not read".format(info.st_size))
-
-
-def _behind(handle: int, offset: int, place: str, share: int) -> Optional[bytes]:
-    """At most `share` bytes behind `offset`, or None where what lies before it is not what was known.
-
-    The place is looked at after the data was read, or together with it: a file that is replaced meanwhile is seen.
-    """
-    known = min(offset, WINDOW)
-    data = os.pread(handle, known + share, offset - known)
-    if not offset:
-        return data
-    head = data if offset == known else os.pread(handle, known, 0)
-    if len(data) < known or place_digest(head[:known], data[:known]) != place:
-        return None
-    return data[known:]
-
-
-def _entries(handle: int) -> Iterator[str]:
-    """The names in a folder, without taking a whole huge one into memory where Python allows it."""
-    if sys.version_info >= (3, 7):
-        with os.scandir(handle) as entries:
-            for entry in entries:
-                yield entry.name
-    else:
-        yield from os.listdir(handle)
 
 
 def probe(root: str, now: float) -> Dict[str, Any]:
@@ -427,57 +293,3 @@ def answer(layout: Layout, request: Dict[str, Any]) -> Tuple[Dict[str, Any], Lis
 
 def _text(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
-
-
-def pack(text: bytes, context: bytes) -> bytes:
-    """`text` compressed by what the other side knows already."""
-    context = context[-CONTEXT:]
-    # An ordinary exchange fits a window of 8 KiB, which is made ready in a fifth of the time.
-    window, memory = (-13, 5) if len(text) + len(context) <= 1 << 13 else (-15, 8)
-    packer = zlib.compressobj(1, zlib.DEFLATED, window, memory, zlib.Z_DEFAULT_STRATEGY, context)
-    return packer.compress(text) + packer.flush()
-
-
-def unpack(packed: bytes, context: bytes, most: int) -> bytes:
-    """What was packed.
-
-    Raises:
-        ValueError: it is nothing of the kind, or more than `most` bytes.
-    """
-    unpacker = zlib.decompressobj(-15, context[-CONTEXT:])
-    try:
-        text = unpacker.decompress(packed, most)
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    if not unpacker.eof or unpacker.unused_data:
-        raise ValueError("cut, or too long")
-    return text
-
-
-FRAME = struct.Struct(">III")
-"""Behind the mark of a reply: bytes of its packed header, bytes of its data, CRC-32 of both."""
-
-
-def frame(mark: bytes, header: bytes, data: List[bytes]) -> bytes:
-    """A reply as it travels. `mark` stands before each, and a checksum in it: what else writes there is found."""
-    body = b"".join([header] + data)
-    return mark + FRAME.pack(len(header), len(body) - len(header), zlib.crc32(body)) + body
-
-
-def serve(layout: Layout, mark: bytes) -> None:
-    """Answer requests from standard input until it ends."""
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    reply: Dict[str, Any] = {"version": VERSION, "python": sys.version.split()[0]}
-    parts: List[bytes] = []
-    context = b""
-    while True:
-        header = json.dumps(reply).encode()
-        sink.write(frame(mark, pack(header, context), parts))
-        sink.flush()
-        size = source.read(4)
-        packed = source.read(struct.unpack(">I", size)[0]) if len(size) == 4 else b""
-        if not packed:
-            return
-        request = unpack(packed, context + header, sys.maxsize)
-        context = header + request
-        reply, parts = answer(layout, json.loads(request.decode()))

@@ -19,13 +19,10 @@ from ugro_tui.nodes.asking import ANSWER_SECONDS, Clocks
 from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeError, NodeSilent, Probe, Reply
 from ugro_tui.nodes.helper import (
     MAX_DOCUMENT,
-    MAX_ENTRIES,
-    MAX_JOB_ENTRIES,
     OVERHEAD,
-    WINDOW,
     allot,
-    place_digest,
 )
+from ugro_tui.nodes.helper_files import MAX_ENTRIES, MAX_JOB_ENTRIES, WINDOW, place_digest
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp_files import JobFolders, JobPath, reason, stamp
 from ugro_tui.nodes.wire import Connection, Sftp, SftpStat

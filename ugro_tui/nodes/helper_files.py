@@ -1,0 +1,151 @@
+"""How the helper opens and reads files that it does not trust. Part of the program that runs on nodes: see `helper`."""
+
+import errno
+import hashlib
+import os
+import re
+import stat
+import sys
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+WINDOW = 512
+"""Bytes at a file's beginning, and again before the place of reading, by which it is known again."""
+
+MAX_ENTRIES = 100_000
+"""Entries looked at in one directory: a job of 8,192 ranks has 16,384."""
+
+MAX_JOB_ENTRIES = 20_000
+"""Jobs that one reply names."""
+
+MAX_OPEN = 64
+"""Folders held open at a time: some systems allow 256 files in all, and a job may have a folder for each rank."""
+
+SPARSE_SIZE, SPARSE_RATIO = 1 << 30, 256
+"""A file of this size with so little on the disk is a hole, not a log: it is refused, not transferred."""
+
+# Neither follow a link out of the job nor hang in a FIFO's open: what lies there is not ours to trust.
+READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_FOLDER = READ | getattr(os, "O_DIRECTORY", 0)
+JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+Layout = List[Dict[str, Any]]
+"""Where which files lie. Each entry: `folder` on the disk (below the job's), `sub` (a pattern for one folder more, or
+null), `path` (what stands before the name in the path that is reported), `name` (a pattern), `kind`, `whole`, `first`
+(what has the lower number is read first)."""
+
+
+def place_digest(head: bytes, before: bytes) -> str:
+    """The digest of a file's first `WINDOW` bytes and of those before the place of reading."""
+    # SHA-256, for it is there on machines that allow approved algorithms only (FIPS), where BLAKE2 is not.
+    return hashlib.sha256(head[:WINDOW] + before[-WINDOW:]).hexdigest()[:16]
+
+
+def stamp(info: os.stat_result) -> str:
+    """What tells that a file is as it was. The time is that of any change: the other one can be set back."""
+    return "%x.%x.%x" % (info.st_size, info.st_ctime_ns, info.st_ino)
+
+
+class Folders:
+    """The folders of jobs, a few of them open. No link is followed below the metrics directory."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._open: Dict[Tuple[str, str], int] = {}
+
+    def handle(self, job: str, folder: str) -> int:
+        """An open folder; it stays open until another one is asked for."""
+        found = self._open.get((job, folder))
+        if found is None:
+            above, _, name = folder.rpartition("/")
+            place = self.handle(job, above) if folder else None
+            found = os.open(name if folder else os.path.join(self._root, job), _FOLDER, dir_fd=place)
+            if len(self._open) >= MAX_OPEN:
+                self.close()
+            self._open[job, folder] = found
+        return found
+
+    def close(self) -> None:
+        """Let go of all."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+
+def refuse(info: os.stat_result) -> None:
+    if stat.S_ISLNK(info.st_mode):
+        raise OSError(errno.ELOOP, "a link")
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    if info.st_size > SPARSE_SIZE and getattr(info, "st_blocks", info.st_size) * 512 < info.st_size // SPARSE_RATIO:
+        raise OSError(errno.EFBIG, "a hole of {:,} bytes with next to nothing in it, not read".format(info.st_size))
+
+
+def behind(handle: int, offset: int, place: str, share: int) -> Optional[bytes]:
+    """At most `share` bytes behind `offset`, or None where what lies before it is not what was known.
+
+    The place is looked at after the data was read, or together with it: a file that is replaced meanwhile is seen.
+    """
+    known = min(offset, WINDOW)
+    data = os.pread(handle, known + share, offset - known)
+    if not offset:
+        return data
+    head = data if offset == known else os.pread(handle, known, 0)
+    if len(data) < known or place_digest(head[:known], data[:known]) != place:
+        return None
+    return data[known:]
+
+
+def names_in(handle: int) -> Iterator[str]:
+    """The names in a folder, without taking a whole huge one into memory where Python allows it."""
+    if sys.version_info >= (3, 7):
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                yield entry.name
+    else:
+        yield from os.listdir(handle)
+
+
+def list_jobs(root: str, layout: Layout, request: Dict[str, Any], now: float, header: Dict[str, Any]) -> None:
+    """Tell in `header` which jobs there are; of the older ones only if their list is not the one that is known."""
+    entries = sorted(_jobs(root, layout, now), key=lambda entry: entry[1])[:MAX_JOB_ENTRIES]
+    young = [entry for entry in entries if entry[1] < request["recent"] or entry[0] in request["jobs"]]
+    older = sorted(entry[0] for entry in entries if entry[1] >= request["recent"] and entry[0] not in request["jobs"])
+    listed = hashlib.sha256("\n".join(older).encode()).hexdigest()[:16]
+    header["jobs"] = young
+    header["listed"] = listed
+    header["older"] = None if listed == request["listed"] else older
+
+
+def _jobs(root: str, layout: Layout, now: float) -> List[List[Any]]:
+    """The jobs with their ages: heartbeats are renamed into a folder, a writer without them appends to a file."""
+    folders = {spec["folder"] for spec in layout if spec["kind"] in ("metrics", "heartbeat")}
+    files = {os.path.join(spec["folder"], "metrics.jsonl") for spec in layout if spec["kind"] == "metrics"}
+    signs = ["/" + sign for sign in sorted({""} | folders | files) if sign] + [""]
+    found = []
+    with os.scandir(root) as entries:
+        for place, entry in enumerate(entries):
+            if place >= MAX_ENTRIES:
+                break
+            if JOB_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                newest = max([_modified(entry.path + sign) for sign in signs])
+                found.append([entry.name, round(max(0.0, now - newest), 3)])
+    return found
+
+
+def _modified(path: str) -> float:
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def grouped(layout: Layout) -> List[Tuple[str, Any, Layout, Any]]:
+    """The files of a layout by folder: the folder, a pattern of folders in it, and one pattern for all their names."""
+    found: Dict[Tuple[str, Optional[str]], Layout] = {}
+    for spec in layout:
+        found.setdefault((spec["folder"], spec["sub"]), []).append(spec)
+    groups = []
+    for (folder, sub), specs in found.items():
+        names = "|".join("(?P<n%d>%s)" % (place, spec["name"]) for place, spec in enumerate(specs))
+        below = None if sub is None else re.compile(sub, re.ASCII)
+        groups.append((folder, below, specs, re.compile(names, re.ASCII)))
+    return groups
