@@ -16,6 +16,7 @@ import pytest
 from tests.collect.bench import DAY, Bench, Moody, calm, counts, view
 from tests.writing import RankWriter, finished_job, wait_until, whole_job
 from ugro_tui.collect import reader
+from ugro_tui.core.decode import decode as real_decode
 from ugro_tui.core.records import Batch
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.nodes.base import NodeError
@@ -51,12 +52,11 @@ def test_one_bad_job_keeps_no_other_from_being_read(bench: Bench, monkeypatch: p
     whole_job(bench.root / "good", bench.clock)
     collector = bench.collector(started=False)
     collector.start_collection("bad")
-    real = reader.decode
 
     def decode(lines: bytes) -> Batch:
         if b'"rank": 7' in lines:
             raise ZeroDivisionError("oops")
-        return real(lines)
+        return real_decode(lines)
 
     RankWriter(bench.root / "bad", 7, bench.clock).start()
     with monkeypatch.context() as patch:

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ugro_tui.collect.follower import Copy, Role
+from ugro_tui.collect.below import private_folder
+from ugro_tui.collect.follower import Copy, Role, held
 from ugro_tui.collect.lock import CentralLock
 from ugro_tui.collect.mirror import Mirror
 from ugro_tui.collect.reader import JobReader, apply
@@ -15,11 +16,10 @@ from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.job import JobState
 from ugro_tui.core.jobid import checked_job_id
-from ugro_tui.core.layout import POLLED, FileKind, mirror_layout
+from ugro_tui.core.layout import FileKind, mirror_layout
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import SyncView
 from ugro_tui.core.summary import JobSummary, summarise
-from ugro_tui.nodes.base import Ask
 from ugro_tui.nodes.local import LocalNode
 
 TAKE_OVER_SECONDS = 1.0
@@ -73,7 +73,9 @@ class ResultAggregator:
     def _try(self) -> None:
         try:
             mine = self._lock.try_acquire()
-        except UgroError as error:
+            if mine:
+                private_folder(self.jobs_dir)
+        except (UgroError, OSError) as error:
             self._role, self._said = Role.NONE, str(error)
             return
         self._role = Role.WRITES if mine else Role.READS
@@ -128,10 +130,8 @@ class ResultAggregator:
 
     def _read(self, state: JobState, node: str) -> None:
         shown = LocalNode(self.jobs_dir, self._clock.time, node, mirror_layout(node))
-        reader, more = JobReader(node, state.job_id, 0), True
-        while more:
-            reply = shown.poll(Ask({state.job_id: reader.known(POLLED)}, POLLED, recent=0.0))
-            delivery, _ = reader.take(reply.chunks, (), False, self._clock.monotonic())
+        reader = JobReader(node, state.job_id, 0)
+        for chunks in held(shown, reader):
+            delivery, _ = reader.take(chunks, (), False, self._clock.monotonic())
             for piece in delivery.pieces:
                 apply(state, piece, node)
-            more = reply.more

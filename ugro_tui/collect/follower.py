@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -13,7 +13,7 @@ from ugro_tui.collect.reader import Delivery, JobReader, by_job
 from ugro_tui.collect.wanted import Wanted
 from ugro_tui.core.layout import POLLED, FileKind, classify
 from ugro_tui.core.ports import Clock
-from ugro_tui.nodes.base import Ask, JobEntry, Known, Node, NodeError, NodeLied, Reply
+from ugro_tui.nodes.base import Ask, Chunk, JobEntry, Node, NodeError, NodeLied, NodeMissing, Reply
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,6 @@ class Follower:
         """Learn these jobs again from the beginning: from the copy, then from the node."""
         for job_id in jobs:
             self._let_go(job_id)
-        self._stamp = ""
 
     def try_copies_again(self) -> None:
         """Begin again with the copies of the jobs that are read without one, as writing it failed."""
@@ -190,18 +189,29 @@ class Follower:
     def _replay(self, reader: JobReader, copy: Copy) -> None:
         """Take in what the copy holds, then have the reader write to it."""
         try:
-            more = True
-            while more:
-                known: dict[str, Known] = reader.known(POLLED)
-                reply = copy.shown.poll(Ask({reader.job_id: known}, POLLED, recent=0.0))
-                self._hand_on(*reader.take(reply.chunks, (), True, self._clock.monotonic()))
-                more = reply.more
+            for chunks in held(copy.shown, reader):
+                self._hand_on(*reader.take(chunks, (), True, self._clock.monotonic()))
             reader.attach(copy.mirror)
+        except MirrorMoved:
+            self.begin_anew([reader.job_id])
         except (NodeError, MirrorError) as error:
-            if not isinstance(error, MirrorMoved):
-                reader.trouble = str(error)
-            else:
-                self.begin_anew([reader.job_id])
+            reader.trouble = str(error)
+
+
+def held(shown: Node, reader: JobReader) -> Iterator[tuple[Chunk, ...]]:
+    """All that a copy holds of the reader's job, part by part; the reader takes in each before it asks for the next.
+
+    Raises:
+        NodeError: it cannot be read.
+    """
+    more = True
+    while more:
+        try:
+            reply = shown.poll(Ask({reader.job_id: reader.known(POLLED)}, POLLED, recent=0.0))
+        except NodeMissing:  # nothing was ever copied
+            return
+        yield reply.chunks
+        more = reply.more
 
 
 def kinds_of(reply: Reply) -> Sequence[FileKind]:

@@ -1,14 +1,21 @@
-"""Records that several nodes show: on a shared filesystem every node has every rank's file, and each counts once."""
+"""Records that are shown twice, by nodes of a shared filesystem or by a file that was made anew, count once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
 
 from ugro_tui.core.columns import Column
 from ugro_tui.core.records import Batch, Item, Start, Steps, Tally
 
 MAX_RUNS = 64
 """Runs remembered of one rank: its restarts. More are taken for news."""
+
+
+_Name: TypeAlias = tuple[str, int, float]
+"""A run by its id, attempt and start: a writer that does without unique ids still has the other two."""
+
+_NAMELESS: Final[_Name] = ("", 0, 0.0)
 
 
 @dataclass(slots=True)
@@ -22,12 +29,12 @@ class Sources:
     """Which nodes bring a rank's file, and what of each of its runs has been taken in already.
 
     A record is known by its run and its `seq` there. Who brought the newest record of a run is believed without a look
-    at `seq`, so a file that only one node shows is taken as it is.
+    at `seq`, so a file that only one node shows is taken as it is, until it begins the same run again.
     """
 
     names: set[str] = field(default_factory=set)
-    _runs: dict[str, _Run] = field(default_factory=dict)
-    _current: dict[str, str] = field(default_factory=dict)
+    _runs: dict[_Name, _Run] = field(default_factory=dict)
+    _current: dict[str, _Name] = field(default_factory=dict)
 
     def fresh(self, source: str, batch: Batch) -> Batch:
         """What of `batch`, brought by `source`, no other source has brought before."""
@@ -38,8 +45,10 @@ class Sources:
 
     def _item(self, source: str, item: Item) -> Item | None:
         if isinstance(item, Start):
-            self._current[source] = item.run_id
+            self._current[source] = (item.run_id, item.attempt, item.ts)
         run = self._run(source)
+        if isinstance(item, Start) and item.run_id and 0 <= item.seq < run.next_seq:
+            run.source = ""  # told again from the beginning: only what goes beyond is news
         if run.source == source:
             run.next_seq = max(run.next_seq, _last(item) + 1)
             return item
@@ -49,7 +58,7 @@ class Sources:
         return fresh
 
     def _run(self, source: str) -> _Run:
-        name = self._current.get(source, "")
+        name = self._current.get(source, _NAMELESS)
         run = self._runs.get(name)
         if run is None:
             if len(self._runs) >= MAX_RUNS:
