@@ -12,6 +12,7 @@ from ugro_tui.collect.breaker import Breaker
 from ugro_tui.collect.follower import Copy, Follower, Role, kinds_of
 from ugro_tui.collect.messages import Cycle, Message
 from ugro_tui.collect.mirror import MirrorError
+from ugro_tui.collect.rsyncs import RsyncRuns
 from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.core.commands import Answer, OpenJob, Refresh, Sync, Tell, Ticket
 from ugro_tui.core.layout import POLLED, FileKind
@@ -54,6 +55,7 @@ class Source:
         *,
         copy: Copy | None = None,
         keep: bool = False,
+        rsync: RsyncRuns | None = None,
     ) -> None:
         self.name = node.name
         self.in_trouble = False
@@ -65,6 +67,7 @@ class Source:
         self._breaker = breaker
         self._copy = copy
         self._keep = keep
+        self._rsync = rsync
         self._last = Cycle(node.name, math.nan, state=NodeState.CONNECTING)
         self._begun = False
         self._events_due = -math.inf
@@ -155,12 +158,23 @@ class Source:
         if role is Role.WRITES:
             self._prepare()
         kinds = self._kinds() if role is Role.WRITES else POLLED
-        reply = self._follower.ask(self._node, kinds)
+        reply = self._follower.ask(self._node, self._asked_of_node(kinds))
         for run in self._syncs:
             run.brought(self.name, reply.chunks, kinds_of(reply), reply.denied)
         if FileKind.EVENTS in kinds and not reply.more:
             self._events_due = self._clock.monotonic() + SYNC_SECONDS
+            self._begin_rsync()
         return reply
+
+    def _asked_of_node(self, kinds: frozenset[FileKind]) -> frozenset[FileKind]:
+        return kinds if self._rsync is None else kinds - {FileKind.EVENTS}
+
+    def _begin_rsync(self) -> None:
+        """Where rsync brings the event files, it does so from now on; the syncs that want them end with it."""
+        if self._rsync is not None and not self._rsync.busy:
+            runs = [run for run in self._syncs if FileKind.EVENTS in run.kinds]
+            self._rsync.begin(self._node, self._follower.jobs, runs)
+            self._syncs = [run for run in self._syncs if run not in runs]
 
     def _prepare(self) -> None:
         """Begin with what the copy holds, and go back to it where writing it has failed a while ago."""
@@ -215,9 +229,11 @@ class Source:
 
     def _end(self, looked: _Looked) -> None:
         self._tickets.clear()
+        waiting = [run for run in self._syncs if self._rsync and FileKind.EVENTS in run.kinds and not looked.error]
         for run in self._syncs:
-            run.ended(self.name, looked.error or self._unable())
-        self._syncs.clear()
+            if run not in waiting:  # another rsync is still under way: theirs comes next
+                run.ended(self.name, looked.error or self._unable())
+        self._syncs = waiting
 
     def _unable(self) -> str:
         """Why nothing can be synced, whatever the node says; empty where it can."""

@@ -17,6 +17,7 @@ WHAT = {FileKind.EVENTS: "tensorboard", FileKind.LOG: "logs"}
 class _Part:
     view: NodeSync
     paths: set[tuple[str, str]] = field(default_factory=set)
+    others: int = 0
 
 
 class SyncRun:
@@ -39,7 +40,17 @@ class SyncRun:
                     part.paths.add((chunk.job_id, chunk.path))
                     size += len(chunk.data)
             said = tuple(f"{one.job_id}: {one.what}" for one in denied if self._mine(one.job_id))
-            part.view = replace(part.view, files=len(part.paths), bytes=part.view.bytes + size, denied=said)
+            part.view = replace(
+                part.view, files=len(part.paths) + part.others, bytes=part.view.bytes + size, denied=said
+            )
+
+    def counted(self, node: str, job_id: str, files: int, size: int) -> None:
+        """Count files of a job that came from `node` by other means."""
+        with self._changed:
+            part = self._parts[node]
+            if self._mine(job_id):
+                part.others += files
+                part.view = replace(part.view, files=len(part.paths) + part.others, bytes=part.view.bytes + size)
 
     def ended(self, node: str, error: str = "") -> None:
         """This node has brought everything, or failed."""
