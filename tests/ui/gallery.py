@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from tests.ui.scenes import SCENES, FakeFeed, app_of
+from tests.ui.node_scenes import ALL_SCENES
+from tests.ui.scenes import FakeFeed, app_of
 
 PICTURES = (
     ("healthy", (120, 40)),
@@ -15,6 +16,8 @@ PICTURES = (
     ("crashed", (120, 40)),
     ("many_jobs", (120, 40)),
     ("restarted", (120, 40)),
+    ("node_down", (120, 40)),
+    ("lab", (120, 40)),
     ("small", (80, 24)),
     ("large", (200, 60)),
     ("empty", (120, 40)),
@@ -23,7 +26,7 @@ PICTURES = (
 
 async def draw(scene: str, size: tuple[int, int]) -> str:
     """The scene as SVG."""
-    app = app_of(FakeFeed(SCENES[scene]()))
+    app = app_of(FakeFeed(ALL_SCENES[scene]()))
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         return app.export_screenshot(title=f"ugro-tui: {scene.replace('_', ' ')}")

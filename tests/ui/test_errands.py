@@ -10,7 +10,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.ui.scenes import PASSPHRASE, REFUSED, SCENES, FakeFeed, app_of, on_three
+from tests.ui.node_scenes import ALL_SCENES, PASSPHRASE, REFUSED, on_three
+from tests.ui.scenes import FakeFeed, app_of
 from ugro_tui.core.commands import Answer, OpenTensorBoard, Refresh, Sync, Tell
 from ugro_tui.core.snapshot import NodeSync, NodeView, Question, Snapshot, SyncView
 from ugro_tui.core.states import NodeState
@@ -89,7 +90,7 @@ async def test_s_syncs_the_shown_job_once_until_it_is_answered() -> None:
 
 
 async def test_without_a_job_s_syncs_all() -> None:
-    async with at(SCENES["no_jobs_on_three"]()) as desk:
+    async with at(ALL_SCENES["no_jobs_on_three"]()) as desk:
         await desk.pilot.press("S")
         assert desk.feed.asked == [Sync(None)]
 
@@ -155,7 +156,7 @@ async def test_the_first_job_waits_while_nodes_that_answer_are_read() -> None:
 
 
 async def test_without_jobs_each_node_says_how_it_is() -> None:
-    async with at(SCENES["no_jobs_on_three"](), (80, 24)) as desk:
+    async with at(ALL_SCENES["no_jobs_on_three"](), (80, 24)) as desk:
         for said in (
             "gpu2        ✖ 192.168.1.12 port 22 refused the connection",
             "(retry 8s)",
@@ -180,7 +181,7 @@ def asking(desk: Desk) -> bool:
 
 
 async def test_a_passphrase_is_asked_for_once_hidden_and_handed_on() -> None:
-    async with at(SCENES["passphrase"]()) as desk:
+    async with at(ALL_SCENES["passphrase"]()) as desk:
         await desk.look()
         assert asking(desk)
         assert PASSPHRASE.text in desk.text  # with its brackets
@@ -199,7 +200,7 @@ async def test_a_passphrase_is_asked_for_once_hidden_and_handed_on() -> None:
 
 async def test_no_message_carries_what_is_typed_when_it_is_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[object] = []
-    async with at(SCENES["passphrase"]()) as desk:
+    async with at(ALL_SCENES["passphrase"]()) as desk:
         await desk.look()
         monkeypatch.setattr(Input, "Submitted", lambda *args: sent.append(args))
         await desk.type("hunter2")
@@ -209,7 +210,7 @@ async def test_no_message_carries_what_is_typed_when_it_is_submitted(monkeypatch
 
 
 async def test_what_was_not_accepted_is_asked_again() -> None:
-    async with at(SCENES["passphrase"]()) as desk:
+    async with at(ALL_SCENES["passphrase"]()) as desk:
         await desk.look()
         await desk.type("wrong")
         await desk.pilot.press("enter")
@@ -220,7 +221,7 @@ async def test_what_was_not_accepted_is_asked_again() -> None:
 
 
 async def test_esc_leaves_a_question_until_it_comes_up_again() -> None:
-    async with at(SCENES["passphrase"]()) as desk:
+    async with at(ALL_SCENES["passphrase"]()) as desk:
         await desk.look()
         await desk.pilot.press("x", "escape")
         assert desk.feed.asked == [Tell(PASSPHRASE.key, "")]
@@ -238,7 +239,7 @@ async def test_esc_leaves_a_question_until_it_comes_up_again() -> None:
 
 async def test_questions_come_one_after_the_other_and_those_that_are_open_may_be_seen() -> None:
     code = Question("gpu1", "Verification code of gpu1", secret=False)
-    async with at(replace(SCENES["passphrase"](), questions=(PASSPHRASE, code))) as desk:
+    async with at(replace(ALL_SCENES["passphrase"](), questions=(PASSPHRASE, code))) as desk:
         await desk.look()
         await desk.pilot.press("a", "enter")
         await desk.look()
@@ -251,7 +252,7 @@ async def test_questions_come_one_after_the_other_and_those_that_are_open_may_be
 
 
 async def test_a_question_that_nobody_asks_any_more_goes() -> None:
-    async with at(SCENES["passphrase"]()) as desk:
+    async with at(ALL_SCENES["passphrase"]()) as desk:
         await desk.look()
         assert asking(desk)
         await desk.news(questions=())
@@ -270,7 +271,7 @@ async def test_a_question_waits_until_help_is_closed() -> None:
 
 
 async def test_ctrl_c_quits_also_from_a_question() -> None:
-    async with at(SCENES["passphrase"]()) as desk:
+    async with at(ALL_SCENES["passphrase"]()) as desk:
         await desk.look()
         await desk.pilot.press("ctrl+c")
     assert desk.app.return_value is not None
@@ -279,7 +280,7 @@ async def test_ctrl_c_quits_also_from_a_question() -> None:
 @pytest.mark.parametrize("size", [(60, 15), (20, 5)])
 async def test_a_long_question_leaves_the_line_to_type_in_on_the_screen(size: tuple[int, int]) -> None:
     long = replace(PASSPHRASE, text="Passphrase of " + "a very long name " * 40)
-    async with at(replace(SCENES["passphrase"](), questions=(long,)), size) as desk:
+    async with at(replace(ALL_SCENES["passphrase"](), questions=(long,)), size) as desk:
         await desk.look()
         await desk.type("ab")
         await desk.pilot.pause()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.scenes import SCENES, FakeFeed, app_of
+from tests.ui.node_scenes import ALL_SCENES
+from tests.ui.scenes import FakeFeed, app_of
 
 SMALL, MIDDLE, LARGE, TINY = (80, 24), (120, 40), (200, 60), (50, 12)
 
@@ -54,12 +55,12 @@ def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("scene", "size"), PICTURES, ids=lambda value: value if isinstance(value, str) else None)
 def test_picture(scene: str, size: tuple[int, int], snap_compare: Callable[..., bool]) -> None:
-    app = app_of(FakeFeed(SCENES[scene]()))
+    app = app_of(FakeFeed(ALL_SCENES[scene]()))
     assert snap_compare(app, terminal_size=size)
 
 
 def test_help(snap_compare: Callable[..., bool]) -> None:
-    app = app_of(FakeFeed(SCENES["healthy"]()))
+    app = app_of(FakeFeed(ALL_SCENES["healthy"]()))
     assert snap_compare(app, press=["question_mark"], terminal_size=MIDDLE)
 
 
@@ -69,7 +70,7 @@ def test_passphrase(snap_compare: Callable[..., bool]) -> None:
         await pilot.press(*"secret")
         await pilot.pause()
 
-    app = app_of(FakeFeed(SCENES["passphrase"]()))
+    app = app_of(FakeFeed(ALL_SCENES["passphrase"]()))
     assert snap_compare(app, run_before=type_it, terminal_size=MIDDLE)
 
 
@@ -78,11 +79,11 @@ def test_light_theme(snap_compare: Callable[..., bool]) -> None:
         pilot.app.theme = "textual-light"
         await pilot.pause()
 
-    app = app_of(FakeFeed(SCENES["non_finite"]()))
+    app = app_of(FakeFeed(ALL_SCENES["non_finite"]()))
     assert snap_compare(app, run_before=lighten, terminal_size=MIDDLE)
 
 
 def test_without_colour(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    app = app_of(FakeFeed(SCENES["crashed"]()))
+    app = app_of(FakeFeed(ALL_SCENES["crashed"]()))
     assert snap_compare(app, terminal_size=MIDDLE)

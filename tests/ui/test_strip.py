@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.content import Content
 
-from tests.ui.scenes import CHANGED, REFUSED, SCENES, SILENT, on_three
+from tests.ui.node_scenes import ALL_SCENES, CHANGED, REFUSED, SILENT, on_three
 from ugro_tui.core.snapshot import NodeSync, NodeView, Snapshot, SyncView
 from ugro_tui.core.states import NodeState
 from ugro_tui.ui import nodes
@@ -44,7 +44,7 @@ def said(snapshot: Snapshot, width: int = 120, elapsed: float = 0.0, errands: Er
     ],
 )  # fmt: skip
 def test_the_strip_says(scene: str, width: int, expected: str) -> None:
-    assert said(SCENES[scene](), width) == expected
+    assert said(ALL_SCENES[scene](), width) == expected
 
 
 def test_ages_and_countdowns_go_on_between_snapshots() -> None:
@@ -132,7 +132,7 @@ def test_many_nodes_in_trouble_are_counted() -> None:
 
 
 def test_what_a_sync_did_not_bring_is_in_the_alerts() -> None:
-    seen = lines(SCENES["synced"]())
+    seen = lines(ALL_SCENES["synced"]())
     assert "⚠ sync of gpu2  the connection was lost" in seen
     assert "⚠ sync of gpu2  may not be read: gpt2-xl: logs/rank_2.log" in seen
 
@@ -159,7 +159,7 @@ def test_the_verdict_names_a_node_where_nothing_worse_is_known() -> None:
     ],
 )
 def test_that_it_only_reads_is_said_at_every_width(width: int, expected: str) -> None:
-    snapshot = SCENES["reading_only"]()
+    snapshot = ALL_SCENES["reading_only"]()
     assert expected in header(snapshot.jobs[0], snapshot.reading, width).plain[:width]
 
 
