@@ -31,8 +31,8 @@ OVER_REFRESH_SECONDS = 30.0
 HELD_SECONDS = 10.0
 """How long the picture of a job is held back while it is read: one slow node must not hide the others' ranks."""
 
-REST = 9
-"""Times that drawing a snapshot took, which pass before the next: at most a tenth of a core goes into drawing."""
+REST = 19
+"""Times that drawing a snapshot took, which pass before the next: at most a twentieth of a core goes into drawing."""
 
 MOST_REST_SECONDS = 1.0
 

@@ -106,7 +106,7 @@ def _counted(ranks: list[int]) -> str:
 def _stalled(job: JobState, states: np.ndarray, now: float) -> list[Alert]:
     """Stalled ranks; first those that do not wait in a backward pass, where ranks wait for each other."""
     ages, limits, silence = step_ages(job.table, now), stall_limits(job.table), write_ages(job.table, now)
-    stalled = [rank for rank in job.current() if states[rank.row] in (RankState.STALLED, RankState.HUNG)]
+    stalled = job.current_in(states, RankState.STALLED, RankState.HUNG)
     alerts = []
     for rank in sorted(stalled, key=lambda rank: (_waits(rank), -ages[rank.row], rank.rank)):
         age = float(np.fmax(ages[rank.row], 0.0))
@@ -144,7 +144,7 @@ def _failed(job: JobState, states: np.ndarray, now: float) -> list[Alert]:
     if job.status(now) is JobStatus.STOPPED:
         return []  # the ranks that were stopped later lost their peers: no news
     first, silence = job.first_failure(now), write_ages(job.table, now)
-    dead = [rank for rank in job.current() if states[rank.row] == RankState.DEAD]
+    dead = job.current_in(states, RankState.DEAD)
     alerts = [
         Alert(
             "rank failed",

@@ -37,6 +37,7 @@ class JobState:
         self.manifest: Manifest | None = None
         self.away: Mapping[str, Away] = {}
         """The nodes that do not answer now, by name."""
+        self._current: tuple[int, list[Rank]] = (-1, [])
         self.version = 0
         """Grows with every change, so that readers can tell whether anything is new."""
 
@@ -52,9 +53,16 @@ class JobState:
         return max(newest, self.manifest.attempt if self.manifest else 1)
 
     def current(self) -> list[Rank]:
-        """The ranks of the newest attempt, by number."""
-        attempt = max((rank.attempt for rank in self.table.by_rank.values()), default=1)
-        return [rank for rank in self.ranks if rank.attempt == attempt]
+        """The ranks of the newest attempt, by number; the list is the caller's to read, not to change."""
+        if self._current[0] != self.version:
+            attempt = max((rank.attempt for rank in self.table.by_rank.values()), default=1)
+            self._current = (self.version, [rank for rank in self.ranks if rank.attempt == attempt])
+        return self._current[1]
+
+    def current_in(self, states: States, *wanted: RankState) -> list[Rank]:
+        """The ranks of the newest attempt that are in one of these states."""
+        found = np.isin(states, [int(state) for state in wanted]).tolist()
+        return [rank for rank in self.current() if found[rank.row]]
 
     def expected(self) -> list[Rank]:
         """The ranks of the newest attempt and those of older ones that it should have too, by number."""
@@ -182,7 +190,7 @@ class JobState:
         without a word: a rank that is killed writes nothing, and its peers complain.
         """
         states = self.states(now)
-        dead = [rank for rank in self.current() if states[rank.row] == RankState.DEAD]
+        dead = self.current_in(states, RankState.DEAD)
         return min(dead, key=lambda rank: (_lateness(rank), _failed_at(rank)), default=None)
 
     def _ranks_attempt(self) -> int:

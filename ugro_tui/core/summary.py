@@ -80,7 +80,8 @@ def summarise(job: JobState, now: float) -> JobSummary:
     states = job.states(now)
     status = job.status(now)
     first = job.first_failure(now)
-    ranks = tuple(_rank(job, rank, RankState(int(states[rank.row])), first) for rank in current)
+    known = [RankState(state) for state in states.tolist()]
+    ranks = tuple(_rank(job, rank, known[rank.row], first) for rank in current)
     alerts = evaluate(job, now)
     pace = _pace(current)
     step = job.step()
