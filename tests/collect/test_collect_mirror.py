@@ -98,7 +98,8 @@ def test_a_umask_that_takes_all_from_the_user_too_is_overruled(mirror: Mirror, r
         write(mirror, METRICS, b"x")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((root / "job" / COPIES["metrics.jsonl"]).stat().st_mode) == 0o600
+    copy = root / "job" / COPIES["metrics.jsonl"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (copy, copy.parent, root)] == [0o600, 0o700, 0o700]
 
 
 def test_ages_are_kept_by_the_files_own_dates(mirror: Mirror, root: Path, clock: Clock) -> None:
