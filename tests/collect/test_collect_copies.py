@@ -216,7 +216,7 @@ def test_a_second_application_reads_what_the_first_copies_and_takes_over_when_it
     for node in lab.nodes.values():
         node.mood = lambda: asked.append("")
     writers[0].steps(21, 30)
-    assert "reading only: ugro-tui (pid" in lab.bench.done(second).reading
+    assert "ugro-tui (pid" in lab.bench.done(second).reading
     assert counts(view(lab.bench.done(second), "job")) == (20, 0, 20)
     assert asked == []
     lab.bench.done(first)
@@ -316,10 +316,10 @@ def test_without_a_usable_central_directory_the_nodes_are_read_on_and_it_is_said
     app = lab.app()
     snapshot = lab.bench.done(app)
     assert counts(view(snapshot, "job")) == (20, 0, 20)
-    assert str(lab.central) in snapshot.reading
+    assert str(lab.central) in " ".join(snapshot.notices)
     os.unlink(lab.central)
     lab.clock.now += 5
     writers[0].steps(21, 30)
     snapshot = lab.bench.done(app)
-    assert (snapshot.reading, counts(view(snapshot, "job"))) == ("", (30, 0, 30))
+    assert (snapshot.notices, counts(view(snapshot, "job"))) == ((), (30, 0, 30))
     assert same(lab.copy("job", "metrics/n1/metrics.jsonl"), writers[0].metrics)

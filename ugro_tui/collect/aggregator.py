@@ -79,7 +79,7 @@ class ResultAggregator:
             self._role, self._said = Role.NONE, str(error)
             return
         self._role = Role.WRITES if mine else Role.READS
-        self._said = "" if mine else f"reading only: {self._lock.holder()} writes {self.central}"
+        self._said = "" if mine else f"{self._lock.holder()} writes {self.central}"
 
     def close(self) -> None:
         """Let another application write."""

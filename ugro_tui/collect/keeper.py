@@ -217,11 +217,7 @@ class Keeper:
 
     def _away(self, now: float) -> dict[str, Away]:
         """The nodes that do not answer."""
-        return {
-            name: Away(now - news.good_at, news.last.brief or news.last.state.value, news.last.sure)
-            for name, news in self._nodes.items()
-            if not news.last.state.reached
-        }
+        return {name: _away(news, now) for name, news in self._nodes.items() if not news.last.state.reached}
 
     def _notices(self) -> Iterator[str]:
         yield from self._failures.values()
@@ -247,6 +243,13 @@ class Keeper:
         if not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
             kept.picture = view(kept.state, now, kept.curve)
             kept.drawn = now
+
+
+def _away(news: _NodeNews, now: float) -> Away:
+    last = news.last
+    person = last.state is NodeState.PERSON
+    next_step = "`ugro-tui doctor` says what to do; then press r" if person else "look at its network and its sshd"
+    return Away(now - news.good_at, last.brief or last.state.value, last.sure, next_step)
 
 
 def _node(news: _NodeNews, now: float) -> NodeView:

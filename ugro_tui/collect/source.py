@@ -219,13 +219,19 @@ class Source:
             round_trip=math.nan if looked.reply is None or reads else after - now,
             clock_offset=math.nan if looked.reply is None else looked.reply.time - self._clock.time(),
             question=_question(looked.failure),
-            troubles=self._follower.troubles,
-            reading=self._copy.said() if self._copy is not None else "",
+            troubles=self._troubles(),
+            reading=self._copy.said() if self._copy is not None and reads else "",
         )
         answers = () if more else tuple(self._answer(ticket, looked) for ticket in self._tickets)
         self._post(replace(self._last, answers=answers))
         if not more:
             self._end(looked)
+
+    def _troubles(self) -> tuple[str, ...]:
+        """What keeps the copy from being written, though this application is to write it."""
+        if self._copy is not None and self._role() is Role.NONE:
+            return (self._copy.said(),)
+        return self._follower.troubles
 
     def _end(self, looked: _Looked) -> None:
         self._tickets.clear()
@@ -242,7 +248,7 @@ class Source:
             return "; ".join(self._follower.troubles)
         if self._copy is None:
             return f"{self.name} is read in place: there is nothing to copy"
-        return self._copy.said()
+        return f"{self._copy.said()}: sync there" if role is Role.READS else self._copy.said()
 
     def _judged(self, looked: _Looked) -> tuple[NodeState, str, float]:
         """The state of the node after a look, in words too, and when it is asked again."""

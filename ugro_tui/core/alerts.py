@@ -94,9 +94,7 @@ def _unreachable(job: JobState) -> Iterator[Alert]:
             heard = "never heard of" if np.isnan(away.age) else f"last heard of {duration(away.age)} ago"
             what = f"{away.why}; {heard}; {_counted(ranks)} there"
             age = float(np.nan_to_num(away.age))
-            yield Alert(
-                "node unreachable", Severity.CRIT, min(ranks), node, what, age, "look at its network and its sshd"
-            )
+            yield Alert("node unreachable", Severity.CRIT, min(ranks), node, what, age, away.next_step)
 
 
 def _counted(ranks: list[int]) -> str:

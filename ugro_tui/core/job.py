@@ -18,11 +18,15 @@ from ugro_tui.core.states import Ended, JobStatus, RankState
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """A node that does not answer. `age`: seconds since it last did, NaN if never; `sure`: it is no short blip."""
+    """A node that does not answer. `age`: seconds since it last did, NaN if never; `sure`: it is no short blip.
+
+    `next_step` is what to do first.
+    """
 
     age: float
     why: str
     sure: bool
+    next_step: str
 
 
 _OVER: Final = {"finished": JobStatus.FINISHED, "failed": JobStatus.FAILED, "stopped": JobStatus.STOPPED}
