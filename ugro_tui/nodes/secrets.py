@@ -1,0 +1,35 @@
+"""Passphrases of keys, in this process's memory alone."""
+
+from __future__ import annotations
+
+import threading
+
+
+class Secrets:
+    """What a person typed for a key file, by its path. Any thread may call it; nothing is ever written or shown."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, str] = {}
+
+    def get(self, key: str) -> str | None:
+        """The passphrase of the key file `key`; None while it has to be asked for."""
+        with self._lock:
+            return self._known.get(key)
+
+    def put(self, key: str, text: str) -> None:
+        """Remember what was typed."""
+        with self._lock:
+            self._known[key] = text
+
+    def wrong(self, key: str, text: str) -> None:
+        """`text` does not open the key: forget it, unless something else was typed meanwhile."""
+        with self._lock:
+            if self._known.get(key) == text:
+                del self._known[key]
+
+    def __repr__(self) -> str:
+        return "<Secrets>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("passphrases are not copied or written")
