@@ -59,7 +59,6 @@ class Words:
         return int.from_bytes(self._bytes(size), "big")
 
     def string(self) -> bytes:
-    """Bytes as SSH writes a string."""
         """The next string."""
         return self._bytes(self.number())
 

@@ -12,9 +12,27 @@ from dataclasses import dataclass, field
 
 from ugro_tui.nodes.base import NodeLied, NodeLost, NodeSilent
 from ugro_tui.nodes.sftp_packets import (
-    CLOSE, FSTAT, HANDLE, INIT, LSTAT, OPEN, OPENDIR, READ, READDIR, REALPATH, VERSION,
-    Answer, Words, attributes_in, data_in, handle_in, names_in, packet, raw, string,
-)  # fmt: skip
+    CLOSE,
+    FSTAT,
+    HANDLE,
+    INIT,
+    LSTAT,
+    OPEN,
+    OPENDIR,
+    READ,
+    READDIR,
+    REALPATH,
+    VERSION,
+    Answer,
+    Words,
+    attributes_in,
+    data_in,
+    handle_in,
+    names_in,
+    packet,
+    raw,
+    string,
+)
 from ugro_tui.nodes.wire import SftpStat, Stream
 
 MAX_PACKET = 1 << 20
