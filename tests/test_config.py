@@ -9,6 +9,7 @@ import pytest
 from tests.writing import as_ordinary_user
 from ugro_tui.config import Config, load_config
 from ugro_tui.core.errors import BadInput
+from ugro_tui.nodes.inventory import NodeSettings, NodeSpec
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,14 @@ def written(path: Path, text: str) -> Path:
 
 
 def test_the_defaults(home: Path) -> None:
-    assert load_config({}, {}) == Config(home / "ugro_data" / "jobs", 2.0)
+    config = load_config({}, {})
+    assert config == Config()
+    assert config.metrics_dir == home / "ugro_data" / "jobs"
+    assert config.central == home / "ugro_data" / "central"
+    assert (config.refresh, config.remote, config.nodes, config.hostfile) == (2.0, False, (), None)
+    assert (config.ssh_config, config.engine, config.node) == (None, "builtin", {})
+    assert config.inventory() == (NodeSpec("local", "local"),)
+    assert config.place == str(config.metrics_dir)
 
 
 def test_flags_win_over_the_environment_which_wins_over_the_file(tmp_path: Path) -> None:
@@ -64,9 +72,29 @@ def test_directories_are_made_absolute(home: Path, tmp_path: Path, monkeypatch: 
         ("\nrefresh = \n", r"not valid TOML: .*line 2"),
         ("refresh = 1\nrefresh = 2", "not valid TOML"),
         ("x = " + "[" * 5000, "not valid TOML"),
-        ('colour = "red"', "colour: no such setting: remove it; there are: metrics_dir, refresh"),
+        ('colour = "red"', "colour: no such setting: remove it; there are: metrics_dir, refresh, nodes, .*NAME"),
         ('"\\u001b[31m" = 1', r"␛\[31m: no such setting"),
         ("[table]\nx = 1", "table: no such setting"),
+        ('hostfile = "/none/hosts"', "hostfile: /none/hosts: no such file: give another, or leave it out"),
+        ("ssh_config = 1", "ssh_config: 1 is not a file name"),
+        ("central = []", r"central: \[\] is not a directory name"),
+        ('engine = "scp"', "engine: 'scp' is not an engine: choose builtin or rsync"),
+        ("engine = []", r"engine: \[\] is not an engine"),
+        ("nodes = 5", "nodes: 5 names no nodes: give text such as"),
+        ('nodes = " "', "nodes: ' ' names no nodes"),
+        ('nodes = ["a", 5]', r"nodes: \['a', 5\] names no nodes"),
+        ("node = 5", r"node: 5 is not a table: write \[node.NAME\]"),
+        ("node.gpu1 = 5", r"node\.gpu1: 5 is not a table: write \[node\.gpu1\] above"),
+        ("[node.gpu1]\nhost = 1", r"node\.gpu1\.host: no such setting: remove it; there are: user, port, metrics_dir"),
+        ("[node.a.b]\nport = 1", r'node\.a\.b: no such setting: .*written in quotes: \[node\."a\.b"\]'),
+        ('[node.a]\nuser = "-l"', r"node\.a\.user: '-l' is not a user's name"),
+        ("[node.a]\nuser = 7", r"node\.a\.user: 7 is not a user's name"),
+        ('[node.a]\nport = "22"', r"node\.a\.port: '22' is not a port: give a number from 1 to 65535"),
+        ("[node.a]\nport = true", r"node\.a\.port: True is not a port"),
+        ("[node.a]\nport = 65536", r"node\.a\.port: 65536 is not a port"),
+        ("[node.a]\nmetrics_dir = ''", r"node\.a\.metrics_dir: '' is not a directory name: give a path on the node"),
+        ('[node.a]\nmetrics_dir = "a\\nb"', r"node\.a\.metrics_dir: .* is not a directory name"),
+        ("[node.local]\nport = 1", r"node\.local: this machine is not reached over SSH: .*set metrics_dir itself"),
         ("metrics_dir = 5", "metrics_dir: 5 is not a directory name"),
         ('metrics_dir = ""', "metrics_dir: '' is not a directory name"),
         ('metrics_dir = "a\\u0000b"', "metrics_dir: .* is not a directory name"),
@@ -114,3 +142,96 @@ def test_bad_values_of_environment_and_command_line_name_their_place() -> None:
         load_config({"refresh": 0.0}, {})
     with pytest.raises(BadInput, match="command line: --metrics-dir: '' is not a directory name"):
         load_config({"metrics_dir": ""}, {})
+
+
+def test_each_new_setting_of_each_source(tmp_path: Path) -> None:
+    for name in ("of-file", "of-environ", "of-flags"):
+        written(tmp_path / name, "gpu1\n")
+    keys = ("hostfile", "ssh_config", "central")
+    file = written(tmp_path / "a.toml", "".join(f'{key} = "{tmp_path}/of-file"\n' for key in keys) + 'engine = "rsync"')
+    environ = {f"UGRO_{key.upper()}": f"{tmp_path}/of-environ" for key in keys}
+    flags = dict.fromkeys(keys, f"{tmp_path}/of-flags")
+    for config, name in (
+        (load_config({}, {}, file), "of-file"),
+        (load_config({}, environ, file), "of-environ"),
+        (load_config(flags, environ, file), "of-flags"),
+    ):
+        assert (config.hostfile, config.ssh_config, config.central) == (tmp_path / name,) * 3
+    assert load_config({}, {}, file).engine == "rsync"
+    assert load_config({}, {"UGRO_ENGINE": "builtin"}, file).engine == "builtin"
+
+
+def test_nodes_are_text_or_a_list(tmp_path: Path) -> None:
+    assert load_config({}, {}, written(tmp_path / "a.toml", 'nodes = "a,b"')).nodes == ("a,b",)
+    config = load_config({}, {}, written(tmp_path / "b.toml", 'nodes = ["a", "n[1-2]"]'))
+    assert [spec.name for spec in config.inventory()] == ["a", "n1", "n2"]
+    assert load_config({}, {}, written(tmp_path / "c.toml", "nodes = []")).inventory()[0].name == "local"
+    assert load_config({"nodes": "c"}, {"UGRO_NODES": "d"}).nodes == ("c",)
+
+
+def test_nodes_and_hostfile_are_one_choice(tmp_path: Path) -> None:
+    hosts = written(tmp_path / "hosts", "h1\n")
+    file = written(tmp_path / "a.toml", f'nodes = "a"\nhostfile = "{hosts}"')
+
+    def names(flags: dict[str, object], environ: dict[str, str]) -> list[str]:
+        return [spec.name for spec in load_config(flags, environ, file).inventory()]
+
+    assert names({}, {}) == ["a", "h1"]
+    assert names({"nodes": "b"}, {}) == ["b"]
+    assert names({}, {"UGRO_HOSTFILE": str(hosts)}) == ["h1"]
+    assert names({"nodes": "local"}, {"UGRO_HOSTFILE": str(hosts)}) == ["local"]
+    assert load_config({"nodes": "b"}, {}, file).origins["nodes"] == "command line: --nodes"
+    assert "hostfile" not in load_config({"nodes": "b"}, {}, file).origins
+
+
+def test_bad_nodes_are_refused_with_where_they_were_set(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"environment: UGRO_NODES: 'n\[1', position 2"):
+        load_config({}, {"UGRO_NODES": "n[1"}).inventory()
+    file = written(tmp_path / "a.toml", 'nodes = ["a", "-b"]')
+    with pytest.raises(BadInput, match=r"a\.toml: nodes: '-b' is not a node"):
+        load_config({}, {}, file).inventory()
+
+
+def test_over_ssh_it_looks_less_often_unless_told(tmp_path: Path) -> None:
+    hosts = str(written(tmp_path / "hosts", "h1\n"))
+    assert load_config({"nodes": "local"}, {}).refresh == 2.0
+    assert load_config({"nodes": "gpu1"}, {}).refresh == 5.0
+    assert load_config({"nodes": "local,gpu1"}, {}).refresh == 5.0
+    assert load_config({"hostfile": hosts}, {}).refresh == 5.0
+    assert load_config({"nodes": "gpu1", "refresh": 1.0}, {}).refresh == 1.0
+    assert load_config({"nodes": "gpu1"}, {"UGRO_REFRESH": "9"}).refresh == 9.0
+    assert Config(nodes=("gpu1",)).remote
+    assert not Config(nodes=("local", " local ,")).remote
+
+
+def test_the_home_of_a_node_is_not_ours(home: Path) -> None:
+    config = load_config({"metrics_dir": "~/runs", "nodes": "gpu1"}, {})
+    assert (config.metrics_dir, config.remote_metrics_dir) == (home / "runs", "~/runs")
+    assert config.place == "~/runs on gpu1"
+    assert Config().remote_metrics_dir == "~/ugro_data/jobs"
+
+
+def test_tables_of_nodes(tmp_path: Path) -> None:
+    text = 'nodes = "gpu1,10.0.0.2"\n[node.gpu1]\nuser = "me"\nport = 2222\n[node."10.0.0.2"]\nmetrics_dir = "~/m"'
+    config = load_config({}, {}, written(tmp_path / "a.toml", text))
+    assert config.node == {"gpu1": NodeSettings("me", 2222), "10.0.0.2": NodeSettings(metrics_dir="~/m")}
+    assert config.inventory() == (
+        NodeSpec("gpu1", "gpu1", "me", 2222),
+        NodeSpec("10.0.0.2", "10.0.0.2", metrics_dir="~/m"),
+    )
+
+
+def test_where_each_setting_came_from(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.toml", 'refresh = 3\ncentral = "/c"\n[node.gpu1]\nport = 5')
+    config = load_config({"nodes": "gpu1", "refresh": None}, {"UGRO_CENTRAL": "/d"}, file)
+    assert {key: (value, origin) for key, value, origin in config.in_force()} == {
+        "metrics_dir": (str(config.metrics_dir), "default"),
+        "remote_metrics_dir": ("~/ugro_data/jobs", "default"),
+        "refresh": (3.0, f"{file}: refresh"),
+        "nodes": (["gpu1"], "command line: --nodes"),
+        "hostfile": (None, "default"),
+        "ssh_config": (None, "default"),
+        "central": ("/d", "environment: UGRO_CENTRAL"),
+        "engine": ("builtin", "default"),
+        "node.gpu1.port": (5, f"{file}: node"),
+    }

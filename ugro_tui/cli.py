@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__
+from ugro_tui import __version__, cli_config
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, prepare, print_json, print_lines
 
@@ -25,7 +25,14 @@ EXIT_UNWELL = 1
 EXIT_INTERRUPTED = 130
 EXIT_HUNG_UP = 129
 
-_GLOBAL = {"--config": "FILE", "--metrics-dir": "DIR"}
+_GLOBAL = {
+    "--config": "FILE",
+    "--metrics-dir": "DIR",
+    "--nodes": "LIST",
+    "--hostfile": "FILE",
+    "--ssh-config": "FILE",
+    "--central": "DIR",
+}
 
 app = typer.Typer(
     name="ugro-tui",
@@ -42,7 +49,8 @@ app = typer.Typer(
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id: the name of its directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Refresh = Annotated[
-    float | None, typer.Option("--refresh", "-r", metavar="SECONDS", help="How often to look.  [default: 2.0]")
+    float | None,
+    typer.Option("--refresh", "-r", metavar="SECONDS", help="How often to look.  [default: 2; 5 over SSH]"),
 ]
 
 
@@ -105,12 +113,27 @@ def _all_jobs(
         str | None,
         typer.Option(metavar="DIR", help="Where jobs write; also UGRO_METRICS_DIR.  [default: ~/ugro_data/jobs]"),
     ] = None,
+    nodes: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Nodes to watch: gpu1,me@gpu2:22,n[1-3],'gpu*'; also UGRO_NODES."),
+    ] = None,
+    hostfile: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Nodes to watch, a host on each line; also UGRO_HOSTFILE.")
+    ] = None,
+    ssh_config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Read by ssh instead of ~/.ssh/config; also UGRO_SSH_CONFIG.")
+    ] = None,
+    central: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Copies of all nodes; also UGRO_CENTRAL.  [default: ~/ugro_data/central]"),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         print(f"ugro-tui {__version__}")
         raise typer.Exit
-    context.obj = (config, {"metrics_dir": metrics_dir})
+    flags = {"metrics_dir": metrics_dir, "nodes": nodes, "hostfile": hostfile, "ssh_config": ssh_config}
+    context.obj = (config, {**flags, "central": central})
     if context.invoked_subcommand is None:
         _show(_config(context), None)
 
@@ -194,6 +217,9 @@ def demo(
     ended = run.poll()
     if ended is not None and ended.status == "failed":
         raise typer.Exit(EXIT_UNWELL)
+
+
+cli_config.add_to(app, lambda context: _config(context))
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:

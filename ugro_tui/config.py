@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,102 @@ import platformdirs
 
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.text import visible
+from ugro_tui.nodes.inventory import LOCAL, NodeSettings, NodeSpec, inventory
+from ugro_tui.settings import (
+    DEFAULT_CENTRAL,
+    DEFAULT_METRICS_DIR,
+    ENGINES,
+    NODE_KEYS,
+    READERS,
+    directory,
+    node_tables,
+)
 
-MIN_REFRESH, MAX_REFRESH = 0.2, 3600.0
+REFRESH_IN_PLACE, REFRESH_OVER_SSH = 2.0, 5.0
+"""Seconds between two looks where nothing else is set."""
 
-
-DEFAULT_METRICS_DIR = Path("~/ugro_data/jobs")
-DEFAULT_REFRESH = 2.0
+_AUTOMATIC = 0.0
+_KEYS = tuple(READERS)
+_DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the application runs on. `refresh` is in seconds."""
+    """What the application runs on.
 
-    metrics_dir: Path = DEFAULT_METRICS_DIR
-    refresh: float = DEFAULT_REFRESH
+    `metrics_dir` is this machine's; `remote_metrics_dir` the same setting as typed, for nodes, where `~` is their own
+    home. `refresh` is in seconds; left out, it follows from whether nodes are reached over SSH. `nodes` are comma lists
+    as typed. `origins` says for each setting where it was set.
+    """
+
+    metrics_dir: Path = Path(DEFAULT_METRICS_DIR)
+    refresh: float = _AUTOMATIC
+    nodes: tuple[str, ...] = ()
+    hostfile: Path | None = None
+    ssh_config: Path | None = None
+    central: Path = Path(DEFAULT_CENTRAL)
+    engine: str = ENGINES[0]
+    node: Mapping[str, NodeSettings] = field(default_factory=dict)
+    remote_metrics_dir: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Make the directory absolute, `~` expanded.
+        """Make directories absolute, `~` expanded, and choose what was left out.
 
         Raises:
-            BadInput: it is no directory name.
+            BadInput: a directory is no directory name.
         """
-        object.__setattr__(self, "metrics_dir", _directory(self.metrics_dir, "metrics_dir"))
+        settle = object.__setattr__
+        settle(self, "remote_metrics_dir", self.remote_metrics_dir or str(self.metrics_dir))
+        settle(self, "metrics_dir", directory(self.metrics_dir, "metrics_dir"))
+        settle(self, "central", directory(self.central, "central"))
+        if self.refresh == _AUTOMATIC:
+            settle(self, "refresh", REFRESH_OVER_SSH if self.remote else REFRESH_IN_PLACE)
+
+    @property
+    def remote(self) -> bool:
+        """Whether there are nodes to be copied from; otherwise this machine alone is watched, in place."""
+        named = {piece.strip() for text in self.nodes for piece in text.split(",")}
+        return self.hostfile is not None or bool(named - {LOCAL, ""})
+
+    @property
+    def place(self) -> str:
+        """Where jobs are looked for, for people."""
+        if not self.remote:
+            return visible(str(self.metrics_dir))
+        named = [*self.nodes, *([] if self.hostfile is None else [f"those of {self.hostfile}"])]
+        return visible(f"{self.remote_metrics_dir} on {', '.join(named)}", 200)
+
+    def inventory(self) -> tuple[NodeSpec, ...]:
+        """The nodes to watch; this machine alone where none is named.
+
+        Raises:
+            BadInput: `nodes` or the hostfile cannot be used; says where it was set and what to do.
+        """
+
+        def aliases() -> list[str]:
+            from ugro_tui.nodes.sshconfig import host_aliases  # asked for patterns alone
+
+            return host_aliases(self.ssh_config)
+
+        return inventory(self.nodes, self.hostfile, self.node, aliases, self.origins)
+
+    def in_force(self) -> Iterator[tuple[str, Any, str]]:
+        """Each setting: its key, its value as JSON can hold it, and where it was set."""
+        for key in _KEYS:
+            yield key, _plain(getattr(self, key)), self.origins.get(key, _DEFAULT)
+            if key == "metrics_dir":
+                yield "remote_metrics_dir", self.remote_metrics_dir, self.origins.get(key, _DEFAULT)
+        for name, own in sorted(self.node.items()):
+            for key in NODE_KEYS:
+                if value := getattr(own, key):
+                    yield f"node.{name}.{key}", value, self.origins.get("node", _DEFAULT)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def config_path() -> Path:
@@ -50,28 +123,29 @@ def log_path() -> Path:
 def load_config(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None) -> Config:
     """The settings in force. `flags` maps a key to what the command line gave, None where it gave nothing.
 
+    `nodes` and `hostfile` are one choice: where a later source makes it, none of an earlier one is watched.
+
     Raises:
         BadInput: a file cannot be read, a key is not known, or a value is not usable; names file, key and reason.
     """
     named = file or (Path(environ["UGRO_CONFIG"]) if environ.get("UGRO_CONFIG") else None)
     values: dict[str, Any] = {}
-    origin: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for source, found in (
-        (str(named or config_path()), _from_file(named)),
+        (visible(str(named or config_path())), _from_file(named)),
         ("environment", _from_environ(environ)),
         ("command line", {key: value for key, value in flags.items() if value is not None}),
     ):
+        if found.keys() & {"nodes", "hostfile"}:
+            values = {key: value for key, value in values.items() if key not in ("nodes", "hostfile")}
         values |= found
-        origin |= {key: f"{source}: {_spelled(source, key)}" for key in found}
-    return Config(
-        metrics_dir=_directory(
-            values.get("metrics_dir", DEFAULT_METRICS_DIR), origin.get("metrics_dir", "default: metrics_dir")
-        ),
-        refresh=_seconds(values.get("refresh", DEFAULT_REFRESH), origin.get("refresh", "default: refresh")),
-    )
-
-
-_KEYS = ("metrics_dir", "refresh")
+        origins |= {key: f"{source}: {_spelled(source, key)}" for key in found}
+    read = {key: READERS[key](values[key], origins[key]) for key in _KEYS if key in values}
+    if "metrics_dir" in values:
+        read["remote_metrics_dir"] = str(values["metrics_dir"])
+    if "node" in values:
+        read["node"] = node_tables(values["node"], origins["node"])
+    return Config(**read, origins={key: origin for key, origin in origins.items() if key in values})
 
 
 def _spelled(source: str, key: str) -> str:
@@ -100,28 +174,8 @@ def _from_file(named: Path | None) -> dict[str, Any]:
         raise BadInput(f"{path}: cannot be read: {error.strerror}: allow it, or give another with --config") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not valid TOML: {error}: correct it, or give another with --config") from None
-    unknown = sorted(values.keys() - set(_KEYS))
+    unknown = sorted(values.keys() - {*_KEYS, "node"})
     if unknown:
-        raise BadInput(f"{path}: {visible(unknown[0], 80)}: no such setting: remove it; there are: {', '.join(_KEYS)}")
+        there = ", ".join((*_KEYS, "[node.NAME]"))
+        raise BadInput(f"{path}: {visible(unknown[0], 80)}: no such setting: remove it; there are: {there}")
     return values
-
-
-def _directory(value: object, origin: str) -> Path:
-    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        raise BadInput(f"{origin}: {visible(repr(value), 80)} is not a directory name: give a path as text")
-    try:
-        return Path(value).expanduser().absolute()
-    except RuntimeError as error:
-        raise BadInput(f"{origin}: {value}: {error}: give the whole path") from None
-
-
-def _seconds(value: object, origin: str) -> float:
-    try:
-        seconds = float(value) if isinstance(value, str | int | float) else math.nan
-    except (ValueError, OverflowError):
-        seconds = math.nan
-    if isinstance(value, bool) or not MIN_REFRESH <= seconds <= MAX_REFRESH:
-        raise BadInput(
-            f"{origin}: {visible(repr(value), 80)} is not a time in seconds between {MIN_REFRESH} and {MAX_REFRESH:.0f}"
-        )
-    return seconds
