@@ -15,6 +15,7 @@ from ugro_tui.core.layout import node_layout
 from ugro_tui.nodes import helper, helper_frame
 from ugro_tui.nodes.base import NodeError, NodeLost, NodeSilent, Ran
 from ugro_tui.nodes.bootstrap import program
+from ugro_tui.nodes.helper_files import Shelves
 from ugro_tui.nodes.wire import Sftp
 
 Header = dict[str, Any]
@@ -34,6 +35,7 @@ class Puppet:
     requests: list[Header] = field(default_factory=list)
     connected: int = 0
     ran: list[Sequence[str]] = field(default_factory=list)
+    _shelves: Shelves = field(default_factory=lambda: Shelves(node_layout()))
     _arriving: list[tuple[float, bytes]] = field(default_factory=list)
 
     def connect(self, _deadline: float) -> Puppet:
@@ -48,6 +50,7 @@ class Puppet:
         assert found is not None
         assert deadline > self.clock.now
         self._mark, self._context, self._received = found.group(1).encode(), b"", b""
+        self._text = b""
         self._header = json.dumps({"version": helper_frame.VERSION, "python": "3.9"}).encode()
         self._arriving = [(self.clock.now, self.hello(self._frame(self._header, [])))]
         return self
@@ -60,10 +63,13 @@ class Puppet:
         if self._received:
             size = struct.unpack(">I", self._received[:4])[0]
             assert len(self._received) == size + 4
-            text = helper_frame.unpack(self._received[4:], self._context + self._header, 1 << 24)
+            text = self._text
+            if size:
+                text = helper_frame.unpack(self._received[4:], self._context + self._header, 1 << 24)
+            self._text = text
             self._received, self._context = b"", self._header + text
             self.requests.append(json.loads(text))
-            header, parts = self.bend(*helper.answer(node_layout(), self.requests[-1]))
+            header, parts = self.bend(*helper.answer(self._shelves, self.requests[-1]))
             self._header = json.dumps(header).encode()
             arriving = self.carry(self._frame(self._header, parts))
             self._arriving += [(self.clock.now + at, piece) for at, piece in arriving]

@@ -48,6 +48,7 @@ class Channel:
         self._mark = mark.encode()
         self._monotonic = monotonic
         self._buffer = bytearray()
+        self._asked = b""
         self._header = b""
         self._context = b""
 
@@ -80,7 +81,8 @@ class Channel:
             NodeLost: the connection has ended.
         """
         text = orjson.dumps(request)
-        packed = pack(text, self._context + self._header)
+        packed = b"" if text == self._asked else pack(text, self._context + self._header)
+        self._asked = text
         self._context = (self._header + text)[-CONTEXT:]
         self.heard = self._monotonic()
         self._stream.send(struct.pack(">I", len(packed)) + packed, deadline)

@@ -10,16 +10,18 @@ import os
 import stat
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ugro_tui.nodes.helper_files import (
     JOB_ID,
     MAX_ENTRIES,
     READ,
     Folders,
+    Group,
     Layout,
+    News,
+    Shelves,
     behind,
-    grouped,
     list_jobs,
     names_in,
     refuse,
@@ -41,15 +43,15 @@ MAX_DENIED = 100
 """Files and folders of one job whose trouble is told in one reply."""
 
 
-def poll(root: str, layout: Layout, request: Dict[str, Any], now: float) -> Tuple[Dict[str, Any], List[bytes]]:
+def poll(root: str, shelves: Shelves, request: Dict[str, Any], now: float) -> Tuple[Dict[str, Any], List[bytes]]:
     """One look: which jobs there are, and all that is new in those that are asked for.
 
     `request`: `recent` (s), `listed` (stamp of the older jobs' list), `cap` (bytes), `kinds`, and `jobs`: for each job
     and path `[offset, place, stamp]`. `now`: Unix seconds by this machine. Back come a header and its data.
     """
     header: Dict[str, Any] = {"time": round(now, 3), "chunks": [], "denied": [], "more": False}
-    list_jobs(root, layout, request, now, header)
-    reader = _Reader(root, layout, set(request["kinds"]), now, header)
+    list_jobs(root, shelves, request, now, header)
+    reader = _Reader(root, shelves.groups(request["kinds"]), now, header)
     try:
         for job, known in request["jobs"].items():
             if JOB_ID.fullmatch(job):
@@ -60,49 +62,42 @@ def poll(root: str, layout: Layout, request: Dict[str, Any], now: float) -> Tupl
     return header, reader.data
 
 
-class _News:
-    """A file that is not as it was: `size` bytes seem to be new, `was` is what was known of it."""
-
-    def __init__(self, spec: Dict[str, Any], place: Tuple[str, str], name: str, path: str, was: List[Any]) -> None:
-        self.spec, self.place, self.name, self.path, self.was = spec, place, name, path, was
-        self.size = 0
-
-    @property
-    def since(self) -> int:
-        """When what is known of it was learned, as far as the stamp tells: who waited longest goes first."""
-        parts = self.was[2].split(".")
-        return int(parts[1], 16) if len(parts) > 1 else 0
+Known = Dict[str, List[Any]]
+"""What is known of a job's files, by path: `[offset, place, stamp]`."""
 
 
 class _Reader:
     """Finds what is new in the jobs asked for, then reads it within the cap."""
 
-    def __init__(self, root: str, layout: Layout, kinds: "set[str]", now: float, header: Dict[str, Any]) -> None:
+    def __init__(self, root: str, groups: List[Group], now: float, header: Dict[str, Any]) -> None:
         self.data: List[bytes] = []
-        self._groups = grouped([spec for spec in layout if spec["kind"] in kinds])
+        self._groups = groups
         self._now = now
         self._header = header
         self._folders = Folders(root)
-        self._news: List[_News] = []
+        self._news: List[News] = []
         self._denied: Dict[str, int] = {}
 
     def close(self) -> None:
         """Let go of the folders."""
         self._folders.close()
 
-    def look(self, job: str, known: Dict[str, List[Any]]) -> None:
+    def look(self, job: str, known: Known) -> None:
         """Note every file of `job` that is not as it was."""
         try:
-            self._folders.handle(job, "")
+            top = self._entries(job, "")
         except FileNotFoundError:
             return
         except OSError as error:
             self._deny(job, "its directory", error)
             return
         for folder, sub, specs, names in self._groups:
+            if folder and folder.partition("/")[0] not in top:
+                continue
             try:
                 if sub is None:
-                    self._match(job, folder, "", specs, names, known)
+                    entries = self._entries(job, folder) if folder else top
+                    self._match(job, folder, "", entries, specs, names, known)
                     continue
                 below = [name for name in self._entries(job, folder) if sub.fullmatch(name)]
             except FileNotFoundError:
@@ -113,48 +108,52 @@ class _Reader:
             for name in sorted(below):
                 self._below(job, folder, name, specs, names, known)
 
-    def _below(self, job: str, folder: str, name: str, specs: Layout, names: Any, known: Dict[str, List[Any]]) -> None:
+    def _below(self, job: str, folder: str, name: str, specs: Layout, names: Any, known: Known) -> None:
+        place = folder + "/" + name if folder else name
         try:
-            self._match(job, folder + "/" + name if folder else name, name + "/", specs, names, known)
+            self._match(job, place, name + "/", self._entries(job, place), specs, names, known)
         except FileNotFoundError:
             pass
         except OSError as error:
             self._deny(job, specs[0]["path"] + name, error)
 
     def _match(
-        self, job: str, folder: str, prefix: str, specs: Layout, names: Any, known: Dict[str, List[Any]]
+        self, job: str, folder: str, prefix: str, entries: List[str], specs: Layout, names: Any, known: Known
     ) -> None:
         handle = self._folders.handle(job, folder)
-        for entry in self._entries(job, folder):
-            found = names.fullmatch(entry)
-            if not found:
+        base = specs[0]["path"] + prefix
+        for entry in entries:
+            was = known.get(base + entry)
+            if was is None and not names.fullmatch(entry):
                 continue
-            spec = specs[int(found.lastgroup[1:])]
-            path = spec["path"] + prefix + entry
             try:
                 info = os.stat(entry, dir_fd=handle, follow_symlinks=False)
-                was = known.get(path)
-                if was is not None and was[2] == stamp(info) and (spec["whole"] or was[0] >= info.st_size):
-                    continue
-                refuse(info)
+                if was is None or was[2] != stamp(info) or was[0] < info.st_size:
+                    self._note(specs, names, News((job, folder), entry, base + entry, was or [0, "", ""], info))
             except FileNotFoundError:
                 continue  # gone since it was listed
             except OSError as error:
-                self._deny(job, path, error)
-                continue
-            news = _News(spec, (job, folder), entry, path, was or [0, "", ""])
-            # A file that is shorter than what is known of it is another one.
-            gone = spec["whole"] or info.st_size < news.was[0]
-            news.size = info.st_size if gone else info.st_size - news.was[0]
-            self._news.append(news)
+                self._deny(job, base + entry, error)
 
-    def _entries(self, job: str, folder: str) -> Iterator[str]:
-        for place, name in enumerate(names_in(self._folders.handle(job, folder))):
-            if place >= MAX_ENTRIES:
-                what = "more than {:,} entries, the rest is not read".format(MAX_ENTRIES)
-                self._header["denied"].append([job, "%s: %s" % (folder or "its directory", what)])
-                break
-            yield name
+    def _note(self, specs: Layout, names: Any, news: "News") -> None:
+        found = names.fullmatch(news.name)
+        if not found:
+            return  # it is known, but nobody asks for its kind now
+        news.spec = specs[int(found.lastgroup[1:])]
+        if news.spec["whole"] and news.was[2] == stamp(news.info):
+            return
+        refuse(news.info)
+        # A file that is shorter than what is known of it is another one.
+        gone = news.spec["whole"] or news.info.st_size < news.was[0]
+        news.size = news.info.st_size if gone else news.info.st_size - news.was[0]
+        self._news.append(news)
+
+    def _entries(self, job: str, folder: str) -> List[str]:
+        names = names_in(self._folders.handle(job, folder), MAX_ENTRIES + 1)
+        if len(names) > MAX_ENTRIES:
+            what = "more than {:,} entries, the rest is not read".format(MAX_ENTRIES)
+            self._header["denied"].append([job, "%s: %s" % (folder or "its directory", what)])
+        return names[:MAX_ENTRIES]
 
     def read(self, cap: int) -> None:
         """Read the news: documents first, for they are small; then each kind in turn, fairly between its files."""
@@ -162,7 +161,7 @@ class _Reader:
         left = max(cap - self._documents(documents, cap // 2), cap // 4)
         for first in sorted({news.spec["first"] for news in self._news if not news.spec["whole"]}):
             files = [news for news in self._news if not news.spec["whole"] and news.spec["first"] == first]
-            shares = allot([(news.size, news.since) for news in files], left)
+            shares = allot([news.size for news in files], left, lambda place, files=files: files[place].since)
             spare = max(0, left - sum(shares.values()) - OVERHEAD * len(shares))
             # In the order of their names, for a reply is then the same each time.
             for place in sorted(shares, key=lambda place: (files[place].place, files[place].path)):
@@ -171,7 +170,7 @@ class _Reader:
                 left -= used
             self._header["more"] |= len(shares) < len(files)
 
-    def _documents(self, documents: List[_News], cap: int) -> int:
+    def _documents(self, documents: List[News], cap: int) -> int:
         used = 0
         for news in sorted(documents, key=lambda news: (news.since, news.size, news.place, news.path)):
             if used and used + min(news.size, MAX_DOCUMENT) + OVERHEAD > cap:
@@ -180,7 +179,7 @@ class _Reader:
             used += self._one(news, MAX_DOCUMENT)
         return used
 
-    def _one(self, news: _News, share: int, spare: int = 0) -> int:
+    def _one(self, news: News, share: int, spare: int = 0) -> int:
         """Read one file; `spare` may be taken besides, if more of it turns out to be new."""
         try:
             handle = os.open(news.name, READ, dir_fd=self._folders.handle(*news.place))
@@ -194,9 +193,9 @@ class _Reader:
             self._deny(news.place[0], news.path, error)
             return 0
 
-    def _chunk(self, news: _News, handle: int, share: int, spare: int) -> int:
-        info = os.fstat(handle)
-        refuse(info)
+    def _chunk(self, news: News, handle: int, share: int, spare: int) -> int:
+        # What was said of the file before it was opened is told, so that a change since then is news again.
+        info = news.info
         offset = 0 if news.spec["whole"] else news.was[0]
         data = behind(handle, offset, news.was[1], share)
         if data is not None:
@@ -206,7 +205,7 @@ class _Reader:
             return self._tell(news, other, "", offset, data, old=True)
         return self._tell(news, info, stamp(info), 0, os.pread(handle, share + spare, 0))
 
-    def _tell(self, news: _News, info: os.stat_result, mark: str, offset: int, data: bytes, old: bool = False) -> int:
+    def _tell(self, news: News, info: os.stat_result, mark: str, offset: int, data: bytes, old: bool = False) -> int:
         age = round(max(0.0, self._now - info.st_mtime), 3)
         words = [news.place[0], news.path, info.st_size, age, mark, offset, len(data), old]
         self._header["chunks"].append(words)
@@ -214,7 +213,7 @@ class _Reader:
         self.data.append(data)
         return len(data) + OVERHEAD
 
-    def _renamed(self, news: _News, share: int) -> Tuple[Any, Optional[bytes]]:
+    def _renamed(self, news: News, share: int) -> Tuple[Any, Optional[bytes]]:
         """The file that was known under this name, and what is new in it, if it was renamed away."""
         folder, offset = self._folders.handle(*news.place), news.was[0]
         starts = (news.name + ".", news.name + "-")
@@ -243,20 +242,20 @@ class _Reader:
             self._header["denied"].append([job, "more that cannot be read, not named here"])
 
 
-def allot(files: List[Tuple[int, int]], left: int) -> Dict[int, int]:
-    """How many bytes to read of which files, given (new bytes, waiting since); all together at most `left`.
+def allot(sizes: List[int], left: int, since: Callable[[int], int]) -> Dict[int, int]:
+    """How many bytes to read of which files, given their new bytes; all together at most `left`.
 
     What few bytes leave goes to those with more. Where not every file can have a place in the reply, those that have
-    waited longest have.
+    waited longest have: `since` says since when.
     """
-    places = list(range(len(files)))
+    places = list(range(len(sizes)))
     most = max(0, left) // (2 * OVERHEAD)
     if len(places) > most:
-        places = sorted(places, key=lambda place: files[place][1])[: max(most, 1 if left > OVERHEAD else 0)]
+        places = sorted(places, key=since)[: max(most, 1 if left > OVERHEAD else 0)]
     shares = {}
-    for count, place in enumerate(sorted(places, key=lambda place: files[place])):
+    for count, place in enumerate(sorted(places, key=sizes.__getitem__)):
         fair = left // (len(places) - count) - OVERHEAD
-        shares[place] = max(0, min(files[place][0], fair))
+        shares[place] = max(0, min(sizes[place], fair))
         left -= shares[place] + OVERHEAD
     return shares
 
@@ -279,14 +278,14 @@ def probe(root: str, now: float) -> Dict[str, Any]:
     return found
 
 
-def answer(layout: Layout, request: Dict[str, Any]) -> Tuple[Dict[str, Any], List[bytes]]:
+def answer(shelves: Shelves, request: Dict[str, Any]) -> Tuple[Dict[str, Any], List[bytes]]:
     """The reply to one request; what goes wrong with the metrics directory itself is part of it."""
     # Bytes, for where the locale is C an old Python takes no other letters than ASCII in a name.
     root = os.path.abspath(os.path.expanduser(os.fsdecode(request["root"].encode())))
     try:
         if request["op"] == "probe":
             return probe(root, time.time()), []
-        return poll(root, layout, request, time.time())
+        return poll(root, shelves, request, time.time())
     except OSError as error:
         return {"error": type(error).__name__, "text": error.strerror or "", "root": _text(root)}, []
 

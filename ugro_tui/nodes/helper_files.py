@@ -2,11 +2,12 @@
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import stat
 import sys
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 WINDOW = 512
 """Bytes at a file's beginning, and again before the place of reading, by which it is known again."""
@@ -94,40 +95,57 @@ def behind(handle: int, offset: int, place: str, share: int) -> Optional[bytes]:
     return data[known:]
 
 
-def names_in(handle: int) -> Iterator[str]:
-    """The names in a folder, without taking a whole huge one into memory where Python allows it."""
+class News:
+    """A file that is not as it was: `size` bytes seem to be new, `was` is what was known of it."""
+
+    __slots__ = ("info", "name", "path", "place", "size", "spec", "was")
+
+    def __init__(self, place: Tuple[str, str], name: str, path: str, was: List[Any], info: os.stat_result) -> None:
+        self.place, self.name, self.path, self.was, self.info = place, name, path, was, info
+        self.spec: Dict[str, Any] = {}
+        self.size = 0
+
+    @property
+    def since(self) -> int:
+        """When what is known of it was learned, as far as the stamp tells: who waited longest goes first."""
+        parts = self.was[2].split(".")
+        return int(parts[1], 16) if len(parts) > 1 else 0
+
+
+def names_in(handle: int, most: int) -> List[str]:
+    """At most so many names in a folder, without taking a whole huge one into memory where Python allows it."""
     if sys.version_info >= (3, 7):
         with os.scandir(handle) as entries:
-            for entry in entries:
-                yield entry.name
-    else:
-        yield from os.listdir(handle)
+            return [entry.name for entry in itertools.islice(entries, most)]
+    return os.listdir(handle)[:most]
 
 
-def list_jobs(root: str, layout: Layout, request: Dict[str, Any], now: float, header: Dict[str, Any]) -> None:
+def list_jobs(root: str, shelves: "Shelves", request: Dict[str, Any], now: float, header: Dict[str, Any]) -> None:
     """Tell in `header` which jobs there are; of the older ones only if their list is not the one that is known."""
-    entries = sorted(_jobs(root, layout, now), key=lambda entry: entry[1])[:MAX_JOB_ENTRIES]
-    young = [entry for entry in entries if entry[1] < request["recent"] or entry[0] in request["jobs"]]
-    older = sorted(entry[0] for entry in entries if entry[1] >= request["recent"] and entry[0] not in request["jobs"])
-    listed = hashlib.sha256("\n".join(older).encode()).hexdigest()[:16]
+    young, older = [], []
+    for job, age in sorted(_jobs(root, shelves.signs, now), key=_age)[:MAX_JOB_ENTRIES]:
+        if age < request["recent"] or job in request["jobs"]:
+            young.append([job, round(age, 3)])
+        else:
+            older.append(job)
+    older.sort()
+    listed = hashlib.sha256("\n".join(older).encode()).hexdigest()[:16] if older else "none"
     header["jobs"] = young
     header["listed"] = listed
     header["older"] = None if listed == request["listed"] else older
 
 
-def _jobs(root: str, layout: Layout, now: float) -> List[List[Any]]:
-    """The jobs with their ages: heartbeats are renamed into a folder, a writer without them appends to a file."""
-    folders = {spec["folder"] for spec in layout if spec["kind"] in ("metrics", "heartbeat")}
-    files = {os.path.join(spec["folder"], "metrics.jsonl") for spec in layout if spec["kind"] == "metrics"}
-    signs = ["/" + sign for sign in sorted({""} | folders | files) if sign] + [""]
+def _age(entry: Tuple[str, float]) -> float:
+    return entry[1]
+
+
+def _jobs(root: str, signs: List[str], now: float) -> List[Tuple[str, float]]:
     found = []
     with os.scandir(root) as entries:
-        for place, entry in enumerate(entries):
-            if place >= MAX_ENTRIES:
-                break
+        for entry in itertools.islice(entries, MAX_ENTRIES):
             if JOB_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 newest = max([_modified(entry.path + sign) for sign in signs])
-                found.append([entry.name, round(max(0.0, now - newest), 3)])
+                found.append((entry.name, max(0.0, now - newest)))
     return found
 
 
@@ -138,13 +156,35 @@ def _modified(path: str) -> float:
         return 0.0
 
 
-def grouped(layout: Layout) -> List[Tuple[str, Any, Layout, Any]]:
-    """The files of a layout by folder: the folder, a pattern of folders in it, and one pattern for all their names."""
-    found: Dict[Tuple[str, Optional[str]], Layout] = {}
+class Shelves:
+    """A layout, made ready to look into. `signs`: what is below a job's folder whose time tells of news in the job."""
+
+    def __init__(self, layout: Layout) -> None:
+        # Heartbeats are renamed into their folder; a writer without them appends to a file.
+        folders = {spec["folder"] for spec in layout if spec["kind"] in ("metrics", "heartbeat")}
+        files = {os.path.join(spec["folder"], "metrics.jsonl") for spec in layout if spec["kind"] == "metrics"}
+        self.signs = ["/" + sign if sign else "" for sign in sorted({""} | folders | files)]
+        self._layout = layout
+        self._groups: Dict[str, List[Group]] = {}
+
+    def groups(self, kinds: List[str]) -> "List[Group]":
+        """The files of these kinds by folder."""
+        key = ",".join(kinds)
+        if key not in self._groups:
+            self._groups[key] = _grouped([spec for spec in self._layout if spec["kind"] in kinds])
+        return self._groups[key]
+
+
+Group = Tuple[str, Any, Layout, Any]
+"""A folder, a pattern of folders in it (or None), what lies there, and one pattern for all names of that."""
+
+
+def _grouped(layout: Layout) -> List[Group]:
+    found: Dict[Tuple[str, Optional[str], str], Layout] = {}
     for spec in layout:
-        found.setdefault((spec["folder"], spec["sub"]), []).append(spec)
+        found.setdefault((spec["folder"], spec["sub"], spec["path"]), []).append(spec)
     groups = []
-    for (folder, sub), specs in found.items():
+    for (folder, sub, _), specs in found.items():
         names = "|".join("(?P<n%d>%s)" % (place, spec["name"]) for place, spec in enumerate(specs))
         below = None if sub is None else re.compile(sub, re.ASCII)
         groups.append((folder, below, specs, re.compile(names, re.ASCII)))

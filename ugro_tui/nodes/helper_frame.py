@@ -10,7 +10,7 @@ import zlib
 from typing import Any, Dict, List
 
 from ugro_tui.nodes.helper import answer
-from ugro_tui.nodes.helper_files import Layout
+from ugro_tui.nodes.helper_files import Layout, Shelves
 
 VERSION = 1
 CONTEXT = 1 << 15
@@ -57,15 +57,18 @@ def serve(layout: Layout, mark: bytes) -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     reply: Dict[str, Any] = {"version": VERSION, "python": sys.version.split()[0]}
     parts: List[bytes] = []
-    context = b""
+    shelves = Shelves(layout)
+    context = request = b""
+    question: Dict[str, Any] = {}
     while True:
         header = json.dumps(reply).encode()
         sink.write(frame(mark, pack(header, context), parts))
         sink.flush()
         size = source.read(4)
-        packed = source.read(struct.unpack(">I", size)[0]) if len(size) == 4 else b""
-        if not packed:
+        if len(size) < 4:
             return
-        request = unpack(packed, context + header, sys.maxsize)
+        if any(size):  # nothing: the same question again
+            request = unpack(source.read(struct.unpack(">I", size)[0]), context + header, sys.maxsize)
+            question = json.loads(request.decode())
         context = header + request
-        reply, parts = answer(layout, json.loads(request.decode()))
+        reply, parts = answer(shelves, question)

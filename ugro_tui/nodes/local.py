@@ -12,6 +12,7 @@ from ugro_tui.core.layout import node_layout
 from ugro_tui.core.text import visible
 from ugro_tui.nodes import helper
 from ugro_tui.nodes.base import Ask, NodeDenied, NodeError, NodeMissing, NodeSilent, Probe, Ran, Reply
+from ugro_tui.nodes.helper_files import Shelves
 from ugro_tui.nodes.wire import CAP_OF_RUN, probe_of, reply_of, request_of
 
 MAX_FETCH = 32 << 20
@@ -36,7 +37,7 @@ class LocalNode:
         self._root = root
         self._time = time
         self._name = name
-        self._layout = node_layout() if layout is None else layout
+        self._shelves = Shelves(node_layout() if layout is None else layout)
 
     @property
     def name(self) -> str:
@@ -52,7 +53,7 @@ class LocalNode:
             NodeError: reading it failed otherwise, as a network disk may.
         """
         try:
-            header, data = helper.poll(str(self._root), self._layout, request_of(ask, MAX_FETCH), self._time())
+            header, data = helper.poll(str(self._root), self._shelves, request_of(ask, MAX_FETCH), self._time())
         except OSError as error:
             raise refused(error, visible(str(self._root)), "") from None
         return reply_of(header, data)

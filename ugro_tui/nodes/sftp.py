@@ -268,7 +268,9 @@ def _chosen(news: list[_News], cap: int) -> list[_News]:
     left = max(cap - used, cap // 4)
     for first in sorted({one.file.first for one in news if not one.file.whole}):
         files = [one for one in news if not one.file.whole and one.file.first == first]
-        for place, share in allot([(one.size, one.since) for one in files], left).items():
+        for place, share in allot(
+            [one.size for one in files], left, lambda place, files=files: files[place].since
+        ).items():
             files[place].share = share
             left -= share + OVERHEAD
             chosen.append(files[place])

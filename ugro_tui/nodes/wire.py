@@ -6,20 +6,20 @@ import errno
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any, Protocol
 
 import msgspec
 
 from ugro_tui.core.jobid import is_job_id
-from ugro_tui.core.layout import classify
+from ugro_tui.core.layout import FileKind, classify
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeLied, Probe, Ran, Reply
 
 CAP_OF_RUN = 1 << 20
 """Bytes kept of each output of a command."""
 
-_MAX_TEXT = 300
-_MAX_JOBS = 20_000
+_MAX_TEXT, _MAX_JOBS = 300, 20_000
 
 
 class Stream(Protocol):
@@ -248,11 +248,11 @@ def checked(reply: Reply, ask: Ask) -> Reply:
     """
     seen = set()
     for chunk in reply.chunks:
-        files, file = ask.jobs.get(chunk.job_id), classify(chunk.path)
+        files, appended = ask.jobs.get(chunk.job_id), _is_appended(chunk.path, ask.kinds)
         seen.add((chunk.job_id, chunk.path))
-        if files is None or file is None or file.kind not in ask.kinds:
+        if files is None or appended is None:
             raise NodeLied(f"told of {visible(f'{chunk.job_id}/{chunk.path}', _MAX_TEXT)}, which nobody asked for")
-        known = files.get(chunk.path, _NOTHING).offset if file.appended else 0
+        known = files.get(chunk.path, _NOTHING).offset if appended else 0
         if chunk.offset not in (0, known) or (chunk.old and not known == chunk.offset > 0):
             raise NodeLied(f"brought {chunk.job_id}/{chunk.path} from byte {chunk.offset:,}, not from {known:,}")
     if len(seen) != len(reply.chunks):
@@ -261,6 +261,13 @@ def checked(reply: Reply, ask: Ask) -> Reply:
 
 
 _NOTHING = Known()
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_appended(path: str, kinds: frozenset[FileKind]) -> bool | None:
+    """Whether a file is one that only grows; None where it is none of these kinds."""
+    file = classify(path)
+    return file.appended if file is not None and file.kind in kinds else None
 
 
 def still_wanted(reply: Reply, asked: Ask, ask: Ask) -> Reply:
@@ -274,8 +281,8 @@ def still_wanted(reply: Reply, asked: Ask, ask: Ask) -> Reply:
 
 
 def _same_place(chunk: Chunk, asked: Ask, ask: Ask) -> bool:
-    files, file = ask.jobs.get(chunk.job_id), classify(chunk.path)
-    if files is None or file is None or file.kind not in ask.kinds:
+    files = ask.jobs.get(chunk.job_id)
+    if files is None or _is_appended(chunk.path, ask.kinds) is None:
         return False
     return files.get(chunk.path, _NOTHING) == asked.jobs[chunk.job_id].get(chunk.path, _NOTHING)
 
