@@ -268,9 +268,8 @@ def _chosen(news: list[_News], cap: int) -> list[_News]:
     left = max(cap - used, cap // 4)
     for first in sorted({one.file.first for one in news if not one.file.whole}):
         files = [one for one in news if not one.file.whole and one.file.first == first]
-        for place, share in allot(
-            [one.size for one in files], left, lambda place, files=files: files[place].since
-        ).items():
+        sizes, waiting = [one.size for one in files], [one.since for one in files]
+        for place, share in allot(sizes, left, waiting.__getitem__).items():
             files[place].share = share
             left -= share + OVERHEAD
             chosen.append(files[place])
