@@ -163,8 +163,8 @@ def _public_line(path: Path) -> bytes:
     return b""
 
 
-def private_key(path: Path, passphrase: str | None) -> str:
-    """The private key in a file, in OpenSSH's format and not encrypted.
+def private_key(path: Path, passphrase: str | None) -> tuple[str, str]:
+    """The type of the private key in a file, and the key in OpenSSH's format, not encrypted.
 
     Raises:
         LockedKey: the passphrase is missing or wrong.
@@ -186,9 +186,9 @@ def private_key(path: Path, passphrase: str | None) -> str:
         if secret is not None:
             raise LockedKey from None
         raise
-    plain = serialization.NoEncryption()
+    kind = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH
-    return key.private_bytes(encoding, form, plain).decode()
+    return kind.split()[0].decode(), key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
 
 
 def _read(path: Path) -> bytes:
