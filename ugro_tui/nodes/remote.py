@@ -83,14 +83,17 @@ class RemoteNode:
             NodeError: it was not reached, or what came is no answer.
         """
         with self._mended():
-            reply = self._reader().poll(ask)
-            self._via = self._reader().via
+            reader = self._reader()
+            reply = reader.poll(ask)
+            self._via = reader.via
             return reply
 
     def probe(self) -> Probe:
         """How the node is; see `Node.probe`."""
         with self._mended():
-            return self._reader().probe()
+            probe = self._reader().probe()
+            self._via = self._reader().via
+            return probe
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
         """Run a command and wait for its end; see `Node.run`."""
