@@ -16,7 +16,8 @@ from tests.writing import Clock, finished_job, wait_until, whole_job
 from ugro_tui.agent import Agent
 from ugro_tui.config import Config
 from ugro_tui.core.errors import BadInput, NoSource
-from ugro_tui.nodes.base import NodeMissing
+from ugro_tui.nodes.base import Ask, NodeMissing, Reply
+from ugro_tui.nodes.local import LocalNode
 
 
 @pytest.fixture
@@ -186,12 +187,14 @@ def test_following_reads_an_old_job_on_its_own(agent: Agent, root: Path, clock: 
 def test_a_disk_that_does_not_answer_is_no_unknown_job(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, release = threading.Event(), threading.Event()
 
-    def hang() -> tuple[()]:
+    node = agent.nodes[0]
+
+    def hang(ask: Ask) -> Reply:
         asked.set()
         release.wait(60)
-        return ()
+        return LocalNode.poll(node, ask)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(agent._node, "jobs", hang)
+    monkeypatch.setattr(node, "poll", hang)
     with agent:
         assert asked.wait(60)
         monkeypatch.setattr("ugro_tui.agent.FIRST_LOOK_SECONDS", 0.0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__, cli_config
+from ugro_tui import __version__, cli_config, cli_nodes
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, prepare, print_json, print_lines
 
@@ -38,7 +38,7 @@ app = typer.Typer(
     name="ugro-tui",
     help="Watch distributed PyTorch training from one terminal. Without a command: the dashboard on all jobs.",
     epilog="Global options may stand before or after the command. Exit codes: 0 well, 1 a job failed or is unwell, "
-    "2 usage, 3 nothing could be read, 130 interrupted.",
+    "2 usage, 3 no node reached, 4 some nodes failed, 130 interrupted.",
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -147,18 +147,20 @@ def watch(context: typer.Context, job: Job, refresh: Refresh = None) -> None:
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
     """List all jobs: what they do, how far they are, what is wrong."""
-    from ugro_tui.agent import Agent, summary_dict
+    from ugro_tui.agent import Agent, status_dict
     from ugro_tui.report import status_lines
 
     with Agent(_config(context)) as agent:
         snapshot = agent.look()
     if as_json:
-        jobs = [summary_dict(job.summary) for job in snapshot.jobs]
-        print_json({"jobs": jobs, "listed": snapshot.listed, "notices": snapshot.notices}, pretty=True)
+        print_json(status_dict(snapshot), pretty=True)
     else:
-        print_lines(status_lines(snapshot, str(agent.config.metrics_dir)))
+        print_lines(status_lines(snapshot, agent.place))
     if any(job.summary.unwell for job in snapshot.jobs):
         raise typer.Exit(EXIT_UNWELL)
+    failed = sum(bool(node.error) for node in snapshot.nodes)
+    if failed:
+        raise typer.Exit(cli_nodes.EXIT_NONE_REACHED if failed == len(snapshot.nodes) else cli_nodes.EXIT_PARTIAL)
 
 
 @app.command()
@@ -202,7 +204,7 @@ def demo(
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
 
-    agent = Agent(_config(context))
+    agent = Agent(_config(context).here())  # the run is on this machine, whatever else is watched
     print("Starting a training run …", flush=True)
     run = agent.start_demo(context.args)
     log_to_file(hang_up=lambda: _hang_up(None if keep else run))
@@ -220,6 +222,7 @@ def demo(
 
 
 cli_config.add_to(app, lambda context: _config(context))
+cli_nodes.add_to(app, lambda context: _config(context))
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:
@@ -237,7 +240,7 @@ def _show(config: Config, job: str | None) -> None:
     from ugro_tui.applog import log_to_file
 
     log_to_file(hang_up=lambda: _hang_up(None))
-    agent = Agent(config)
+    agent = Agent(config, keep=True)
     if job is not None:
         agent.follow(job)
     with agent:
@@ -258,8 +261,7 @@ def _run_screens(agent: Agent, job: str | None, *, stops_training: bool = False)
 
     gc.freeze()
     gc.enable()
-    place = str(agent.config.metrics_dir)
-    message = UgroApp(agent.feed, job=job, place=place, stops_training=stops_training).run()
+    message = UgroApp(agent.feed, job=job, place=agent.place, stops_training=stops_training).run()
     if message:
         print(message)
 

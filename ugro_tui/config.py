@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,10 @@ class Config:
             return host_aliases(self.ssh_config)
 
         return inventory(self.nodes, self.hostfile, self.node, aliases, self.origins)
+
+    def here(self) -> Config:
+        """The same, for this machine alone."""
+        return replace(self, nodes=(), hostfile=None)
 
     def in_force(self) -> Iterator[tuple[str, Any, str]]:
         """Each setting: its key, its value as JSON can hold it, and where it was set."""

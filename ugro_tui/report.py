@@ -22,6 +22,7 @@ def status_lines(snapshot: Snapshot, place: str) -> Iterator[str]:
     """All jobs, one line each, and what is wrong with them."""
     if not snapshot.jobs and not snapshot.listed:
         yield f"no jobs in {place} yet: start one with `ugro-tui demo`, or see the three lines in the README"
+        yield from _trouble(snapshot)
         return
     yield from _table([_STATUS_TITLES, *map(_status_row, snapshot.jobs)])
     for job in snapshot.jobs:
@@ -29,6 +30,17 @@ def status_lines(snapshot: Snapshot, place: str) -> Iterator[str]:
             yield f"{job.job_id}: {job.summary.verdict}"
     if snapshot.listed:
         yield f"older than a day: {', '.join(snapshot.listed)} (read one with `ugro-tui summary JOB`)"
+    yield from _trouble(snapshot)
+
+
+def _trouble(snapshot: Snapshot) -> Iterator[str]:
+    """What could not be read, and why."""
+    if snapshot.reading:
+        yield snapshot.reading
+    for node in snapshot.nodes:
+        if node.error:
+            heard = "" if node.age != node.age else f" (last heard of {age(node.age)} ago)"
+            yield f"{node.error}{heard}"
     yield from snapshot.notices
 
 

@@ -88,7 +88,7 @@ def test_a_closed_pipe_is_no_error(begin: Begin, root: Path, clock: Clock) -> No
 
 def test_output_that_cannot_show_a_character_is_no_error(begin: Begin, root: Path, clock: Clock) -> None:
     writers = whole_job(root / "job", clock)
-    writers[0].start(host="nöde")
+    writers[0].start(run_id="another", host="nöde")
     code, out, err = ended(begin("summary", "job", PYTHONIOENCODING="ascii"))
     assert (code, err) == (0, "")
     assert "n?de" in out

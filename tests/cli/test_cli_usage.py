@@ -94,7 +94,9 @@ def test_a_directory_without_jobs_says_what_to_do(call: Call, root: Path) -> Non
     code, out, err = call("status")
     assert (code, err) == (0, "")
     assert out.startswith(f"no jobs in {root} yet: start one with `ugro-tui demo`")
-    assert json.loads(call("status", "--json")[1]) == {"jobs": [], "listed": [], "notices": []}
+    told = json.loads(call("status", "--json")[1])
+    assert [node["name"] for node in told.pop("nodes")] == ["local"]
+    assert told == {"jobs": [], "listed": [], "notices": [], "reading": ""}
 
 
 @pytest.mark.parametrize("argv", [("status",), ("status", "--json"), ("summary", "job"), ("monitor", "job")])

@@ -62,7 +62,8 @@ class Wanted:
         with self._lock:
             opened, closed, only = list(self._opened), set(self._closed), self._only
         if only is not None:
-            return [entry for entry in entries if entry.job_id in opened], ()
+            others = sorted(entry.job_id for entry in entries if entry.job_id not in opened)
+            return [entry for entry in entries if entry.job_id in opened], tuple(others)
         rank = {job_id: place for place, job_id in enumerate(opened)}
         wanted = [
             entry
