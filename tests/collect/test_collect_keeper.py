@@ -86,7 +86,7 @@ def test_forgetting_that_comes_late_does_not_take_what_was_read_anew(desk: Desk)
 
 def test_a_job_that_is_read_anew_shows_its_old_picture_until_that_is_done(desk: Desk) -> None:
     assert records(desk.told(desk.read(desk.reader()))) == 20
-    desk.wanted.renew("job")
+    desk.wanted.renew("job", 0)
     desk.writer.steps(21, 30)
     whole = desk.read(desk.reader())
     half = Delivery("local", "job", whole.epoch, more=True)

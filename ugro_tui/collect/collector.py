@@ -70,6 +70,7 @@ class TrainingMetricsCollector:
         self._aggregator = aggregator
         self._sources = [self._source(node, keep=keep) for node in nodes]
         self._pollers = Pollers(self._sources, interval, clock)
+        self._wanted.renewed = self._pollers.wake
         self._numbers = itertools.count(1)
         self._asking = threading.Lock()
         self._started = threading.Lock()

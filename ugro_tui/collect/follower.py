@@ -59,7 +59,7 @@ class Follower:
         self._copy = copy
         self._writes = False
         self._readers: dict[str, JobReader] = {}
-        self._left: set[str] = set()
+        self._left: dict[str, int] = {}
         self._older: tuple[str, ...] = ()
         self._stamp = ""
 
@@ -73,6 +73,11 @@ class Follower:
         """Why jobs are read without a copy, or without their logs; each reason once."""
         said = (reason for reader in self._readers.values() for reason in (reader.trouble, reader.short))
         return tuple(dict.fromkeys(reason for reason in said if reason))
+
+    @property
+    def behind(self) -> bool:
+        """Whether a job is to be told anew, as another node has begun with it."""
+        return any(self._lost(job_id) for job_id in self._readers)
 
     def write(self, writes: bool) -> None:
         """Write the copy from now on, or only read it: what is known so far is learned anew where that changes."""
@@ -164,8 +169,9 @@ class Follower:
                 self._post(Delivery(self._name, job_id, reader.epoch, denied=(gone,)))
 
     def _let_go(self, job_id: str) -> JobReader:
-        self._left.add(job_id)
-        return self._readers.pop(job_id)
+        reader = self._readers.pop(job_id)
+        self._left[job_id] = reader.epoch
+        return reader
 
     def _lost(self, job_id: str) -> bool:
         """Whether the job was closed, or begun anew, since its reader was made."""
@@ -177,8 +183,7 @@ class Follower:
             return self._readers[job_id]
         epoch = self._wanted.epoch(job_id)
         if job_id in self._left:  # read before, and let go: what is read now is no news but the same again
-            self._left.remove(job_id)
-            epoch = self._wanted.renew(job_id)
+            epoch = self._wanted.renew(job_id, self._left.pop(job_id))
         if epoch is None:
             return None
         reader = self._readers[job_id] = JobReader(self._name, job_id, epoch)

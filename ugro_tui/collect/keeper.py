@@ -164,8 +164,10 @@ class Keeper:
             return  # of a reader from before the job was closed, or begun anew
         kept = self._jobs.get(delivery.job_id)
         if kept is None or kept.epoch != delivery.epoch:
-            picture = kept.picture if kept else None  # shown until the new state is complete
-            kept = self._jobs[delivery.job_id] = _Kept(JobState(delivery.job_id), delivery.epoch, picture)
+            # The old picture is shown until the new state is complete: until every node has told the job anew.
+            picture, awaited = (kept.picture, dict.fromkeys(kept.reading, True)) if kept else (None, {})
+            kept = _Kept(JobState(delivery.job_id), delivery.epoch, picture, awaited)
+            self._jobs[delivery.job_id] = kept
         kept.reading[delivery.node] = delivery.more
         kept.denied[delivery.node] = delivery.denied
         for piece in delivery.pieces:

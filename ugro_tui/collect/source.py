@@ -124,9 +124,10 @@ class Source:
         return more
 
     def _put_off(self) -> None:
-        """Answer whoever asks while the node is left alone, from what is known."""
-        if self._tickets:
+        """While the node is left alone: tell anew what is known of it, and answer whoever asks."""
+        if self._tickets or self._follower.behind:
             self._try_to(self._follower.remember)
+        if self._tickets:
             looked = _Looked(error=self._last.error)
             answers = tuple(self._answer(ticket, looked) for ticket in self._tickets)
             self._post(replace(self._last, answers=answers))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ugro_tui.nodes.base import JobEntry
 
 RECENT_SECONDS = 86_400.0
 """Jobs that have not changed for a day are listed, not read, until someone opens them (protocol v1)."""
+
+
+def _nothing() -> None:
+    """What happens when nobody waits for it."""
 
 
 class Wanted:
@@ -25,6 +29,8 @@ class Wanted:
         self._closed: set[str] = set()
         self._epochs: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self.renewed: Callable[[], None] = _nothing
+        """Called when a job is to be read anew: the readers of other nodes have lost their places too."""
 
     def open(self, job_id: str) -> None:
         """Follow this job whatever its age, before the others."""
@@ -49,13 +55,17 @@ class Wanted:
         with self._lock:
             return None if job_id in self._closed else self._epochs[job_id]
 
-    def renew(self, job_id: str) -> int | None:
-        """Have the job read anew: its new epoch; None while it is closed."""
+    def renew(self, job_id: str, known: int) -> int | None:
+        """Have the job read anew by all, unless it is since epoch `known`: its epoch now; None while it is closed."""
         with self._lock:
             if job_id in self._closed:
                 return None
-            self._epochs[job_id] += 1
-            return self._epochs[job_id]
+            begun = self._epochs[job_id] == known
+            self._epochs[job_id] += begun
+            epoch = self._epochs[job_id]
+        if begun:
+            self.renewed()
+        return epoch
 
     def split(self, entries: Sequence[JobEntry]) -> tuple[list[JobEntry], tuple[str, ...]]:
         """The entries to read, opened ones first, then the most recent; and the ids that are only listed."""
