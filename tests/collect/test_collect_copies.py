@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -323,3 +324,25 @@ def test_without_a_usable_central_directory_the_nodes_are_read_on_and_it_is_said
     snapshot = lab.bench.done(app)
     assert (snapshot.notices, counts(view(snapshot, "job"))) == ((), (30, 0, 30))
     assert same(lab.copy("job", "metrics/n1/metrics.jsonl"), writers[0].metrics)
+
+
+def test_a_job_that_is_over_is_drawn_again_when_its_nodes_are_reached(lab: Lab) -> None:
+    two_ranks(lab)
+    lab.app().stop()
+    lab.clock.now += 1000  # the ranks have died meanwhile
+    nodes = [lab.node("n1"), lab.node("n2")]
+    release = threading.Event()
+    nodes[1].mood = lambda: None if release.wait(60) else None
+    aggregator = ResultAggregator(lab.central, lab.clock, ["n1", "n2"])
+    app = TrainingMetricsCollector(nodes, lab.clock, NEVER, aggregator=aggregator)
+    lab.bench.collectors.append(app)
+    app.start()
+
+    def states() -> list[str]:
+        job = app.snapshot().job("job")
+        return [rank.state for rank in job.summary.per_rank_stats] if job else []
+
+    wait_until(lambda: states() == ["dead", "unreachable"])
+    assert not [alert for alert in view(app.snapshot(), "job").summary.alerts if alert.name == "node unreachable"]
+    release.set()
+    wait_until(lambda: states() == ["dead", "dead"])

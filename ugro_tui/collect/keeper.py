@@ -56,6 +56,7 @@ class _Kept:
     denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
     curve: Curve = EMPTY
     version: int = -1
+    away: frozenset[str] = frozenset()
     drawn: float = -math.inf
     held: float = math.nan
     """Since when its picture is held back, as it is still being read."""
@@ -238,9 +239,11 @@ class Keeper:
         return kept.picture
 
     def _picture(self, kept: _Kept, now: float) -> None:
-        fresh = kept.version == kept.state.version
-        if not fresh:
-            kept.curve, kept.version = curve_of(kept.state), kept.state.version
+        away = frozenset(kept.state.away)
+        fresh = (kept.version, kept.away) == (kept.state.version, away)
+        if kept.version != kept.state.version:
+            kept.curve = curve_of(kept.state)
+        kept.version, kept.away = kept.state.version, away
         over = kept.picture is not None and kept.picture.summary.status.over
         if not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
             kept.picture = view(kept.state, now, kept.curve)

@@ -29,7 +29,7 @@ class Cycle:
     state: NodeState = NodeState.OK
     brief: str = ""
     retry_at: float = math.nan
-    sure: bool = True
+    sure: bool = False
     via: str = ""
     round_trip: float = math.nan
     clock_offset: float = math.nan
