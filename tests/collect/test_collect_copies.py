@@ -332,7 +332,11 @@ def test_a_job_that_is_over_is_drawn_again_when_its_nodes_are_reached(lab: Lab) 
     lab.clock.now += 1000  # the ranks have died meanwhile
     nodes = [lab.node("n1"), lab.node("n2")]
     release = threading.Event()
-    nodes[1].mood = lambda: None if release.wait(60) else None
+
+    def wait() -> None:
+        release.wait(60)
+
+    nodes[1].mood = wait
     aggregator = ResultAggregator(lab.central, lab.clock, ["n1", "n2"])
     app = TrainingMetricsCollector(nodes, lab.clock, NEVER, aggregator=aggregator)
     lab.bench.collectors.append(app)
