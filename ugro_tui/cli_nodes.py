@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ugro_tui.core.text import visible
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -120,19 +121,20 @@ def _prune(config: Config, days: float, *, yes: bool, as_json: bool) -> None:
     found = find(config.central, days, time.time())
     total = sum(artifact.bytes for artifact in found)
     if as_json:
-        print_json({"artifacts": jsonable(found), "bytes": total, "removed": yes}, pretty=True)
-    else:
-        print_lines([f"{sized(artifact.bytes):>10}  {artifact.path}  ({artifact.why})" for artifact in found])
-        print_lines(
-            [f"{len(found)} to remove, {sized(total)}" if found else f"nothing in {config.central} is that old"]
-        )
-    if found and not yes:
-        if as_json or not sys.stdin.isatty():
-            if not as_json:
-                print_lines(["nothing was removed: give --yes to remove them"])
-            return
+        gone = remove(config.central, found) if yes else ()
+        rows = [{**jsonable(one), "path": str(one.path), "removed": one in gone} for one in found]
+        print_json({"artifacts": rows, "bytes": total}, pretty=True)
+        return
+    print_lines([f"{sized(one.bytes):>10}  {visible(str(one.path))}  ({one.why})" for one in found])
+    print_lines([f"{len(found)} to remove, {sized(total)}" if found else f"nothing in {config.central} is that old"])
+    if not found:
+        return
+    if not yes and not sys.stdin.isatty():
+        print_lines(["nothing was removed: give --yes to remove them"])
+        return
+    if not yes:
         typer.confirm("Remove them for good?", abort=True)
-    remove(found)
+    print_lines([f"{len(remove(config.central, found))} removed"])
 
 
 def _tensorboard(config: Config, job: str | None) -> None:
