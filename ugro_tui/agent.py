@@ -22,7 +22,7 @@ from ugro_tui.core.states import RankState
 from ugro_tui.core.summary import JobSummary
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import Ask
-from ugro_tui.nodes.fleet import make_nodes
+from ugro_tui.nodes.fleet import make_nodes, make_rsyncs
 from ugro_tui.nodes.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ class Agent:
         self.config = config
         self.clock = clock or SystemClock()
         self._secrets = Secrets()
+        specs = config.inventory()
         self.nodes = make_nodes(
-            config.inventory(),
+            specs,
             config.metrics_dir,
             config.remote_metrics_dir,
             config.ssh_config,
@@ -95,6 +96,7 @@ class Agent:
             aggregator=self.copies,
             keep=keep,
             doors=Doors(self._tell, self._board.open),
+            rsyncs=make_rsyncs(specs, config.remote_metrics_dir, config.ssh_config) if config.engine == "rsync" else {},
         )
 
     def __enter__(self) -> Agent:

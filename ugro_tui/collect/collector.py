@@ -6,7 +6,7 @@ import itertools
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ugro_tui.collect.aggregator import ResultAggregator
@@ -15,6 +15,7 @@ from ugro_tui.collect.follower import Follower
 from ugro_tui.collect.keeper import Keeper
 from ugro_tui.collect.messages import Forget
 from ugro_tui.collect.pollers import Pollers
+from ugro_tui.collect.rsyncs import RsyncRuns
 from ugro_tui.collect.source import Source
 from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.collect.wanted import Wanted
@@ -24,6 +25,7 @@ from ugro_tui.core.layout import FileKind
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import JobView, Snapshot, SyncView
 from ugro_tui.nodes.base import Node
+from ugro_tui.nodes.rsync import Rsync
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ class TrainingMetricsCollector:
     """Polls `nodes` every `interval` seconds and publishes snapshots; is the `Feed` of the front ends.
 
     With `only`, that job alone is read; otherwise every job that changed within a day, and those that are opened.
-    With an `aggregator`, what the nodes say is copied there first; with `keep`, logs and event files too.
+    With an `aggregator`, what the nodes say is copied there first; with `keep`, logs and event files too, the latter by
+    rsync from the nodes that `rsyncs` names.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class TrainingMetricsCollector:
         aggregator: ResultAggregator | None = None,
         keep: bool = False,
         doors: Doors | None = None,
+        rsyncs: Mapping[str, Rsync] | None = None,
     ) -> None:
         names = [node.name for node in nodes]
         self._clock = clock
@@ -68,6 +72,7 @@ class TrainingMetricsCollector:
         self._sync: SyncRun | None = None
         self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view)
         self._aggregator = aggregator
+        self._rsyncs = rsyncs or {}
         self._sources = [self._source(node, keep=keep) for node in nodes]
         self._pollers = Pollers(self._sources, interval, clock)
         self._wanted.renewed = self._pollers.wake
@@ -82,7 +87,9 @@ class TrainingMetricsCollector:
         copy = None if self._aggregator is None else self._aggregator.copy(node.name)
         follower = Follower(node.name, self._wanted, self._clock, self._keeper.post, copy)
         breaker = Breaker(random.random)
-        return Source(node, follower, self._clock, self._keeper.post, breaker, copy=copy, keep=keep)
+        rsync = self._rsyncs.get(node.name)
+        runs = None if rsync is None or self._aggregator is None else RsyncRuns(rsync, self._aggregator.jobs_dir)
+        return Source(node, follower, self._clock, self._keeper.post, breaker, copy=copy, keep=keep, rsync=runs)
 
     @property
     def stopped(self) -> bool:

@@ -10,6 +10,7 @@ from ugro_tui.nodes.base import Node
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.local import LocalNode
 from ugro_tui.nodes.remote import RemoteNode
+from ugro_tui.nodes.rsync import Rsync
 from ugro_tui.nodes.secrets import Secrets
 from ugro_tui.nodes.wire import Connection
 
@@ -43,3 +44,19 @@ def _connector(
         return connect(settings, secrets, deadline, clock.monotonic)
 
     return connect
+
+
+def make_rsyncs(specs: Sequence[NodeSpec], there: str, ssh_config: Path | None) -> dict[str, Rsync]:
+    """How rsync reaches each node that SSH reaches, by name; as `make_nodes`."""
+    return {
+        spec.name: Rsync(_ssh(spec, ssh_config), spec.target, spec.metrics_dir or there)
+        for spec in specs
+        if spec.name != LOCAL
+    }
+
+
+def _ssh(spec: NodeSpec, ssh_config: Path | None) -> tuple[str, ...]:
+    config = () if ssh_config is None else ("-F", str(ssh_config))
+    user = ("-l", spec.user) if spec.user else ()
+    port = () if spec.port is None else ("-p", str(spec.port))
+    return ("ssh", "-oBatchMode=yes", *config, *user, *port)
