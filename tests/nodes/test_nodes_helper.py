@@ -128,7 +128,7 @@ def test_whatever_happens_to_a_file_its_bytes_are_those_that_it_had(steps: list[
 
 @given(st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 50)), max_size=60), st.integers(0, 200_000))
 def test_shares_are_within_the_cap_and_someone_always_gets_something(files: list[tuple[int, int]], left: int) -> None:
-    shares = helper.allot([size for size, _ in files], left, lambda place: files[place][1])
+    shares = helper.allot([size for size, _ in files], left, [since for _, since in files])
     assert sum(shares.values()) + helper.OVERHEAD * len(shares) <= left
     assert all(0 <= share <= files[place][0] for place, share in shares.items())
     assert all(share or not files[place][0] for place, share in shares.items())

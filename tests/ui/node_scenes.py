@@ -23,11 +23,14 @@ CHANGED = NodeView(
 )  # fmt: skip
 
 
+LOOK = "look at its network and its sshd"
+
+
 def on_three(third: NodeView, *, sure: bool = True, ranks: int = 6, **rest: Any) -> Snapshot:
     """A run on three nodes, of which the third is as `third` says."""
     state = job(Run("gpt2-xl", ranks=ranks, hosts=lambda rank: THREE[rank % 3], remote=True))
     if not third.state.reached:
-        state.away = {third.name: Away(third.age, third.brief, sure=sure)}
+        state.away = {third.name: Away(third.age, third.brief, sure, LOOK)}
     nodes = (NodeView("gpu-master", 1.0, via="in place"), NodeView("gpu1", 2.0, via="helper"), third)
     return replace(snapshot(state), nodes=nodes, **rest)
 
@@ -83,7 +86,10 @@ def lab() -> Snapshot:
     state = job(
         Run("llama-70b", ranks=512, steps=40, total=20_000, hosts=lambda rank: f"n{rank // 8:02d}", remote=True)
     )
-    state.away = {"n17": Away(47.0, "unreachable", sure=True), "n40": Away(12.0, "no answer", sure=False)}
+    state.away = {
+        "n17": Away(47.0, "unreachable", sure=True, next_step=LOOK),
+        "n40": Away(12.0, "no answer", sure=False, next_step=LOOK),
+    }
     return replace(snapshot(state), nodes=tuple(nodes))
 
 

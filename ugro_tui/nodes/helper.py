@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from ugro_tui.nodes.helper_files import (
     JOB_ID,
@@ -161,7 +161,7 @@ class _Reader:
         left = max(cap - self._documents(documents, cap // 2), cap // 4)
         for first in sorted({news.spec["first"] for news in self._news if not news.spec["whole"]}):
             files = [news for news in self._news if not news.spec["whole"] and news.spec["first"] == first]
-            shares = allot([news.size for news in files], left, lambda place, files=files: files[place].since)
+            shares = allot([news.size for news in files], left, [news.since for news in files])
             spare = max(0, left - sum(shares.values()) - OVERHEAD * len(shares))
             # In the order of their names, for a reply is then the same each time.
             for place in sorted(shares, key=lambda place: (files[place].place, files[place].path)):
@@ -242,16 +242,16 @@ class _Reader:
             self._header["denied"].append([job, "more that cannot be read, not named here"])
 
 
-def allot(sizes: List[int], left: int, since: Callable[[int], int]) -> Dict[int, int]:
+def allot(sizes: List[int], left: int, since: List[int]) -> Dict[int, int]:
     """How many bytes to read of which files, given their new bytes; all together at most `left`.
 
     What few bytes leave goes to those with more. Where not every file can have a place in the reply, those that have
-    waited longest have: `since` says since when.
+    waited longest have: `since` says of each since when.
     """
     places = list(range(len(sizes)))
     most = max(0, left) // (2 * OVERHEAD)
     if len(places) > most:
-        places = sorted(places, key=since)[: max(most, 1 if left > OVERHEAD else 0)]
+        places = sorted(places, key=since.__getitem__)[: max(most, 1 if left > OVERHEAD else 0)]
     shares = {}
     for count, place in enumerate(sorted(places, key=sizes.__getitem__)):
         fair = left // (len(places) - count) - OVERHEAD

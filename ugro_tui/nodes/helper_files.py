@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import stat
-import sys
 from typing import Any, Dict, List, Optional, Tuple
 
 WINDOW = 512
@@ -114,10 +113,10 @@ class News:
 
 def names_in(handle: int, most: int) -> List[str]:
     """At most so many names in a folder, without taking a whole huge one into memory where Python allows it."""
-    if sys.version_info >= (3, 7):
-        with os.scandir(handle) as entries:
-            return [entry.name for entry in itertools.islice(entries, most)]
-    return os.listdir(handle)[:most]
+    if os.scandir not in os.supports_fd:  # before Python 3.7
+        return os.listdir(handle)[:most]
+    with os.scandir(handle) as entries:
+        return [entry.name for entry in itertools.islice(entries, most)]
 
 
 def list_jobs(root: str, shelves: "Shelves", request: Dict[str, Any], now: float, header: Dict[str, Any]) -> None:

@@ -269,7 +269,7 @@ def _chosen(news: list[_News], cap: int) -> list[_News]:
     for first in sorted({one.file.first for one in news if not one.file.whole}):
         files = [one for one in news if not one.file.whole and one.file.first == first]
         sizes, waiting = [one.size for one in files], [one.since for one in files]
-        for place, share in allot(sizes, left, waiting.__getitem__).items():
+        for place, share in allot(sizes, left, waiting).items():
             files[place].share = share
             left -= share + OVERHEAD
             chosen.append(files[place])
