@@ -175,12 +175,18 @@ def _hash_of(field: str, name: str) -> bool:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    """OpenSSH's patterns: only `*` and `?`; brackets stand for themselves."""
-    if "*" not in pattern and "?" not in pattern:
-        return pattern == name
-    return re.fullmatch(_regular(pattern), name) is not None
-
-
-def _regular(pattern: str) -> str:
-    collapsed = re.sub(r"\*+", "*", pattern)
-    return "".join({"*": ".*", "?": "."}.get(one, re.escape(one)) for one in collapsed)
+    """OpenSSH's patterns: only `*` and `?`; brackets stand for themselves. Takes no more than both lengths' product."""
+    place = star = mark = 0
+    at, stars = 0, False
+    while at < len(name):
+        if place < len(pattern) and pattern[place] == "*":
+            place += 1
+            star, mark, stars = place, at, True
+        elif place < len(pattern) and pattern[place] in ("?", name[at]):
+            place, at = place + 1, at + 1
+        elif stars:  # let the last star take one character more
+            mark += 1
+            place, at = star, mark
+        else:
+            return False
+    return not pattern[place:].strip("*")

@@ -11,7 +11,7 @@ from ugro_tui.nodes.base import NodeSetup
 # As OpenSSH refuses them since 9.6: names get into command lines through ProxyCommand's %h, %n and %r.
 _HOST = re.compile(r"[^\s\x00-\x1f\x7f'\"`$\\;&<>|(){}@\-][^\s\x00-\x1f\x7f'\"`$\\;&<>|(){}@]*")
 _USER = re.compile(r"[^\s\x00-\x1f\x7f'\"`$;&<>|(){}\-][^\s\x00-\x1f\x7f'\"`$;&<>|(){}]*")
-_SPELLED = re.compile(r"(?:ssh://)?(?:(?P<user>.*)@)?(?P<host>\[[^]]+\]|[^\[\]]+?)(?::(?P<port>\d{1,5}))?/?")
+_SPELLED = re.compile(r"(?:ssh://)?(?:(?P<user>.*)@)?(?P<host>\[[^]]+\]|[^\[\]:]+?)(?::(?P<port>\d{1,5}))?/?")
 
 
 @dataclass(frozen=True, slots=True)

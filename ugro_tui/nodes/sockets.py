@@ -154,7 +154,7 @@ def _tune(sock: socket.socket) -> None:
 
 def _resolve(host: str, port: int, deadline: float, name: str) -> list[tuple[int, _Address]]:
     """The host's addresses. The resolver knows no deadline: it is left behind where it takes too long."""
-    with suppress(OSError):
+    with suppress(OSError, UnicodeError):
         return _looked_up(host, port, socket.AI_NUMERICHOST)
     found: list[list[tuple[int, _Address]] | OSError] = []
     done = threading.Event()

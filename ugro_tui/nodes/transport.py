@@ -242,13 +242,13 @@ def _exchange_keys(transport: _Transport, settings: SshSettings, until: float) -
         raise NodeSetup(
             f"{name}: no common algorithm (SHA-1, CBC and MD5 are refused): {_text(error)}: update its sshd"
         )
-    if isinstance(error, paramiko.SSHException) and not transport.remote_version.startswith("SSH-"):
-        if "reading SSH protocol banner" in str(error):
-            raise NodeBusy(
-                f"{name}: the connection was closed before SSH began: too many logins are under way there "
-                "(MaxStartups), or no sshd listens on that port"
-            )
+    if "Indecipherable" in str(error):
         raise NodeLied(f"{name}: what listens there is no SSH server: {_text(error)}: correct Port")
+    if not transport.remote_version:
+        raise NodeBusy(
+            f"{name}: the connection was closed before SSH began: too many logins are under way there (MaxStartups), "
+            f"or it is no sshd, or {'the ProxyCommand fails' if settings.proxy_command else 'it refuses this address'}"
+        )
     raise NodeLost(f"{name}: the connection ended during the key exchange: {_text(error)}; it is tried again")
 
 
