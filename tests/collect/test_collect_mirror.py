@@ -24,7 +24,7 @@ from tests.collect.copies import (
 from tests.writing import Clock
 from ugro_tui.collect.mirror import Mirror, MirrorError, MirrorMoved
 from ugro_tui.core.errors import BadInput
-from ugro_tui.core.layout import FileKind, JobFile
+from ugro_tui.core.layout import FileKind, JobFile, classify
 from ugro_tui.nodes.base import JobEntry
 from ugro_tui.nodes.helper import WINDOW, place_digest
 
@@ -241,3 +241,18 @@ def test_no_file_is_left_open(mirror: Mirror, root: Path, clock: Clock) -> None:
             except MirrorError:
                 continue
     assert open_files() == before
+
+
+def test_of_too_many_generations_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ugro_tui.collect.mirror.MOST_GENERATIONS", 3)
+    mirror, file = Mirror(tmp_path, "n1", Clock()), classify("metrics.jsonl")
+    assert file is not None
+    for number in range(12):
+        mirror.append("job", file, 0, b"%d" % number, 0.0)
+        mirror.supersede("job", file)
+    kept = tmp_path / "job" / "generations" / "n1"
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {
+        "metrics.jsonl.10": b"9",
+        "metrics.jsonl.11": b"10",
+        "metrics.jsonl.12": b"11",
+    }

@@ -24,6 +24,9 @@ __all__ = ["Mirror", "MirrorDenied", "MirrorError", "MirrorFull", "MirrorMoved"]
 RESERVE = 256 << 20
 """Bytes that logs and event files leave free, at most 2 % of the disk: metrics still find room then."""
 
+MOST_GENERATIONS = 100
+"""Superseded copies kept of one file: a node that shows another file at every look must not fill the disk for ever."""
+
 MAX_NODE_NAME = 128
 """Characters of a node's name that may name a folder; a temporary file's name holds it beside the file's own."""
 
@@ -99,6 +102,7 @@ class Mirror:
                     with folder_below(self._root, kept, create=True) as target:
                         named = _free_name(target, plain)
                         os.rename(name, named, src_dir_fd=source, dst_dir_fd=target)
+                        _forget(target, plain)
             except FileNotFoundError:
                 return None
         return self._path((*kept, named))
@@ -236,11 +240,21 @@ def _gone_unless_renamed(folder: int, name: str) -> Iterator[None]:
 
 def _free_name(folder: int, name: str) -> str:
     """A name for the next generation of `name`, reserved by an empty file: no older one can be overwritten."""
-    ends = [other.removeprefix(f"{name}.") for other in os.listdir(folder) if other.startswith(f"{name}.")]
-    number = 1 + max((int(end) for end in ends if end.isascii() and end.isdigit()), default=0)
-    named = f"{name}.{number}"
+    named = f"{name}.{1 + max(_generations(folder, name), default=0)}"
     with file_in(folder, named, os.O_WRONLY | os.O_CREAT | os.O_EXCL):
         return named
+
+
+def _generations(folder: int, name: str) -> list[int]:
+    """The numbers of the generations of `name` that are kept, in no order."""
+    ends = (other.removeprefix(f"{name}.") for other in os.listdir(folder) if other.startswith(f"{name}."))
+    return [int(end) for end in ends if end.isascii() and end.isdigit()]
+
+
+def _forget(folder: int, name: str) -> None:
+    """Remove the oldest generations of `name` where there are too many."""
+    for number in sorted(_generations(folder, name))[:-MOST_GENERATIONS]:
+        os.unlink(f"{name}.{number}", dir_fd=folder)
 
 
 def _place(folder: int, name: str) -> Place | None:
