@@ -178,7 +178,7 @@ def test_few_exchanges_go_on_at_once_and_silent_machines_hold_up_none(fleet: Fle
     lock = threading.Lock()
     with pytest.MonkeyPatch.context() as patch, listener(lambda _: None) as port, ThreadPoolExecutor(36) as pool:
         patch.setattr(transport, "_exchange_keys", counted)
-        silent = [pool.submit(connect, at(port), Secrets(), soon(3)) for _ in range(12)]
+        silent = [pool.submit(connect, at(port), Secrets(), soon(2)) for _ in range(12)]
         made = [pool.submit(reach, fleet, machine) for _ in range(24)]
         for connection in made:
             connection.result().close()
