@@ -173,7 +173,10 @@ class Pollers:
             self._changed.notify()
 
     def _slot(self, source: Source, now: float) -> float:
-        """The source's next own moment: they are spread over the interval, and what was missed is not made up for."""
+        """The source's next own moment: they are spread over the interval, and what was missed is not made up for.
+
+        Never later than an interval from now: a node that falls silent is found by the question.
+        """
         phase = self._begun + self._places[source] * self._interval
-        slot = phase + (max(0, int((now - phase) // self._interval)) + 1) * self._interval
-        return slot if slot - now > self._interval / 4 else slot + self._interval
+        slot = phase + ((now - phase) // self._interval + 1) * self._interval
+        return max(slot, now + self._interval / 4)
