@@ -112,6 +112,12 @@ class NodeSetup(NodeError):
     brief = "bad settings"
 
 
+class NodeUnfit(NodeSetup):
+    """The login succeeds, but nothing there can read files for us."""
+
+    brief = "no Python, no SFTP"
+
+
 @dataclass(frozen=True, slots=True)
 class JobEntry:
     """A job's directory. `age`: seconds since something in it changed, by the node's own clock."""

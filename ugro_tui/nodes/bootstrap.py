@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import threading
 import zlib
 
 from ugro_tui.core.layout import node_layout
@@ -38,9 +39,17 @@ def command(mark: str) -> str:
     return f"exec sh -c 'exec 2>/dev/null; {tries}; echo {mark}{NO_PYTHON.decode()}'"
 
 
-@functools.cache
+_building = threading.Lock()  # Python before 3.12 parses in one thread at a time (CPython issue 106905)
+
+
 def program() -> bytes:
     """What the command reads first: the helper in one piece, without what only people read, compressed."""
+    with _building:
+        return _program()
+
+
+@functools.cache
+def _program() -> bytes:
     source = "\n".join(inspect.getsource(part) for part in (helper_files, helper, helper_frame))
     tree = _Bare().visit(ast.parse(source))
     tail = f"try:\n serve({node_layout()!r},sys.argv[1].encode())\nfinally:\n os._exit(0)\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,11 @@ def log_in(settings: SshSettings, secrets: Secrets, until: float, offer: Callabl
             raise NodeLost(f"{settings.alias}: {error}; it is tried again") from None
     if locked:
         key = locked[0]
-        raise NeedsPassphrase(f"{settings.alias}: the key {visible(key, 200)} needs its passphrase", key)
+        raise NeedsPassphrase(
+            f"{settings.alias}: the key {visible(key, 200)} needs its passphrase: "
+            f"run `{visible(shlex.join(['ssh-add', key]), 200)}`, or type it when asked",
+            key,
+        )
     raise NodeAuth(_refusal(settings, "it accepts none of our keys", tried, unusable))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ugro_tui.nodes.asking import Clocks, HelperLink, Link
-from ugro_tui.nodes.base import Ask, NodeBusy, NodeError, NodeLied, NodeLost, NodeSetup, NodeSilent, Probe, Ran, Reply
+from ugro_tui.nodes.base import Ask, NodeBusy, NodeError, NodeLied, NodeLost, NodeSilent, NodeUnfit, Probe, Ran, Reply
 from ugro_tui.nodes.bootstrap import command
 from ugro_tui.nodes.channel import Channel, NoHelper
 from ugro_tui.nodes.local import refused
@@ -176,7 +176,7 @@ class RemoteNode:
         except NodeError:
             if not connection.alive:
                 raise
-            raise NodeSetup(
+            raise NodeUnfit(
                 f"{self._name} can be logged in to, but runs no Python >= 3.6 for us and has no SFTP: install one "
                 "there (Debian: apt-get install python3), or allow the sftp subsystem"
             ) from None
