@@ -126,7 +126,7 @@ class Follower:
         """Begin and end to follow, as the jobs there and the wishes are now; the readers that are new."""
         young = {entry.job_id for entry in reply.jobs}
         entries = [*reply.jobs, *(JobEntry(job, OLD) for job in self._older if job not in young)]
-        followed, self.listed = self._wanted.split(entries)
+        followed, self.listed = self._wanted.split(entries, self._readers.keys())
         self._leave({entry.job_id for entry in followed}, {entry.job_id for entry in entries})
         wanted = [entry.job_id for entry in followed if entry.job_id not in self._readers or self._lost(entry.job_id)]
         return [reader for job_id in wanted if (reader := self._reader(job_id)) is not None]

@@ -90,6 +90,8 @@ class Keeper:
         self._answers: deque[Answer] = deque(maxlen=KEPT_ANSWERS)
         self._failures: dict[str, str] = {}
         self._rested = -math.inf
+        self._listed: tuple[str, ...] = ()
+        self._listed_by: tuple[list[tuple[str, ...]], set[str]] = ([], set())
         self._snapshot = Snapshot()
         self._published = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -200,12 +202,11 @@ class Keeper:
         pictures = [(kept, picture) for kept in self._jobs.values() if (picture := self._shown(kept, now, away))]
         pictures.sort(key=lambda pair: _worst_first(*pair))
         cycles = [news.last for news in self._nodes.values()]
-        listed = {job for cycle in cycles for job in cycle.listed}
         snapshot = Snapshot(
             version=self._snapshot.version + 1,
             now=now,
             jobs=tuple(picture for _, picture in pictures),
-            listed=tuple(sorted(listed - self._jobs.keys())),
+            listed=self._all_listed([cycle.listed for cycle in cycles]),
             nodes=tuple(_node(news, now) for news in self._nodes.values()),
             answers=tuple(self._answers),
             notices=tuple(islice(self._notices(), MAX_NOTICES)),
@@ -217,6 +218,14 @@ class Keeper:
         with self._published:
             self._snapshot = snapshot
             self._published.notify_all()
+
+    def _all_listed(self, told: list[tuple[str, ...]]) -> tuple[str, ...]:
+        """The jobs that are only listed, in order; thousands of them change rarely."""
+        key = (told, self._jobs.keys() | ())
+        if key != self._listed_by:
+            self._listed_by = key
+            self._listed = tuple(sorted({job for listed in told for job in listed} - self._jobs.keys()))
+        return self._listed
 
     def _away(self, now: float) -> dict[str, Away]:
         """The nodes that do not answer."""
@@ -230,7 +239,12 @@ class Keeper:
                 yield from (f"{node}: {job_id}: {problem}" for problem in denied)
 
     def _shown(self, kept: _Kept, now: float, away: dict[str, Away]) -> JobView | None:
-        """The job's picture; while it is being read, the one from before: half of a run would look stalled."""
+        """The job's picture; while it is being read, the one from before: half of a run would look stalled.
+
+        There is none of a job that is a name alone: a node may make up any number of them.
+        """
+        if not kept.state.version:
+            return kept.picture
         reading = any(kept.reading.values())
         kept.held = (now if math.isnan(kept.held) else kept.held) if reading else math.nan
         if not reading or now - kept.held > HELD_SECONDS:

@@ -20,6 +20,7 @@ from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import Question
 from ugro_tui.core.states import NodeState
 from ugro_tui.nodes.base import NeedsPassphrase, Node, NodeError, Reaction, Reply
+from ugro_tui.nodes.helper import OVERHEAD
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ SYNC_SECONDS = 60.0
 
 COPY_AGAIN_SECONDS = 30.0
 """How long jobs are read without their copy after writing it failed, before it is tried again."""
+
+SLIGHT_BYTES, SLIGHT_REPLIES = 512, 8
+"""A node whose replies bring less, so often in a row, is asked no more at once, whatever it says there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Source:
         self._begun = False
         self._events_due = -math.inf
         self._copy_due = math.inf
+        self._slight = 0
         self._lock = threading.Lock()
         self._asked: list[Ticket] = []
         self._tickets: list[Ticket] = []
@@ -119,9 +124,15 @@ class Source:
         looked = self._try()
         if looked.failure is not None:
             self._try_to(self._follower.remember)
-        more = looked.reply is not None and looked.reply.more and not self._stopping.is_set()
+        more = looked.reply is not None and self._has_more(looked.reply) and not self._stopping.is_set()
         self._tell(looked, now, more=more)
         return more
+
+    def _has_more(self, reply: Reply) -> bool:
+        """Whether there is more to ask at once: a node may say so for ever."""
+        slight = sum(len(chunk.data) + OVERHEAD for chunk in reply.chunks) < SLIGHT_BYTES
+        self._slight = self._slight + 1 if reply.more and slight else 0
+        return reply.more and self._slight < SLIGHT_REPLIES
 
     def _put_off(self) -> None:
         """While the node is left alone: tell anew what is known of it, and answer whoever asks."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ugro_tui.nodes.base import JobEntry
 
 RECENT_SECONDS = 86_400.0
 """Jobs that have not changed for a day are listed, not read, until someone opens them (protocol v1)."""
+
+MOST_FOLLOWED = 1000
+"""Jobs of one node that are read unasked: each costs a little at every look, and a node may name any number."""
+
+_AGE_STEP = 3600.0
+"""Seconds of age that make no difference to which jobs are read, or those that change all the time would take turns."""
 
 
 def _nothing() -> None:
@@ -67,8 +73,13 @@ class Wanted:
             self.renewed()
         return epoch
 
-    def split(self, entries: Sequence[JobEntry]) -> tuple[list[JobEntry], tuple[str, ...]]:
-        """The entries to read, opened ones first, then the most recent; and the ids that are only listed."""
+    def split(
+        self, entries: Sequence[JobEntry], followed: Collection[str] = ()
+    ) -> tuple[list[JobEntry], tuple[str, ...]]:
+        """The entries to read, opened ones first, then the most recent; and the ids that are only listed.
+
+        Where there are more than `MOST_FOLLOWED`, those that are `followed` already have the better claim.
+        """
         with self._lock:
             opened, closed, only = list(self._opened), set(self._closed), self._only
         if only is not None:
@@ -80,6 +91,11 @@ class Wanted:
             for entry in entries
             if entry.job_id not in closed and (entry.job_id in rank or entry.age < RECENT_SECONDS)
         ]
+        if len(wanted) > MOST_FOLLOWED:
+            wanted.sort(
+                key=lambda entry: (entry.job_id not in rank, entry.age // _AGE_STEP, entry.job_id not in followed)
+            )
+            del wanted[max(MOST_FOLLOWED, len(rank)) :]
         wanted.sort(key=lambda entry: (rank.get(entry.job_id, len(rank)), entry.age))
-        followed = {entry.job_id for entry in wanted}
-        return wanted, tuple(sorted(entry.job_id for entry in entries if entry.job_id not in followed))
+        read = {entry.job_id for entry in wanted}
+        return wanted, tuple(sorted(entry.job_id for entry in entries if entry.job_id not in read))
