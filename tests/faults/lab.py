@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -13,11 +14,14 @@ from tests.faults.growing import Grower
 from tests.proxy import FaultProxy
 from tests.sshd import Fleet, Machine
 from tests.writing import wait_until
-from ugro_tui.agent import Agent, status_dict
+from ugro_tui.agent import Agent
 from ugro_tui.config import Config
 from ugro_tui.core.commands import Answer, Command, Refresh
 from ugro_tui.core.layout import FileKind, classify, mirror_folder
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
+from ugro_tui.core.states import NodeState
+from ugro_tui.plain import status_dict
+from ugro_tui.plain import status_dict
 
 JOB = "run"
 _IN_FOLDERS = (FileKind.ERROR, FileKind.LOG, FileKind.EVENTS)
@@ -119,7 +123,8 @@ def sha(path: Path) -> str:
 
 def node(agent: Agent, name: str) -> NodeView:
     """How a node is at present."""
-    return next(one for one in agent.feed.snapshot().nodes if one.name == name)
+    unknown = NodeView(name, math.nan, state=NodeState.CONNECTING)
+    return next((one for one in agent.feed.snapshot().nodes if one.name == name), unknown)
 
 
 def job(agent: Agent, job_id: str = JOB) -> JobView:

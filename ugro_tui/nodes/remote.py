@@ -15,10 +15,13 @@ from ugro_tui.nodes.channel import Channel, NoHelper
 from ugro_tui.nodes.local import refused
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp import SftpLink, where_is
-from ugro_tui.nodes.wire import Connection
+from ugro_tui.nodes.wire import Connection, Sftp
 
 CONNECT_SECONDS = 8.0
 """How long a connection may take until the node can be read."""
+
+CLOSING_SECONDS, CLOSING_TRIES = 1.0, 20
+"""How long the end of a session may take to arrive at the node."""
 
 
 class RemoteNode:
@@ -155,6 +158,7 @@ class RemoteNode:
 
     def _by_helper(self, connection: Connection, deadline: float) -> HelperLink | None:
         mark = secrets.token_hex(8)
+        channel: Channel | None = None
         try:
             stream = connection.execute(command(mark), deadline)
             channel = Channel(stream, mark, self._clocks.monotonic)
@@ -164,12 +168,14 @@ class RemoteNode:
         except NodeError:
             if not connection.alive:
                 raise
+            if channel is not None:
+                channel.close()
             return None
         return HelperLink(self._root, channel, self._pace, self._clocks)
 
     def _by_sftp(self, connection: Connection, deadline: float) -> SftpLink:
         try:
-            sftp = connection.sftp(deadline)
+            sftp = _sftp(connection, deadline)
             root, offset = where_is(self._root, connection, sftp, self._clocks, deadline)
         except (NodeBusy, NodeSilent):
             raise
@@ -188,6 +194,16 @@ class RemoteNode:
             connection, self._connection, self._link = self._connection, None, None
         if connection is not None:
             connection.close()
+
+
+def _sftp(connection: Connection, deadline: float) -> Sftp:
+    """An SFTP session. Where a node allows one session (MaxSessions), the helper's has to have ended there first."""
+    for _ in range(CLOSING_TRIES):
+        try:
+            return connection.sftp(deadline)
+        except NodeBusy:
+            threading.Event().wait(CLOSING_SECONDS / CLOSING_TRIES)
+    return connection.sftp(deadline)
 
 
 _REMEDIES = {
