@@ -21,7 +21,6 @@ from ugro_tui.core.layout import FileKind, classify, mirror_folder
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
 from ugro_tui.core.states import NodeState
 from ugro_tui.plain import status_dict
-from ugro_tui.plain import status_dict
 
 JOB = "run"
 _IN_FOLDERS = (FileKind.ERROR, FileKind.LOG, FileKind.EVENTS)

@@ -22,7 +22,7 @@ from ugro_tui.nodes.helper import (
     OVERHEAD,
     allot,
 )
-from ugro_tui.nodes.helper_files import MAX_ENTRIES, MAX_JOB_ENTRIES, WINDOW, place_digest
+from ugro_tui.nodes.helper_files import MAX_ENTRIES, MAX_JOB_ENTRIES, SPARSE_SIZE, WINDOW, place_digest
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp_files import JobFolders, JobPath, reason, stamp
 from ugro_tui.nodes.wire import Connection, Sftp, SftpStat
@@ -96,6 +96,7 @@ class SftpLink:
         self._jobs: dict[str, float] = {}
         self._listed = -LIST_SECONDS
         self._files: dict[tuple[str, frozenset[str]], tuple[float, list[JobPath], list[Denied]]] = {}
+        self._holes: set[tuple[str, str]] = set()
 
     def poll(self, ask: Ask) -> Reply:
         """What is new; see `Node.poll`.
@@ -142,7 +143,7 @@ class SftpLink:
             if info is not None and job in self._jobs:
                 self._jobs[job] = max(self._jobs[job], info.mtime)
         news = list(self._news(ask, files, told[len(signs) :], denied))
-        chunks, more = _Reading(self._sftp, self._now(), deadline, denied).read(news, self._cap(ask))
+        chunks, more = _Reading(self._sftp, self._now(), deadline, denied, self._holes).read(news, self._cap(ask))
         return self._reply(ask, chunks, denied, more)
 
     def _cap(self, ask: Ask) -> int:
@@ -196,6 +197,8 @@ class SftpLink:
             if not stat.S_ISREG(info.mode):
                 what = "a link, which is not followed" if stat.S_ISLNK(info.mode) else "not a regular file"
                 denied.append(Denied(file.job, f"{file.path}: {what}"))
+            elif (file.full, stamp(info)) in self._holes:  # it must not take the place of others again and again
+                denied.append(_hole(file, info))
             elif known.stamp != stamp(info) or (not file.whole and known.offset < info.size):
                 yield _News(file, info, known)
 
@@ -203,8 +206,11 @@ class SftpLink:
 class _Reading:
     """Reads news within a cap: all at once, and again from the beginning where another file was found."""
 
-    def __init__(self, sftp: Sftp, now: float, deadline: float, denied: list[Denied]) -> None:
+    def __init__(
+        self, sftp: Sftp, now: float, deadline: float, denied: list[Denied], holes: set[tuple[str, str]]
+    ) -> None:
         self._sftp = sftp
+        self._holes = holes
         self._now = now
         self._deadline = deadline
         self._denied = denied
@@ -242,9 +248,17 @@ class _Reading:
         mark = "" if abs(self._now - info.mtime) < _FRESH else stamp(info)
         age = max(0.0, self._now - info.mtime)
         data = data[known:]
+        if info.size > SPARSE_SIZE and not data.strip(b"\0"):  # SFTP does not tell what is on the disk
+            self._holes.add((file.full, stamp(info)))
+            self._denied.append(_hole(file, info))
+            return True
         self._chunks.append(Chunk(file.job, file.path, info.size, age, mark, offset, data))
         self._more |= not file.whole and offset + len(data) < info.size
         return True
+
+
+def _hole(file: JobPath, info: SftpStat) -> Denied:
+    return Denied(file.job, f"{file.path}: a hole in a file of {info.size:,} bytes, not read")
 
 
 def _wanted(news: _News) -> list[tuple[str, int, int]]:
