@@ -197,7 +197,7 @@ def test_a_disk_that_does_not_answer_is_no_unknown_job(agent: Agent, monkeypatch
     monkeypatch.setattr(node, "poll", hang)
     with agent:
         assert asked.wait(60)
-        monkeypatch.setattr("ugro_tui.agent.FIRST_LOOK_SECONDS", 0.0)
+        monkeypatch.setattr("ugro_tui.looks.FIRST_LOOK_SECONDS", 0.0)
         with pytest.raises(NoSource, match="was not read within 0 s: look at its disk"):
             agent.job("job")
         release.set()

@@ -21,11 +21,11 @@ class _QuietFile(RotatingFileHandler):
         return
 
 
-def log_to_file(hang_up: Callable[[], None]) -> None:
+def log_to_file(hang_up: Callable[[], None] | None = None) -> None:
     """Write the application's log to its file from now on; without a place to write, go on without a log.
 
-    `hang_up` is called when the terminal is gone. Textual then waits for ever for its output thread, and no signal
-    reaches it any more, so what is to be done must be done there, and must end the process.
+    `hang_up`, for screens, is called when the terminal is gone. Textual then waits for ever for its output thread, and
+    no signal reaches it any more, so what is to be done must be done there, and must end the process.
     """
     logger = logging.getLogger("ugro_tui")
     logger.setLevel(logging.INFO)
@@ -42,7 +42,7 @@ def log_to_file(hang_up: Callable[[], None]) -> None:
         name = args.thread.name if args.thread else "?"
         if args.exc_value is not None:
             logger.error("thread %s ended", name, exc_info=args.exc_value)
-        if name == _OUTPUT_THREAD:
+        if name == _OUTPUT_THREAD and hang_up is not None:
             logger.error("the terminal is gone: ending")
             hang_up()
 

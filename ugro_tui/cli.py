@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__, cli_config, cli_nodes
+from ugro_tui import __version__, cli_config, cli_nodes, exits
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, prepare, print_json, print_lines
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ugro_tui.agent import Agent
     from ugro_tui.config import Config
 
-EXIT_UNWELL = 1
 EXIT_INTERRUPTED = 130
 EXIT_HUNG_UP = 129
 
@@ -72,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         _forget_output()
         _complain(f"the output could not be written: {error.strerror}: give it another place")
-        sys.exit(EXIT_UNWELL)
+        sys.exit(exits.UNWELL)
 
 
 def _forget_output() -> None:
@@ -146,49 +145,55 @@ def watch(context: typer.Context, job: Job, refresh: Refresh = None) -> None:
 
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
-    """List all jobs: what they do, how far they are, what is wrong."""
-    from ugro_tui.agent import Agent, status_dict
+    """List all jobs: what they do, how far they are, what is wrong; and the nodes that could not be read."""
+    from ugro_tui.headless import headless
+    from ugro_tui.plain import status_dict
     from ugro_tui.report import status_lines
 
-    with Agent(_config(context)) as agent:
+    with headless(_config(context)) as agent:
         snapshot = agent.look()
     if as_json:
         print_json(status_dict(snapshot), pretty=True)
     else:
         print_lines(status_lines(snapshot, agent.place))
-    if any(job.summary.unwell for job in snapshot.jobs):
-        raise typer.Exit(EXIT_UNWELL)
-    failed = sum(bool(node.error) for node in snapshot.nodes)
-    if failed:
-        raise typer.Exit(cli_nodes.EXIT_NONE_REACHED if failed == len(snapshot.nodes) else cli_nodes.EXIT_PARTIAL)
+    raise typer.Exit(exits.of_status(snapshot))
 
 
 @app.command()
 def summary(context: typer.Context, job: Job, as_json: Json = False) -> None:
-    """One job in numbers: loss, throughput, duration, and each rank."""
-    from ugro_tui.agent import Agent, summary_dict
-    from ugro_tui.report import summary_lines
+    """One job in numbers: loss, throughput, duration, and each rank.
 
-    with Agent(_config(context), only=job) as agent:
-        found = agent.job(job).summary
+    Nodes that could not be read are named on standard error, and their ranks shown as they were copied last. Exit
+    code 4 (3: no node could be read) only where ranks are missing for it.
+    """
+    from ugro_tui.headless import complain, headless
+    from ugro_tui.plain import summary_dict
+    from ugro_tui.report import summary_lines, trouble_lines
+
+    with headless(_config(context), only=job) as agent:
+        found = agent.job(job)
+        snapshot = agent.feed.snapshot()
     if as_json:
-        print_json(summary_dict(found), pretty=True)
+        print_json(summary_dict(found.summary), pretty=True)
     else:
-        print_lines(summary_lines(found))
-    if found.unwell:
-        raise typer.Exit(EXIT_UNWELL)
+        print_lines(summary_lines(found.summary))
+    complain(trouble_lines(snapshot))
+    raise typer.Exit(exits.of_job(found, snapshot))
 
 
 @app.command()
 def monitor(context: typer.Context, job: Job, refresh: Refresh = None, as_json: Json = False) -> None:
-    """Follow one job line by line until it ends; for pipes and CI."""
-    from ugro_tui.agent import Agent
+    """Follow one job line by line until it ends; for pipes and CI.
+
+    A node that goes away, and comes back, is said on standard error; its ranks are waited for. When all others have
+    ended for a minute, monitor ends too, with exit code 4: how those ended is not known.
+    """
+    from ugro_tui.headless import headless
     from ugro_tui.monitor import follow
 
-    with Agent(_config(context, refresh), only=job) as agent:
-        last = follow(agent, job, as_json=as_json)
-    if last.unwell:
-        raise typer.Exit(EXIT_UNWELL)
+    with headless(_config(context, refresh), only=job) as agent:
+        view, snapshot = follow(agent, job, as_json=as_json)
+    raise typer.Exit(exits.of_job(view, snapshot))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -218,7 +223,7 @@ def demo(
     print(f"Its files are in {run.plan.folder}; its numbers: ugro-tui summary {run.plan.job_id}")
     ended = run.poll()
     if ended is not None and ended.status == "failed":
-        raise typer.Exit(EXIT_UNWELL)
+        raise typer.Exit(exits.UNWELL)
 
 
 cli_config.add_to(app, lambda context: _config(context))

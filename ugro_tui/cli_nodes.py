@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ugro_tui import exits
+from ugro_tui.core.errors import UgroError
 from ugro_tui.core.text import visible
 from ugro_tui.output import print_json, print_lines
 
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
     from ugro_tui.config import Config
     from ugro_tui.core.snapshot import SyncView
 
-EXIT_UNWELL, EXIT_NONE_REACHED, EXIT_PARTIAL = 1, 3, 4
-
 PROGRESS_SECONDS = 0.5
 """How often the progress of a sync is written to a terminal."""
+
+MOST_NAMED = 3
+"""Nodes that a progress line names at most."""
+
+WATCH_SECONDS = 1.0
 
 OptionalJob = Annotated[str | None, typer.Argument(metavar="[JOB]", help="The job's id; all recent jobs without it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,7 +46,10 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
         as_json: Json = False,
     ) -> None:
-        """Bring logs and TensorBoard files of all nodes to the central directory now."""
+        """Bring logs and TensorBoard files of all nodes to the central directory now; what came from which node.
+
+        Exit code 4 (3: no node at all) where a node failed, or something may not be read there.
+        """
         config = configured(context)
         if prune:
             _prune(config, older_than, yes=yes, as_json=as_json)
@@ -50,20 +58,26 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
 
     @app.command()
     def tensorboard(context: typer.Context, job: OptionalJob = None) -> None:
-        """Run TensorBoard on what all ranks of all nodes wrote, until Ctrl-C; keeps syncing meanwhile."""
+        """Run TensorBoard on what all ranks of all nodes wrote, until Ctrl-C.
+
+        Syncs once a minute meanwhile; nodes that cannot be read are named on standard error.
+        """
         _tensorboard(configured(context), job)
 
     @app.command()
     def doctor(context: typer.Context, as_json: Json = False) -> None:
-        """Check every node: settings, reach, host key, login, metrics directory, clock, disk; say what to do."""
+        """Check every node step by step, and the central directory; say what to do.
+
+        Exit code 1 where something is wrong everywhere or with the central directory, 3: no login on any node,
+        4: something is wrong with some nodes.
+        """
         _doctor(configured(context), as_json=as_json)
 
 
 def _sync(config: Config, job: str | None, *, as_json: bool) -> None:
-    from ugro_tui.agent import Agent
-    from ugro_tui.core.jsonable import jsonable
+    from ugro_tui.headless import headless
 
-    with Agent(config, only=job) as agent:
+    with headless(config, only=job) as agent:
         stop = threading.Event()
         shown = threading.Thread(target=_progress, args=(agent, stop), daemon=True)
         if sys.stderr.isatty() and not as_json:
@@ -74,33 +88,50 @@ def _sync(config: Config, job: str | None, *, as_json: bool) -> None:
             stop.set()
             if shown.is_alive():
                 shown.join()
+        snapshot = agent.feed.snapshot()
     if as_json:
-        print_json(jsonable(done), pretty=True)
+        print_json(sync_dict(done, str(config.central)), pretty=True)
     else:
         print_lines(sync_lines(done, str(config.central)))
-    failed = sum(bool(node.error) for node in done.nodes)
-    if failed:
-        raise typer.Exit(EXIT_NONE_REACHED if failed == len(done.nodes) else EXIT_PARTIAL)
+    raise typer.Exit(exits.of_sync(done, snapshot))
 
 
 def _progress(agent: Agent, stop: threading.Event) -> None:
     while not stop.wait(PROGRESS_SECONDS):
         view = agent.syncing()
-        if view is not None:
-            done = sum(node.done for node in view.nodes)
-            size = sum(node.bytes for node in view.nodes)
-            print(f"\r{done}/{len(view.nodes)} nodes, {sized(size)} \x1b[K", end="", file=sys.stderr, flush=True)
+        if view is not None and not view.done:
+            print(f"\r{progress_line(view)}\x1b[K", end="", file=sys.stderr, flush=True)
     print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def progress_line(view: SyncView) -> str:
+    """How far a sync is; whom it waits for, where those are few."""
+    waited = [node.node for node in view.nodes if not node.done]
+    size = sum(node.bytes for node in view.nodes)
+    names = f", waiting for {', '.join(waited)}" if len(waited) <= MOST_NAMED else ""
+    return f"{len(view.nodes) - len(waited)}/{len(view.nodes)} nodes, {sized(size)}{names}"
+
+
+def sync_dict(view: SyncView, central: str) -> dict[str, Any]:
+    """A sync as JSON can hold it."""
+    from ugro_tui.core.jsonable import jsonable
+
+    nodes = [{key: value for key, value in jsonable(node).items() if key != "done"} for node in view.nodes]
+    return {"job_id": view.job_id, "what": view.what, "central": central, "seconds": view.age, "nodes": nodes}
 
 
 def sync_lines(view: SyncView, central: str) -> Iterator[str]:
     """What a sync brought from each node, and what it could not."""
     width = max((len(node.node) for node in view.nodes), default=0)
     for node in view.nodes:
-        files = f"{node.files:,} file{'' if node.files == 1 else 's'}, {sized(node.bytes)}"
-        yield f"{node.node:<{width}}  {files}" + (f"  failed: {node.error}" if node.error else "")
+        brought = f"{node.files:,} file{'' if node.files == 1 else 's'}, {sized(node.bytes)}"
+        error = node.error.removeprefix(f"{node.node}: ")
+        if error:
+            brought = f"failed: {error}" if not node.bytes else f"{brought}; then failed: {error}"
+        yield f"{node.node:<{width}}  {brought if error or node.bytes else 'nothing new'}"
         yield from (f"{'':<{width}}  not read: {what}" for what in node.denied)
-    yield f"copied to {central}; see it with `ugro-tui tensorboard`"
+    if any(node.bytes for node in view.nodes):
+        yield f"copied to {visible(central)}; see it with `ugro-tui tensorboard`"
 
 
 def sized(size: float) -> str:
@@ -139,53 +170,60 @@ def _prune(config: Config, days: float, *, yes: bool, as_json: bool) -> None:
 
 def _tensorboard(config: Config, job: str | None) -> None:
     from ugro_tui.act.tensorboard import TensorBoard
-    from ugro_tui.agent import Agent
-    from ugro_tui.core.jobid import checked_job_id
+    from ugro_tui.headless import Trouble, headless
 
-    with Agent(config, keep=True) as agent:
-        folder = agent.event_files
-        if job is not None:
-            folder = folder / checked_job_id(job) / "tensorboard"
-            if not agent.copies:
-                agent.follow(job)
+    with headless(config, keep=True) as agent:
+        folder = agent.prepare_event_files(job)
+        if sys.stderr.isatty():
+            print("Starting TensorBoard …", file=sys.stderr, flush=True)
         board = TensorBoard(folder)
+        trouble = Trouble()
         try:
-            print_lines([f"TensorBoard on {folder}: {board.open()}", "Ctrl-C ends it"])
-            threading.Event().wait()
+            print_lines([f"TensorBoard on {visible(str(folder))}: {board.open()}", "Ctrl-C ends it"])
+            snapshot = agent.feed.snapshot()
+            while board.url:
+                trouble.say(snapshot)
+                snapshot = agent.collector.wait_newer(snapshot.version, WATCH_SECONDS)
         finally:
             board.stop()
+    raise UgroError("TensorBoard has ended by itself: start it again")
 
 
 def _doctor(config: Config, *, as_json: bool) -> None:
-    from ugro_tui.agent import Agent
-    from ugro_tui.collect.doctor import Grade, examine
-    from ugro_tui.core.jsonable import jsonable
+    from ugro_tui.headless import headless
 
-    agent = Agent(config)
+    agent = headless(config)
     try:
-        found = examine(agent.nodes, agent.clock)
+        nodes, central = agent.examine()
     finally:
         agent.close()
     if as_json:
-        print_json({"nodes": [{**jsonable(one), "grade": one.grade.value} for one in found]}, pretty=True)
+        told = [_diagnosis_dict(one) for one in nodes]
+        print_json({"nodes": told, "central": central and _diagnosis_dict(central)}, pretty=True)
     else:
-        print_lines(doctor_lines(found))
-    failed = [one for one in found if one.grade is Grade.FAIL]
-    if failed:
-        none = not any(one.reached for one in found)
-        raise typer.Exit(EXIT_NONE_REACHED if none else EXIT_PARTIAL if len(failed) < len(found) else EXIT_UNWELL)
+        print_lines(doctor_lines(nodes, central))
+    raise typer.Exit(exits.of_doctor(nodes, central))
 
 
-def doctor_lines(found: Sequence[Diagnosis]) -> Iterator[str]:
+def _diagnosis_dict(one: Diagnosis) -> dict[str, Any]:
+    from ugro_tui.core.jsonable import jsonable
+
+    found: dict[str, Any] = jsonable(one)
+    return {"name": found["node"], "grade": one.grade.value, "reached": one.reached, "checks": found["checks"]}
+
+
+def doctor_lines(nodes: Sequence[Diagnosis], central: Diagnosis | None) -> Iterator[str]:
     """Each node with its steps; what is to be done stands below the step that wants it."""
     marks = {"ok": "✔", "warn": "▲", "fail": "✖"}
-    for one in found:
+    for one in (*nodes, *([] if central is None else [central])):
         yield f"{marks[one.grade.value]} {one.node}"
         for check in one.checks:
             yield f"  {marks[check.grade.value]} {check.name:<12} {check.found}"
             if check.remedy:
                 yield f"    → {check.remedy}"
-    words = [one.grade.value for one in found]
-    yield f"{words.count('ok')} of {len(words)} nodes are well" + (
-        f", {words.count('warn')} want attention" if "warn" in words else ""
-    )
+    words = [one.grade.value for one in nodes]
+    counts = [f"{words.count(word)} {said}" for word, said in _COUNTED.items() if word in words]
+    yield f"{len(words)} node{'' if len(words) == 1 else 's'}: {', '.join(counts)}"
+
+
+_COUNTED = {"ok": "well", "warn": "to look at", "fail": "in trouble"}

@@ -2,42 +2,70 @@
 
 from __future__ import annotations
 
-import sys
+import math
 
-from ugro_tui.agent import Agent, summary_dict
+from ugro_tui.agent import Agent
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.summary import JobSummary
+from ugro_tui.headless import Trouble, complain
 from ugro_tui.output import print_json, print_lines
+from ugro_tui.plain import summary_dict
 from ugro_tui.report import monitor_line
 
 WAKE_SECONDS = 1.0
 
+AWAY_SECONDS = 60.0
+"""How long the ranks of nodes that do not answer are waited for when all others have ended: a node that is restarted,
+or a network, is back by then; under DDP they cannot train on alone."""
 
-def follow(agent: Agent, job_id: str, *, as_json: bool) -> JobSummary:
-    """Print the job until it ends, and trouble with reading it on standard error; its last summary.
+_ENDED = {"finished", "dead"}
+
+
+def follow(agent: Agent, job_id: str, *, as_json: bool) -> tuple[JobView, Snapshot]:
+    """Print the job until it ends, and trouble with reading it on standard error; its last picture, and that of all.
+
+    It also ends `AWAY_SECONDS` after the last rank that is heard of has ended, whatever nodes are away then.
 
     Raises:
-        BadInput, NoSource: as `Agent.job`.
+        BadInput, Partial, NoSource: as `Agent.job`.
         ReaderGone: nobody reads what is printed.
     """
     view = agent.job(job_id)
     snapshot = agent.collector.snapshot()
+    trouble = Trouble()
     shown: tuple[object, ...] = ()
     alerts: frozenset[tuple[str, int]] = frozenset()
-    problems: frozenset[str] = frozenset()
+    alone_at = math.inf
     while True:
+        trouble.say(snapshot)
         if _news(view) != shown:
             shown = _news(view)
             _print(view, alerts, as_json=as_json)
         alerts = frozenset((alert.name, alert.rank) for alert in view.summary.alerts)
-        for problem in _problems(snapshot) - problems:
-            print(f"ugro-tui: {problem}", file=sys.stderr, flush=True)
-        problems = _problems(snapshot)
+        now = agent.clock.monotonic()
+        alone_at = min(alone_at, now) if _only_away(view) else math.inf
         if view.summary.status.over:
-            return view.summary
+            return view, snapshot
+        if now - alone_at >= AWAY_SECONDS:
+            complain([_given_up(view)])
+            return view, snapshot
         snapshot = agent.collector.wait_newer(snapshot.version, WAKE_SECONDS)
         view = snapshot.job(job_id) or view
+
+
+def _only_away(view: JobView) -> bool:
+    """Whether every rank that is heard of has ended, and others are on nodes that do not answer."""
+    states = {rank.state for rank in view.summary.per_rank_stats}
+    return "unreachable" in states and bool(states & _ENDED) and states <= {"unreachable", *_ENDED}
+
+
+def _given_up(view: JobView) -> str:
+    ranks = [rank for rank in view.summary.per_rank_stats if rank.state == "unreachable"]
+    nodes = ", ".join(dict.fromkeys(rank.node or "?" for rank in ranks))
+    return (
+        f"{view.job_id}: all other ranks ended {AWAY_SECONDS:.0f} s ago; how the {len(ranks)} on {nodes} ended is not "
+        "known: look when they can be read again"
+    )
 
 
 def _print(view: JobView, known: frozenset[tuple[str, int]], *, as_json: bool) -> None:
@@ -47,10 +75,6 @@ def _print(view: JobView, known: frozenset[tuple[str, int]], *, as_json: bool) -
         return
     fresh = [alert for alert in view.summary.alerts if (alert.name, alert.rank) not in known]
     print_lines([monitor_line(view), *map(_alert_line, fresh)])
-
-
-def _problems(snapshot: Snapshot) -> frozenset[str]:
-    return frozenset(snapshot.notices) | {node.error for node in snapshot.nodes if node.error}
 
 
 def _news(view: JobView) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, per_step, plain
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.summary import JobSummary, RankSummary
+from ugro_tui.nodes.inventory import LOCAL
 
 _STATUS_TITLES = ("JOB", "STATUS", "STEP", "LOSS", "TOK/S", "ETA", "RANKS", "AGE")
 _RANK_TITLES = ("RANK", "NODE", "STATE", "STEP", "LOSS", "LEAST", "TOK/S", "MEAN", "RECORDS", "LOST")
@@ -21,8 +22,10 @@ def progress(summary: JobSummary) -> str:
 def status_lines(snapshot: Snapshot, place: str) -> Iterator[str]:
     """All jobs, one line each, and what is wrong with them."""
     if not snapshot.jobs and not snapshot.listed:
-        yield f"no jobs in {place} yet: start one with `ugro-tui demo`, or see the three lines in the README"
-        yield from _trouble(snapshot)
+        here = [node.name for node in snapshot.nodes] == [LOCAL]
+        start = "start one with `ugro-tui demo`, or" if here else "start a training script there;"
+        yield f"no jobs in {place} yet: {start} see the three lines in the README"
+        yield from trouble_lines(snapshot)
         return
     yield from _table([_STATUS_TITLES, *map(_status_row, snapshot.jobs)])
     for job in snapshot.jobs:
@@ -30,13 +33,13 @@ def status_lines(snapshot: Snapshot, place: str) -> Iterator[str]:
             yield f"{job.job_id}: {job.summary.verdict}"
     if snapshot.listed:
         yield f"older than a day: {', '.join(snapshot.listed)} (read one with `ugro-tui summary JOB`)"
-    yield from _trouble(snapshot)
+    yield from trouble_lines(snapshot)
 
 
-def _trouble(snapshot: Snapshot) -> Iterator[str]:
+def trouble_lines(snapshot: Snapshot) -> Iterator[str]:
     """What could not be read, and why."""
     if snapshot.reading:
-        yield snapshot.reading
+        yield f"{snapshot.reading}: this is what it has copied so far"
     for node in snapshot.nodes:
         if node.error:
             heard = "" if node.age != node.age else f" (last heard of {age(node.age)} ago)"

@@ -40,6 +40,7 @@ class ResultAggregator:
         self._asking = threading.Lock()
         self._role = Role.NONE
         self._said = ""
+        self._watched: frozenset[str] | None = None
         self._asked_at = -math.inf
         self._begin: Callable[[str | None, Iterable[FileKind]], SyncRun] | None = None
 
@@ -55,7 +56,8 @@ class ResultAggregator:
     def copy(self, node: str) -> Copy:
         """The copy of one node."""
         shown = LocalNode(self.jobs_dir, self._clock.time, node, mirror_layout(node))
-        return Copy(Mirror(self.jobs_dir, node, self._clock), shown, self.role, self.said)
+        mirror = Mirror(self.jobs_dir, node, self._clock)
+        return Copy(mirror, shown, lambda: self._role_of(node), lambda: self._said_of(node))
 
     def role(self) -> Role:
         """What this application does with the directory now; where it only reads, the lock is tried once a second."""
@@ -70,6 +72,19 @@ class ResultAggregator:
         """Why it is not written, for people; empty while it is."""
         return self._said
 
+    def _role_of(self, node: str) -> Role:
+        """What this application does with one node's copy: a node that the writer does not watch is asked by us."""
+        role = self.role()
+        return Role.NONE if role is Role.READS and self._is_left_out(node) else role
+
+    def _said_of(self, node: str) -> str:
+        if self._role is Role.READS and self._is_left_out(node):
+            return f"{self._said} and does not watch {node}: that is read without a copy"
+        return self._said
+
+    def _is_left_out(self, node: str) -> bool:
+        return self._watched is not None and node not in self._watched
+
     def _try(self) -> None:
         try:
             mine = self._lock.try_acquire()
@@ -79,6 +94,7 @@ class ResultAggregator:
             self._role, self._said = Role.NONE, str(error)
             return
         self._role = Role.WRITES if mine else Role.READS
+        self._watched = None if mine else self._lock.watched()
         self._said = "" if mine else f"{self._lock.holder()} writes {self.central}"
 
     def close(self) -> None:

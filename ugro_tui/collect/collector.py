@@ -168,13 +168,17 @@ class TrainingMetricsCollector:
         self._keeper.post(answer)
 
     def _begin_sync(self, job_id: str | None, kinds: Iterable[FileKind]) -> SyncRun:
-        """Bring the files of these kinds, of one job or of all; the run tells how far that is."""
+        """Bring the files of these kinds, of one job or of all; the run tells how far that is.
+
+        It begins with the first look where there was none yet, rather than after it: a dead node is waited for once.
+        """
         run = SyncRun(job_id, kinds, self._names, self._clock.monotonic())
         if job_id is not None:
             self._wanted.open(job_id)
         with self._asking:
             self._run(run)
             self._pollers.ask(Ticket(next(self._numbers), Sync(job_id)))
+        self.start()
         return run
 
     def _run(self, run: SyncRun) -> None:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ugro_tui.collect.below import PRIVATE_FILE, SAFE, private_folder
 from ugro_tui.core.errors import UgroError
@@ -18,7 +19,7 @@ from ugro_tui.core.text import visible
 
 NAME = ".lock"
 
-_MAX_TOLD = 4096
+_MAX_TOLD = 1 << 18
 _MAX_HOST = 80
 
 
@@ -59,13 +60,23 @@ class CentralLock:
     def holder(self) -> str:
         """Who holds the lock, or held it last, for people: `ugro-tui (pid 123 on host)`."""
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            handle = os.open(self._path, os.O_RDONLY | SAFE)
-            try:
-                told = json.loads(os.read(handle, _MAX_TOLD))
-            finally:
-                os.close(handle)
+            told = self._told()
             return f"ugro-tui (pid {int(told['pid'])} on {visible(str(told['host']), _MAX_HOST)})"
         return "another ugro-tui"
+
+    def watched(self) -> frozenset[str] | None:
+        """The nodes that the holder watches; None where that is not known."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            return frozenset(map(str, self._told()["nodes"]))
+        return None
+
+    def _told(self) -> dict[str, Any]:
+        handle = os.open(self._path, os.O_RDONLY | SAFE)
+        try:
+            told: dict[str, Any] = json.loads(os.read(handle, _MAX_TOLD))
+        finally:
+            os.close(handle)
+        return told
 
     def release(self) -> None:
         """Let another process have it; not to hold it is no error."""

@@ -142,7 +142,7 @@ class Source:
             looked = _Looked(error=self._last.error)
             answers = tuple(self._answer(ticket, looked) for ticket in self._tickets)
             self._post(replace(self._last, answers=answers))
-            self._tickets.clear()
+        self._end(_Looked(error=self._last.error))
 
     def _role(self) -> Role:
         return Role.NONE if self._copy is None else self._copy.role()

@@ -19,3 +19,9 @@ class NoSource(UgroError):
     """No node could be read: the metrics directory is missing or may not be read."""
 
     exit_code = 3
+
+
+class Partial(UgroError):
+    """Some nodes could not be read, and what was asked for may be there."""
+
+    exit_code = 4

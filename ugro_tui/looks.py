@@ -1,0 +1,134 @@
+"""The looks that somebody waits for: every node read once, a job opened, what a person answers handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ugro_tui.collect.collector import TrainingMetricsCollector
+from ugro_tui.core.commands import OpenJob, Tell
+from ugro_tui.core.errors import BadInput, NoSource, Partial, UgroError
+from ugro_tui.core.ports import Clock
+from ugro_tui.core.snapshot import Question, Snapshot
+from ugro_tui.core.text import visible
+from ugro_tui.exits import unread
+
+FIRST_LOOK_SECONDS = 60.0
+"""How long the first look at all sources may take before a headless command gives up."""
+
+
+class Looks:
+    """Waits for what `collector` reads. `place` is where that looks, for people; `remote`: on nodes over SSH.
+
+    `ask` answers what only a person can, once for each question; None where nobody is there.
+    """
+
+    def __init__(
+        self,
+        collector: TrainingMetricsCollector,
+        clock: Clock,
+        ask: Callable[[Question], str] | None,
+        place: str,
+        *,
+        remote: bool,
+    ) -> None:
+        self._collector = collector
+        self._clock = clock
+        self._ask = ask
+        self._asked: set[str] = set()
+        self._place = place
+        self._remote = remote
+
+    def look(self) -> Snapshot:
+        """The first snapshot after everything was read once; see `Agent.look`."""
+        snapshot = self._read_once()
+        if told := self._tell(snapshot):
+            snapshot, _ = self._answered(told)
+        return self._with_source(snapshot)
+
+    def open(self, job_id: str) -> Snapshot:
+        """The snapshot after every node was asked for the job; see `Agent.open`."""
+        if self._collector.stopped:
+            snapshot = self._collector.snapshot()
+            problem = "" if snapshot.job(job_id) else "not watched any more"
+        else:
+            opened = self._collector.request(OpenJob(job_id)).number
+            if self.told():
+                opened = self._collector.request(OpenJob(job_id)).number
+            snapshot, problem = self._answered(opened)
+            self._with_source(snapshot)
+        if problem:
+            raise self._absent(job_id, snapshot)
+        return snapshot
+
+    def told(self) -> bool:
+        """Whether a person had to be asked after everything was read once, and has answered."""
+        return bool(self._tell(self._read_once()))
+
+    def _read_once(self) -> Snapshot:
+        deadline = self._clock.monotonic() + FIRST_LOOK_SECONDS
+        snapshot = self._collector.snapshot()
+        while snapshot.cycles < 1 and self._clock.monotonic() < deadline and not self._collector.stopped:
+            snapshot = self._collector.wait_newer(snapshot.version, deadline - self._clock.monotonic())
+        if snapshot.cycles < 1:
+            raise self._too_slow()
+        return snapshot
+
+    def _answered(self, number: int) -> tuple[Snapshot, str]:
+        """The snapshot after every node has answered a command, and the problem with it; empty where there is none."""
+        deadline = self._clock.monotonic() + FIRST_LOOK_SECONDS
+        snapshot = self._collector.snapshot()
+        while (answer := next((one for one in snapshot.answers if one.number == number), None)) is None:
+            if self._clock.monotonic() >= deadline or self._collector.stopped:
+                raise self._too_slow()
+            snapshot = self._collector.wait_newer(snapshot.version, deadline - self._clock.monotonic())
+        return snapshot, answer.problem
+
+    def _tell(self, snapshot: Snapshot) -> int:
+        """Ask what only a person can answer; the number of the last command with an answer, 0 where there is none."""
+        told = [Tell(question.key, text) for question in snapshot.questions if (text := self.answer(question))]
+        return max([self._collector.request(command).number for command in told], default=0)
+
+    def answer(self, question: Question) -> str:
+        """What a person says to a question; empty where nobody can be asked, or was asked before."""
+        if self._ask is None or question.key in self._asked:
+            return ""
+        self._asked.add(question.key)
+        return self._ask(question)
+
+    def _with_source(self, snapshot: Snapshot) -> Snapshot:
+        errors = [node.error for node in snapshot.nodes if node.error]
+        if not errors or len(errors) < len(snapshot.nodes) or snapshot.jobs or snapshot.listed:
+            return snapshot
+        if len(errors) == 1:
+            raise NoSource(errors[0])
+        raise NoSource("\n  ".join([f"none of the {len(errors)} nodes could be read:", *errors]))
+
+    def _absent(self, job_id: str, snapshot: Snapshot) -> UgroError:
+        known = [job.job_id for job in snapshot.jobs] + list(snapshot.listed)
+        if not (away := unread(snapshot)):
+            return BadInput(self.unknown(job_id, known))
+        errors = [node.error for node in away]
+        if len(away) == len(snapshot.nodes):
+            return NoSource("\n  ".join([f"no copy of job {job_id} here, and no node could be read:", *errors]))
+        where = f"the {len(snapshot.nodes) - len(away)} of {len(snapshot.nodes)} nodes that could be read"
+        first = f"no job {job_id} on {where}{_there(known)}; the others:"
+        return Partial("\n  ".join([first, *errors]))
+
+    def _too_slow(self) -> NoSource:
+        remedy = "look at its disk" if not self._remote else "see `ugro-tui doctor`"
+        return NoSource(
+            f"{self._place} was not read within {FIRST_LOOK_SECONDS:.0f} s: {remedy}, or name another directory "
+            "with --metrics-dir"
+        )
+
+    def unknown(self, job_id: str, known: Sequence[str]) -> str:
+        """Why there is nothing to show of a job, where these are known."""
+        place = visible(self._place)
+        if job_id in known:
+            return f"job {job_id} in {place} has no records yet: see what its training script prints, or wait"
+        return f"no job {job_id} in {place}{_there(known)}: choose one of them, or another directory with --metrics-dir"
+
+
+def _there(known: Sequence[str]) -> str:
+    listed = f"jobs there: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}"
+    return f" ({listed if known else 'it holds no jobs'})"

@@ -1,0 +1,43 @@
+"""Pictures and summaries as plain dictionaries, as JSON can hold them: None for what is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ugro_tui.core.columns import Column
+from ugro_tui.core.jsonable import jsonable
+from ugro_tui.core.snapshot import JobView, Snapshot
+from ugro_tui.core.states import RankState
+from ugro_tui.core.summary import JobSummary
+
+
+def summary_dict(summary: JobSummary) -> dict[str, Any]:
+    """The fields of a summary, its ranks by number."""
+    found: dict[str, Any] = jsonable(summary)
+    found["per_rank_stats"] = {str(rank["rank"]): rank for rank in found["per_rank_stats"]}
+    return found
+
+
+def status_dict(snapshot: Snapshot) -> dict[str, Any]:
+    """All jobs and nodes; ages in seconds."""
+    found: dict[str, Any] = jsonable({"nodes": snapshot.nodes, "listed": snapshot.listed, "notices": snapshot.notices})
+    return {"jobs": [summary_dict(job.summary) for job in snapshot.jobs], **found, "reading": snapshot.reading}
+
+
+def live_dict(view: JobView) -> dict[str, Any]:
+    """The newest values of a job and its ranks; ages in seconds."""
+    found: dict[str, Any] = jsonable(view.summary)
+    del found["per_rank_stats"]
+    ranks = view.ranks
+    names = [column for column in Column if column not in (Column.SEQ, Column.BAD)]
+    found["phase"] = view.phase
+    found["ranks"] = {
+        str(ranks.rank[row]): {
+            "node": ranks.node[row],
+            "state": RankState(int(ranks.state[row])).word,
+            "step_age": jsonable(float(ranks.step_age[row])),
+        }
+        | {column.name.lower(): jsonable(float(ranks.latest[row, column])) for column in names}
+        for row in range(len(ranks))
+    }
+    return found
