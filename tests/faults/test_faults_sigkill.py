@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.growing import Grower, append
-from tests.faults.lab import Lab, settle
+from tests.faults.lab import Lab, node, settle, steps
 from tests.writing import clean_environment, wait_until
 from ugro_tui.collect.lock import CentralLock
 
@@ -102,3 +102,17 @@ def test_kills_at_random_moments_leave_beginnings_and_lose_nothing(lab: Lab, vic
     kill(pid)
     agent = lab.watch()
     settle(lab, agent, growers)
+
+
+def test_a_second_application_reads_along_and_takes_over_when_the_first_is_killed(lab: Lab, victims: Victims) -> None:
+    growers = lab.grow(*lab.fleet.machines)
+    pid = victims.start()
+    wait_until(lambda: held(lab) > 0, 20)
+    second = lab.watch()
+    wait_until(lambda: steps(second, 0) > 0 and steps(second, 1) > 0, 20)
+    assert f"pid {pid}" in second.feed.snapshot().reading
+    assert {node(second, name).via for name in ("n1", "n2")} == {"mirror"}
+    kill(pid)
+    wait_until(lambda: not second.feed.snapshot().reading, 10)
+    wait_until(lambda: {node(second, name).via for name in ("n1", "n2")} == {"helper", "sftp"}, 10)
+    settle(lab, second, growers)
