@@ -103,15 +103,6 @@ def test_words_of_a_node_are_shown_and_never_obeyed(stage: Stage) -> None:
     stage.harmless()
 
 
-def test_a_drip_is_named_and_delays_nobody(stage: Stage) -> None:
-    began = time.monotonic()
-    stage.lie("drip")
-    wait_until(lambda: told(stage.agent) == "no answer", 10)
-    assert time.monotonic() - began < 10
-    assert stage.pace() < 4 * REFRESH
-    stage.harmless()
-
-
 @pytest.mark.parametrize("lie", ["without end", "many jobs"])
 def test_a_node_that_always_has_more_keeps_nobody_waiting(stage: Stage, lie: str) -> None:
     stage.lie(lie)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
+from tests.faults import liar
 from tests.faults.lab import Lab, answered, node, settle, steps
 from tests.faults.test_faults_three_nodes import CUT_SECONDS, NO_ANSWER_SECONDS, first_said
 from tests.writing import wait_until
@@ -13,17 +15,21 @@ from ugro_tui.core.commands import Refresh
 from ugro_tui.core.states import NodeState
 
 REFRESH = 0.5
+DRIPS = ("n1", "n2", "n4")
 
 
-def test_no_answer_to_a_syn_and_a_banner_byte_by_byte(lab: Lab) -> None:
+def test_no_answer_to_a_syn_and_drips_of_a_banner_and_of_answers(lab: Lab) -> None:
+    mode = lab.folder / "mode"
+    mode.write_text("drip")
     _deaf, _drip, _well = (lab.fleet.add() for _ in range(3))
+    lab.fleet.add(f"ForceCommand {sys.executable} {liar.__file__} {mode}")
     deaf, drip = (lab.behind(machine) for machine in lab.fleet.machines[:2])
     growers = lab.grow(*lab.fleet.machines)
     deaf.deafen()
     drip.down.bandwidth = 1
     began = time.monotonic()
     agent = lab.watch(REFRESH)
-    said = first_said(agent, {"n1": began, "n2": began}, {"n1": "no answer", "n2": "no answer"}, 15)
+    said = first_said(agent, dict.fromkeys(DRIPS, began), dict.fromkeys(DRIPS, "no answer"), 15)
     assert max(said.values()) < NO_ANSWER_SECONDS
     step = steps(agent, 2)
     assert step > 0
@@ -32,6 +38,8 @@ def test_no_answer_to_a_syn_and_a_banner_byte_by_byte(lab: Lab) -> None:
     wait_until(lambda: steps(agent, 2) > step, 4 * REFRESH)
     deaf.hear()
     drip.down.bandwidth = 0
+    mode.write_text("honest")
+    lab.fleet.machines[3].disconnect()
     answered(agent, Refresh())
     wait_until(lambda: all(view.state is NodeState.OK for view in agent.feed.snapshot().nodes), 20)
     settle(lab, agent, growers)

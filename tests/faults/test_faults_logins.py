@@ -17,7 +17,7 @@ from ugro_tui.core.commands import Refresh
 from ugro_tui.core.states import NodeState
 
 REFRESH = 0.2
-A_WHILE = 8 * REFRESH
+A_WHILE = 6 * REFRESH
 LOGIN = "userauth-request"
 
 
@@ -115,6 +115,7 @@ def test_odd_nodes_are_read_whole(lab: Lab) -> None:
     ]  # fmt: skip
     for machine in lab.fleet.machines:
         machine.disconnect()
+    answered(agent, Refresh())  # some had not heard of it yet, and hear it now
     settle(lab, agent, growers)
 
 
