@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.writing import wait_until
 from train.train_production import (
     CHECKPOINTS_KEPT,
     Faults,
@@ -199,6 +200,11 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "gone.pt", model, optimizer, SHAPE, rank=1)
 
 
+def sleeps(pid: int) -> bool:
+    """Whether the main thread of a process waits in the kernel."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def test_sigterm_ends_a_process_that_never_gets_back_to_python() -> None:
     # The second lock of a plain mutex blocks for good, without the interpreter's lock, as a dead collective does.
     program = (
@@ -214,6 +220,7 @@ def test_sigterm_ends_a_process_that_never_gets_back_to_python() -> None:
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "locked\n"
+        wait_until(lambda: sleeps(process.pid))  # in the second lock: before it, Python itself would hear the signal
         process.terminate()
         try:
             assert process.wait(timeout=30) == 128 + signal.SIGTERM
