@@ -21,14 +21,14 @@ def unread(snapshot: Snapshot) -> tuple[NodeView, ...]:
 
 def of_status(snapshot: Snapshot) -> int:
     """The code for all jobs."""
-    if any(job.summary.unwell for job in snapshot.jobs):
+    if any(job.summary.heard_unwell for job in snapshot.jobs):
         return UNWELL
     return _of_nodes(unread(snapshot), snapshot.nodes)
 
 
 def of_job(view: JobView, snapshot: Snapshot) -> int:
     """The code for one job. A node that could not be read counts where something of the job may be missing."""
-    if view.summary.unwell:
+    if view.summary.heard_unwell:
         return UNWELL
     return _of_nodes(unread(snapshot), snapshot.nodes) if lacks_ranks(view) else WELL
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -35,7 +37,25 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def call(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+def _own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The log that a command opens goes with the test, and pytest's own handling of threads comes back."""
+    logger = logging.getLogger("ugro_tui")
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    before = (list(logger.handlers), logger.propagate, logger.level)
+    yield
+    for handler in set(logger.handlers) - set(before[0]):
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate, logger.level = before[1:]
+
+
+@pytest.fixture
+def call(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    _own_log: None,
+) -> Call:
     """Run the command line in this process: exit code, output, errors."""
     for name in set(os.environ) - set(clean_environment(home)):
         monkeypatch.delenv(name)

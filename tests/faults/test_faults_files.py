@@ -54,6 +54,7 @@ def test_what_is_no_plain_file_is_neither_read_nor_waited_for(lab: Lab) -> None:
         booby_trap(machine.metrics / JOB, outside / "metrics.jsonl")
     agent = lab.watch()
     wait_until(lambda: all(steps(agent, rank) > 0 for rank in range(2)), 20)
+    wait_until(lambda: all(grower.log.exists() for grower in growers), 20)
     for grower in growers:
         grower.pause()
     assert agent.copies is not None

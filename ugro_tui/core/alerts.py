@@ -14,6 +14,9 @@ from ugro_tui.core.numbers import duration, plain
 from ugro_tui.core.ranks import Rank
 from ugro_tui.core.states import JobStatus, RankState
 
+UNREACHABLE = "node unreachable"
+"""The name of the alert that is about a node, not about what the job does there."""
+
 
 class Severity(IntEnum):
     """How bad it is."""
@@ -94,7 +97,7 @@ def _unreachable(job: JobState) -> Iterator[Alert]:
             heard = "never heard of" if np.isnan(away.age) else f"last heard of {duration(away.age)} ago"
             what = f"{away.why}; {heard}; {_counted(ranks)} there"
             age = float(np.nan_to_num(away.age))
-            yield Alert("node unreachable", Severity.CRIT, min(ranks), node, what, age, away.next_step)
+            yield Alert(UNREACHABLE, Severity.CRIT, min(ranks), node, what, age, away.next_step)
 
 
 def _counted(ranks: list[int]) -> str:

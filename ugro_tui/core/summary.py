@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ugro_tui.core.alerts import Alert, Severity, cause_of_death, evaluate
+from ugro_tui.core.alerts import UNREACHABLE, Alert, Severity, cause_of_death, evaluate
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
@@ -67,6 +67,12 @@ class JobSummary:
     def unwell(self) -> bool:
         """Whether a script should stop and look: the job failed, or something critical is wrong with it."""
         return self.status is JobStatus.FAILED or any(alert.severity is Severity.CRIT for alert in self.alerts)
+
+    @property
+    def heard_unwell(self) -> bool:
+        """Whether it is unwell by what its nodes say, not only because one of them does not answer."""
+        crit = {alert.name for alert in self.alerts if alert.severity is Severity.CRIT}
+        return self.status is JobStatus.FAILED or bool(crit - {UNREACHABLE})
 
 
 def summarise(job: JobState, now: float) -> JobSummary:
