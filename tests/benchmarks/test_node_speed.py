@@ -84,7 +84,7 @@ class Side:
         return Costs(client / POLLS, (cpu_of(self._pids) - server) / POLLS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sides(shared_fleet: Fleet) -> Iterator[tuple[Side, Side]]:
     """Ours, and the usual one."""
     machines = shared_fleet.add(), shared_fleet.add()
