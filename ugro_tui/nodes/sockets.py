@@ -10,8 +10,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ugro_tui.core.text import visible
@@ -23,21 +23,29 @@ DEAD_SECONDS = 15
 STALL_SECONDS = 15.0
 """A write that nobody set a deadline for is given up when the peer takes nothing for so long."""
 
+_AHEAD = 1 << 14
+
 _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPALIVE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 _Address = tuple[Any, ...]
 
 _writing = threading.local()
 
 
-@contextmanager
-def writing_until(deadline: float) -> Iterator[None]:
+class writing_until:
     """What this thread writes within gives up at the deadline (seconds of `time.monotonic`), and ends the pipe."""
-    before = getattr(_writing, "deadline", None)
-    _writing.deadline = deadline
-    try:
-        yield
-    finally:
-        _writing.deadline = before
+
+    __slots__ = ("_before", "_deadline")
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._before: float | None = None
+
+    def __enter__(self) -> None:
+        self._before = getattr(_writing, "deadline", None)
+        _writing.deadline = self._deadline
+
+    def __exit__(self, *_: object) -> None:
+        _writing.deadline = self._before
 
 
 def stalled_at() -> float:
@@ -59,17 +67,23 @@ class Pipe:
         self._lock = threading.Lock()
         self._released = False
         self._closed = False  # paramiko looks at it
+        self._ahead = b""
         sock.setblocking(True)
 
     def arrives(self, seconds: float) -> bool:
-        """Whether something can be read within the seconds, or the peer has closed."""
+        """Whether something can be read within the seconds, or the peer has closed. To be asked before `recv`."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def recv(self, most: int) -> bytes:
         """At least one byte; empty when either side has closed."""
-        return b"" if self._closed else self._socket.recv(most)
+        if self._closed:
+            return b""
+        # Paramiko asks for a packet's first bytes, then for the rest: one call of the system for both.
+        data = self._ahead or self._socket.recv(max(most, _AHEAD))
+        self._ahead = data[most:]
+        return data[:most]
 
     def send(self, data: bytes) -> int:
         """Some of it; waits while the peer takes nothing, at most until `stalled_at`."""

@@ -81,8 +81,11 @@ class ChannelStream:
         """Whether by the deadline something came, or the end."""
         while True:
             self._news.clear()  # before looking: what comes after sets it again
-            self._take_errors()
-            if self._closed or self._channel.eof_received or self._channel.closed or self._channel.recv_ready():
+            if self._channel.recv_ready():
+                return True
+            ended = self._closed or self._channel.eof_received or self._channel.closed
+            self._take_errors()  # after looking for the end: none come behind it
+            if ended:
                 return True
             if not self._news.wait(max(0.0, deadline - self._clock())):
                 return False
