@@ -77,18 +77,19 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
 def _sync(config: Config, job: str | None, *, as_json: bool) -> None:
     from ugro_tui.headless import headless
 
-    with headless(config, only=job) as agent:
-        stop = threading.Event()
-        shown = threading.Thread(target=_progress, args=(agent, stop), daemon=True)
-        if sys.stderr.isatty() and not as_json:
-            shown.start()
-        try:
-            done = agent.sync(job)
-        finally:
-            stop.set()
-            if shown.is_alive():
-                shown.join()
+    agent = headless(config, only=job)  # not started yet: the first look is to be the sync's own
+    stop = threading.Event()
+    shown = threading.Thread(target=_progress, args=(agent, stop), daemon=True)
+    if sys.stderr.isatty() and not as_json:
+        shown.start()
+    try:
+        done = agent.sync(job)
         snapshot = agent.feed.snapshot()
+    finally:
+        stop.set()
+        if shown.is_alive():
+            shown.join()
+        agent.close()
     if as_json:
         print_json(sync_dict(done, str(config.central)), pretty=True)
     else:
