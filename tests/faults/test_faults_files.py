@@ -54,7 +54,9 @@ def test_what_is_no_plain_file_is_neither_read_nor_waited_for(lab: Lab) -> None:
         booby_trap(machine.metrics / JOB, outside / "metrics.jsonl")
     agent = lab.watch()
     wait_until(lambda: all(steps(agent, rank) > 0 for rank in range(2)), 20)
-    wait_until(lambda: all(grower.log.exists() for grower in growers), 20)
+    logs = [(machine, grower.log) for machine, grower in zip(machines, growers, strict=True)]
+    # Over SFTP a new file is found within 15 s, when folders are listed again.
+    wait_until(lambda: all((copy := lab.copy_of(*log)) is not None and copy.exists() for log in logs), 40)
     for grower in growers:
         grower.pause()
     assert agent.copies is not None

@@ -54,7 +54,7 @@ def test_a_node_that_stays_away_is_asked_less_and_less(lab: Lab) -> None:
     lab.fleet.machines[0].stop()  # the link still accepts, and ends what nobody takes
     before, step = link.connections, steps(agent, 1)
     wait_until(lambda: node(agent, "n1").state is NodeState.WAITING, 10)
-    assert link.connections - before == 3
+    assert link.connections - before in (2, 3)  # the first of three failures may be the loss of the connection itself
     began = time.monotonic()
     wait_until(lambda: steps(agent, 1) > step + 100, 20)
     tried = link.connections - before - 3
