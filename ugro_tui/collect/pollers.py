@@ -22,6 +22,15 @@ MOST_THREADS = 32
 MOST_IN_TROUBLE = MOST_THREADS // 2
 """Threads that nodes which failed last time may hold: the others are for those that answer."""
 
+BURSTS = 10
+"""Moments of an interval at which nodes are looked at: many looks right behind each other cost half of single ones."""
+
+BRISK = 8
+"""Looks begun at a time: more of them would only get in each other's way here."""
+
+BRISK_SECONDS = 0.04
+"""A look that takes longer waits for its node, and keeps no other one from beginning."""
+
 PATIENCE = 0.25
 """Seconds between two looks at whether a node in trouble may have a thread now."""
 
@@ -37,20 +46,20 @@ class _Turn:
 
 
 class Pollers:
-    """Looks at each source every `interval` seconds, spread over the interval; at once when asked to.
+    """Looks at each source every `interval` seconds, in bursts spread over the interval; at once when asked to.
 
     One idle thread watches the clock for all; who takes a turn hands the watch on, and has a new thread started where
     none is idle. So there are as many threads as nodes that are waited for at the same moment, and one more.
     """
 
     def __init__(self, sources: Sequence[Source], interval: float, clock: Clock) -> None:
-        self._places = {source: place / len(sources) for place, source in enumerate(sources)}
+        self._places = {source: place * BURSTS // len(sources) / BURSTS for place, source in enumerate(sources)}
         self._interval = interval
         self._clock = clock
         self._numbers = itertools.count()
         self._turns: list[_Turn] = []
         self._waiting: dict[Source, _Turn] = {}
-        self._flying: set[Source] = set()
+        self._flying: dict[Source, float] = {}
         self._woken: set[Source] = set()
         self._changed = threading.Condition()
         self._idle = 0
@@ -98,10 +107,11 @@ class Pollers:
                     self._plan(source, now)
             self._changed.notify_all()
 
-    def _plan(self, source: Source, due: float) -> None:
+    def _plan(self, source: Source, due: float) -> _Turn:
         """Make this the source's only turn."""
         turn = self._waiting[source] = _Turn(due, next(self._numbers), source)
         heapq.heappush(self._turns, turn)
+        return turn
 
     def _staff(self) -> None:
         """Have a thread that watches the clock, as long as there is something to watch for."""
@@ -127,10 +137,11 @@ class Pollers:
             while not self._stopping:
                 turn = self._due()
                 if turn is not None:
-                    self._flying.add(turn.source)
+                    self._flying[turn.source] = time.monotonic()
                     self._idle -= 1
                     self._staff()
-                    self._changed.notify()
+                    if not self._watched:
+                        self._changed.notify()
                     return turn.source
                 self._wait()
             self._idle -= 1
@@ -143,11 +154,22 @@ class Pollers:
             return
         ahead = self._turns[0].due - self._clock.monotonic() if self._turns else FAR
         self._watched = True
-        self._changed.wait(PATIENCE if ahead <= 0 else min(ahead, FAR))
+        self._changed.wait(self._until_free() if ahead <= 0 else min(ahead, FAR))
         self._watched = False
+
+    def _busy(self) -> bool:
+        """Whether no more looks are to begin; by the machine's clock, for it is the machine that is busy."""
+        recent = time.monotonic() - BRISK_SECONDS
+        return sum(begun > recent for begun in self._flying.values()) >= BRISK
+
+    def _until_free(self) -> float:
+        """Seconds after which a turn that is due is looked at again."""
+        return BRISK_SECONDS if self._busy() else PATIENCE
 
     def _due(self) -> _Turn | None:
         """The first turn whose time has come, of a source that may hold a thread now."""
+        if self._busy():
+            return None
         now, kept, found = self._clock.monotonic(), [], None
         full = sum(source.in_trouble for source in self._flying) >= MOST_IN_TROUBLE
         while found is None and self._turns and self._turns[0].due <= now:
@@ -164,13 +186,14 @@ class Pollers:
 
     def _done(self, source: Source, again: bool) -> None:
         with self._changed:
-            self._flying.discard(source)
+            del self._flying[source]
             self._idle += 1
             again |= source in self._woken
             self._woken.discard(source)
             now = self._clock.monotonic()
-            self._plan(source, now if again else max(self._slot(source, now), source.not_before))
-            self._changed.notify()
+            turn = self._plan(source, now if again else max(self._slot(source, now), source.not_before))
+            if self._turns[0] is turn:  # else who watches the clock wakes soon enough
+                self._changed.notify()
 
     def _slot(self, source: Source, now: float) -> float:
         """The source's next own moment: they are spread over the interval, and what was missed is not made up for.
