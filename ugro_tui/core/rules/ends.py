@@ -1,0 +1,99 @@
+"""Who failed, and what it died of: the rank that it began with before those that followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ugro_tui.core.alerts import Alert
+from ugro_tui.core.job import JobState
+from ugro_tui.core.liveness import write_ages
+from ugro_tui.core.numbers import duration
+from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rules.look import MOST_NAMED, Look, alert
+from ugro_tui.core.states import JobStatus, RankState
+
+
+class Ends:
+    """Ranks that ended in failure, with an error of their own or without a word."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """The first failure first. What ends after somebody stopped the job is no news."""
+        job = look.job
+        if job.status(look.now) is JobStatus.STOPPED:
+            return
+        first = job.first_failure(look.now)
+        dead = job.current_in(look.states, RankState.DEAD)
+        silence = write_ages(job.table, look.now)
+        ages = {rank.rank: float(np.fmax(look.now - rank.ended_at, 0.0 if rank.end else silence[rank.row])) for rank in dead}
+        dead.sort(key=lambda rank: (first is None or rank is not first, -ages[rank.rank], rank.rank))
+        for rank in dead[:MOST_NAMED]:
+            rest = len(dead) - MOST_NAMED if rank is dead[MOST_NAMED - 1 : MOST_NAMED] else 0
+            yield self._alert(look, rank, first, ages[rank.rank], 1 + rest)
+
+    def _alert(self, look: Look, rank: Rank, first: Rank | None, age: float, ranks: int) -> Alert:
+        key = "rank_error" if rank.end is not None or rank.error is not None else "died_silently"
+        after = first is not None and first is not rank
+        where = "" if key == "rank_error" or after else "look at its node's kernel log (dmesg), and "
+        next_step = f"{where}read the end of {output_of(look.job, rank)}"
+        return alert(key, rank, cause_of_death(rank, first), age, next_step=next_step, ranks=ranks)
+
+
+def output_of(job: JobState, rank: Rank) -> str:
+    """Where a rank's words are: only a launcher keeps them in a file that we know."""
+    return f"logs/rank_{rank.rank}.log of the job" if job.manifest is not None else "what it printed"
+
+
+def cause_of_death(rank: Rank, first: Rank | None) -> str:
+    """Why a rank is taken for dead, in one line. `first`: the rank that the job's failure began with."""
+    if rank.end is not None and rank.end.error_type:
+        return f"{rank.end.error_type}: {rank.end.error_message}"
+    if rank.error is not None and rank.error.message:
+        return rank.error.message
+    if rank.end is not None:
+        return "ended in failure, without saying why"
+    if first is None or first is rank:
+        return _vanished(rank)
+    return f"ended after rank {first.rank} had failed"
+
+
+def _vanished(rank: Rank) -> str:
+    return "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
+
+
+class Restarts:
+    """Starts again and again, or starts that get nowhere."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """One alert for the job."""
+        if look.job.attempt < 2 and not any(len(rank.starts) > 1 for rank in look.job.current()[:1]):
+            return
+        numbers = look.thresholds["restart_loop"]
+        rank = max(look.job.current()[:MOST_NAMED], key=lambda rank: len(rank.starts), default=None)
+        if rank is None or not rank.starts:
+            return
+        newest = rank.starts[-1][0]
+        recent = [ts for ts, _ in rank.starts if newest - ts <= numbers["minutes"] * 60]
+        best = rank.starts[-1][1]
+        latest = float(np.nanmax(rank.series.rows[:, 2], initial=-np.inf)) if len(rank.series) else -np.inf
+        moved = latest > (best if not np.isnan(best) else -np.inf)
+        idle = _idle(rank.starts) if not moved else 0
+        settled = moved and rank.last_ts - newest > numbers["minutes"] * 60
+        if len(recent) >= numbers["starts"] and not settled:
+            what = f"{len(recent)} starts within {duration(newest - recent[0])}"
+        elif idle >= numbers["idle"]:
+            what = f"{idle} starts in a row without getting beyond step {0 if np.isnan(best) else best:,.0f}"
+        else:
+            return
+        yield alert("restart_loop", None, what, rank.last_ts - newest)
+
+
+def _idle(starts: list[tuple[float, float]]) -> int:
+    """How many of the last starts found the same step that the run had come to."""
+    count = 0
+    for _, best in reversed(starts):
+        if not (best == starts[-1][1] or (np.isnan(best) and np.isnan(starts[-1][1]))):
+            break
+        count += 1
+    return count

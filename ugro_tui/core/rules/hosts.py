@@ -1,0 +1,134 @@
+"""The machines that a job's ranks run on, as their heartbeats tell: memory, disk, and lines that were lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from ugro_tui.core.alerts import Alert, Severity
+from ugro_tui.core.columns import Beat
+from ugro_tui.core.numbers import duration, gibibytes
+from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rules.latch import Floats, Latch
+from ugro_tui.core.rules.look import Look, alert, each, worst_of
+from ugro_tui.core.rules.samples import Samples
+from ugro_tui.core.rules.slope import resistant_slope
+
+HOUR: Final = 3_600.0
+DISK_MINUTES: Final = 10.0
+"""Minutes of data before a disk's slope is believed."""
+
+
+class Leaks:
+    """A process whose memory will not last."""
+
+    def __init__(self) -> None:
+        self._latch = Latch()
+        self._samples = Samples(60.0, 90)
+        self._left: Floats = np.empty(0)
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """Which ranks' processes grow until the memory is full."""
+        numbers = look.thresholds["host_memory_leak"]
+        beats = look.job.table.beats[: len(look.states)]
+        rss = np.where(look.living, beats[:, Beat.RSS], np.nan)
+        if self._samples.add(look.now, rss):
+            self._left = self._seconds_left(look, beats, numbers["share"], numbers["minutes"] * 60)
+        left = np.concatenate([self._left, np.full(len(rss) - len(self._left), np.nan)])
+        breach = look.living & (left < numbers["hours"] * HOUR)
+        firing = self._latch.update(breach, breach, look.now)
+        if firing.any():
+            yield from each(worst_of(look, firing, -left), lambda rank, ranks: alert(
+                "host_memory_leak", rank,
+                f"{gibibytes(float(rss[rank.row]))} of RAM, and at its slope the memory is full in "
+                f"{duration(float(left[rank.row]))}",
+                look.now - float(self._latch.fired_at[rank.row]), ranks=ranks, value=float(left[rank.row]),
+                threshold=numbers["hours"] * HOUR,
+            ))  # fmt: skip
+
+    def _seconds_left(self, look: Look, beats: Floats, share: float, least: float) -> Floats:
+        """Seconds until each process alone fills `share` of the RAM; NaN where it does not grow or little is known."""
+        times, values = self._samples.since(-math.inf)
+        if not len(times) or times[-1] - times[0] < least:
+            return np.empty(0)
+        slope = resistant_slope(times - times[0], values)
+        room = share * beats[:, Beat.RAM] - beats[:, Beat.RSS]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(slope > 0, np.maximum(room, 0.0) / slope, np.nan)
+
+
+class Disks:
+    """Disks of the jobs' folders: one alert a node."""
+
+    def __init__(self) -> None:
+        self._latch = Latch()
+        self._samples = Samples(60.0, 60)
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """Which nodes' disks fill."""
+        rows = len(look.states)
+        beats = look.job.table.beats[:rows]
+        free = np.where(look.living, beats[:, Beat.DISK_FREE], np.nan)
+        self._samples.add(look.now, free)
+        times, values = self._samples.since(-math.inf)
+        slope = np.full(rows, np.nan)
+        if len(times) and times[-1] - times[0] >= DISK_MINUTES * 60:
+            slope[: values.shape[1]] = resistant_slope(times - times[0], values)
+        share = free / beats[:, Beat.DISK_TOTAL]
+        low = disk_low(share, free, slope, dict(look.thresholds["disk_filling"]))
+        firing = self._latch.update(low > 0, low > 0, look.now)
+        seen: set[str] = set()
+        for rank in worst_of(look, firing, -share) if firing.any() else ():
+            if rank.node not in seen:
+                seen.add(rank.node)
+                age = look.now - float(self._latch.fired_at[rank.row])
+                yield disk_alert(rank.node, "", share[rank.row], free[rank.row], slope[rank.row], look, age)
+
+
+def disk_low(share: Floats, free: Floats, slope: Floats, numbers: dict[str, float]) -> Floats:
+    """0 well, 1 to warn of, 2 critical, for each disk: `share` and `free` (bytes) are free, `slope` in bytes/s."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = np.where(slope < 0, free / -slope, np.inf)
+    warn = (share < numbers["warn"]) & (left < numbers["hours"] * HOUR)
+    return np.where(share < numbers["crit"], 2.0, np.where(warn, 1.0, 0.0))
+
+
+def disk_alert(
+    node: str, disk: str, share: float, free: float, slope: float, look: Look | None, age: float
+) -> Alert:
+    """The alert of one disk; `disk` says which, where a node has several."""
+    critical = share < (look.thresholds["disk_filling"]["crit"] if look else 0.05)
+    left = f", full in {duration(free / -slope)}" if slope < 0 else ""
+    what = f"{disk + ': ' if disk else ''}{100 * share:.1f} % free ({gibibytes(float(free))}){left}"
+    found = alert(
+        "disk_filling", None, what, age, severity=Severity.CRIT if critical else Severity.WARN, value=float(share)
+    )
+    return Alert(
+        found.name, found.severity, None, node, found.what, found.age, found.next_step, found.rule, value=found.value
+    )
+
+
+class Lines:
+    """Lines that are no record, and records that never came."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """One alert for the job; it names the rank with the most."""
+        ranks = look.job.current()
+        bad = [(rank.tally.skipped + rank.lost, rank) for rank in ranks if rank.tally.skipped or rank.lost]
+        if not bad:
+            return
+        total, records = sum(count for count, _ in bad), sum(rank.tally.lines for rank in ranks)
+        worst = max(bad, key=lambda pair: pair[0])[1]
+        share = total / max(1, total + records)
+        limit = look.thresholds["lines_skipped"]["warn"]
+        yield alert(
+            "lines_skipped", worst, _said(worst, total, share), 0.0, ranks=len(bad), value=share, threshold=limit,
+            severity=Severity.WARN if share > limit else Severity.INFO,
+        )  # fmt: skip
+
+
+def _said(worst: Rank, total: int, share: float) -> str:
+    return f"{total:,} lines ({100 * share:.2g} %) are missing or no record, {worst.tally.skipped + worst.lost:,} of this rank"

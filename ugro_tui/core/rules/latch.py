@@ -1,0 +1,50 @@
+"""Pending, firing, resolved: for many rows at once, each with a threshold to fire and another one to clear."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+class Latch:
+    """Rows that fire. A row begins to when its breach has lasted `wait` seconds, and ends when it holds no longer.
+
+    Rows may be added at the end from one update to the next; times are in seconds of one clock.
+    """
+
+    def __init__(self) -> None:
+        self.firing: Mask = np.zeros(0, bool)
+        self.fired_at: Floats = np.empty(0)
+        """When each row began to fire; NaN where it does not."""
+        self._breached_at: Floats = np.empty(0)
+        self._samples: Floats = np.empty(0)
+        self._sample: Floats = np.empty(0)
+
+    def update(self, breach: Mask, hold: Mask, now: float, wait: float = 0.0) -> Mask:
+        """Take in what is so now; which rows fire. `hold`: rows that go on firing if they do."""
+        self._grow(len(breach))
+        self._breached_at = np.where(breach, np.fmin(self._breached_at, now), np.nan)
+        return self._decide(breach & (now - self._breached_at >= wait), hold, now)
+
+    def count(self, breach: Mask, sample: Floats, now: float, samples: float) -> Mask:
+        """The same by samples in a row: `sample` changes where a row was sampled anew (NaN: never was)."""
+        self._grow(len(breach))
+        fresh = (sample != self._sample) & ~np.isnan(sample)
+        self._sample = np.where(fresh, sample, self._sample)
+        self._samples = np.where(fresh, np.where(breach, self._samples + 1, 0.0), self._samples)
+        return self._decide(breach & (self._samples >= samples), breach, now)
+
+    def _decide(self, begins: Mask, hold: Mask, now: float) -> Mask:
+        self.firing = (self.firing & hold) | begins
+        self.fired_at = np.where(self.firing, np.fmin(self.fired_at, now), np.nan)
+        return self.firing
+
+    def _grow(self, rows: int) -> None:
+        more = rows - len(self.firing)
+        if more > 0:
+            self.firing = np.concatenate([self.firing, np.zeros(more, bool)])
+            for name, empty in (("fired_at", np.nan), ("_breached_at", np.nan), ("_samples", 0.0), ("_sample", np.nan)):
+                setattr(self, name, np.concatenate([getattr(self, name), np.full(more, empty)]))

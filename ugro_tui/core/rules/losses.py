@@ -1,0 +1,172 @@
+"""Is it learning: rules over the run's line of losses, gradient norms and throughputs."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from ugro_tui.core.alerts import Alert, Severity
+from ugro_tui.core.numbers import compact, plain
+from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rules.detectors import Divergence, Drop, Episode, Spikes
+from ugro_tui.core.rules.line import Points, RunLine
+from ugro_tui.core.rules.look import Look, alert, each
+from ugro_tui.core.rules.slope import flat
+
+OVERFLOWED = "an overflow that loss scaling skips is usual at first; else clip gradients, or use bf16"
+
+
+class Learning:
+    """Spikes, divergence, plateau, gradients, skipped steps and throughput of the run as a whole."""
+
+    def __init__(self) -> None:
+        self._line = RunLine()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._loss, self._grad = Spikes(), Spikes()
+        self._divergence, self._vanish, self._drop = Divergence(), Drop(), Drop()
+        self._skipped: deque[tuple[float, float]] = deque()
+        self._losses: deque[tuple[float, float]] = deque(maxlen=4_096)
+        self._flat: Episode | None = None
+        self._last = Episode(math.nan, math.nan, math.nan, math.nan, math.nan)
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """What fires, after all steps that are complete by now."""
+        points, anew = self._line.advance(look)
+        if anew:
+            self._begin()
+        self._feed(points, look)
+        yield from self._fired(look)
+
+    def _feed(self, points: Points, look: Look) -> None:
+        spike, explosion = look.numbers("loss_spike"), look.numbers("gradient_explosion")
+        diverged = look.numbers("divergence")
+        for step, ts, loss, grad, throughput, skipped in zip(
+            points.step.tolist(), points.ts.tolist(), points.loss.tolist(), points.grad_norm.tolist(),
+            points.throughput.tolist(), points.skipped.tolist(), strict=True,
+        ):  # fmt: skip
+            if not math.isnan(loss):
+                self._loss.feed(
+                    step, ts, loss, sigmas=spike["sigmas"], least=spike["least"], records=spike["records"]
+                )
+                self._divergence.feed(
+                    step, ts, loss, self._loss.episode, steps=diverged["steps"], factor=diverged["factor"]
+                )
+                self._losses.append((step, loss))
+            if not math.isnan(grad):
+                self._grad.feed(
+                    step, ts, grad, sigmas=explosion["sigmas"], least=spike["least"],
+                    records=explosion["records"], factor=explosion["factor"],
+                )  # fmt: skip
+                share, steps = look.thresholds["gradient_vanish"]["share"], look.thresholds["gradient_vanish"]["steps"]
+                self._vanish.feed(step, ts, grad, share=share, clear=share, steps=steps)
+            if not math.isnan(throughput):
+                numbers = look.thresholds["throughput_drop"]
+                self._drop.feed(
+                    step, ts, throughput, share=numbers["threshold"], clear=numbers["clear"], steps=numbers["steps"]
+                )
+            if not math.isnan(skipped):
+                self._skipped.append((step, skipped))
+            self._last = Episode(step, ts, loss, math.nan, math.nan)
+        if len(points):
+            self._flat = self._plateau(look)
+
+    def _fired(self, look: Look) -> Iterator[Alert]:
+        if (one := self._divergence.episode) is not None:
+            what = f"loss {plain(one.value)} is not back since a spike at step {one.step:,.0f} ({plain(one.usual)} before)"
+            yield self._alert("divergence", one, what)
+        elif (one := self._loss.episode) is not None:
+            what = f"loss {plain(one.value)} at step {one.step:,.0f} against a median of {plain(one.usual)}"
+            yield self._alert("loss_spike", one, what)
+        if (one := self._grad.episode) is not None:
+            what = f"gradient norm {plain(one.value)} at step {one.step:,.0f} against {plain(one.usual)} before"
+            yield self._alert("gradient_explosion", one, what)
+        if (one := self._vanish.episode) is not None:
+            what = f"gradient norm {plain(one.value)} since step {one.step:,.0f} against a median of {plain(one.usual)}"
+            yield self._alert("gradient_vanish", one, what)
+        if (one := self._drop.episode) is not None:
+            rates = f"{compact(one.value)} tokens/s a rank against a median of {compact(one.usual)}"
+            yield self._alert("throughput_drop", one, f"{rates} since step {one.step:,.0f}")
+        if (one := self._flat) is not None:
+            yield self._alert("plateau", one, f"the loss has not moved since step {one.step:,.0f} ({plain(one.value)})")
+        yield from self._overflows(look)
+
+    def _alert(self, key: str, one: Episode, what: str) -> Alert:
+        """Its age is told in the run's own time: from the record that it began with to the newest one."""
+        return alert(key, None, what, self._last.ts - one.ts, value=one.value, threshold=one.threshold)
+
+    def _plateau(self, look: Look) -> Episode | None:
+        planned = look.job.total_steps
+        if planned is None or not look.thresholds.enabled("plateau"):
+            return None
+        first = self._last.step - planned * look.thresholds["plateau"]["share"]
+        part = np.array([pair for pair in self._losses if pair[0] >= first])
+        if len(part) < 64 or self._losses[0][0] > first or not flat(part[:, 0], part[:, 1]):
+            return None
+        return Episode(first, self._last.ts, float(np.median(part[:, 1])), math.nan, math.nan)
+
+    def _overflows(self, look: Look) -> Iterator[Alert]:
+        numbers, seen = look.thresholds["overflow_storm"], self._skipped
+        while seen and seen[-1][0] - seen[0][0] > numbers["steps"]:
+            seen.popleft()
+        steps = seen[-1][0] - seen[0][0] if seen else 0.0
+        skipped = _skipped([value for _, value in seen])
+        if steps >= numbers["steps"] / 2 and skipped > numbers["share"] * numbers["steps"]:
+            what = f"{skipped:,.0f} of the last {steps:,.0f} steps were skipped"
+            share = skipped / steps
+            yield alert("overflow_storm", None, what, 0.0, value=share, threshold=numbers["share"])
+
+
+def _skipped(values: list[float]) -> float:
+    """Steps skipped, by a count that grows over the run (DeepSpeed), or by one of each record (Megatron-LM, flags)."""
+    if not values:
+        return 0.0
+    grows = all(before <= after for before, after in zip(values, values[1:], strict=False))
+    return values[-1] - values[0] if grows and values[-1] > 1 else sum(values[1:])
+
+
+class BadLosses:
+    """Losses and gradient norms that are no numbers: the earliest first."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """One alert for each rank that has them, and one for what is over."""
+        bad = [rank for rank in look.job.current() if rank.bad is not None]
+        bad.sort(key=lambda rank: (rank.bad.since if rank.bad else math.inf, rank.rank))
+        yield from each(bad, lambda rank, ranks: _bad(rank, ranks, look.now))
+        yield from _recovered([rank for rank in look.job.current() if rank.bad is None and rank.bad_records])
+
+
+def _bad(rank: Rank, ranks: int, now: float) -> Alert:
+    bad = rank.bad
+    assert bad is not None
+    value = "NaN" if math.isnan(bad.value) else plain(bad.value)
+    since = f"since step {bad.step:,.0f} (loss {value})"
+    age = now - bad.since
+    if bad.value == 0.0:
+        return alert("masked_nan", rank, f"loss 0 with a gradient norm that is not finite {since}", age, ranks=ranks)
+    if not bad.of_loss:
+        what = f"gradient norm not finite {since}"
+        return alert(
+            "non_finite_loss", rank, what, age, ranks=ranks, severity=Severity.WARN, next_step=OVERFLOWED
+        )
+    return alert("non_finite_loss", rank, f"loss not finite {since}", age, ranks=ranks)
+
+
+def _recovered(ranks: list[Rank]) -> Iterator[Alert]:
+    """A loss that was not finite for a while: over, but nobody who looked away should miss it."""
+    if not ranks:
+        return
+    rank = max(ranks, key=lambda rank: rank.last_bad_step)
+    who = f"{len(ranks)} ranks" if len(ranks) > 1 else f"rank {rank.rank}"
+    records = sum(rank.bad_records for rank in ranks)
+    what = f"not finite in {records:,} of the records of {who}, the last at step {rank.last_bad_step:,.0f}; finite since"
+    yield Alert(
+        "loss recovered", Severity.INFO, rank.rank, rank.node, what, 0.0, "keep an eye on the gradient norm",
+        rule="non_finite_loss", ranks=len(ranks),
+    )  # fmt: skip
+
+

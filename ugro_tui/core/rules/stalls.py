@@ -1,0 +1,152 @@
+"""Is it stepping: ranks that do not, jobs of which none does, ranks that are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ugro_tui.core.alerts import Alert
+from ugro_tui.core.columns import Column
+from ugro_tui.core.liveness import stall_limits, step_ages, write_ages
+from ugro_tui.core.numbers import duration
+from ugro_tui.core.ranks import Rank
+from ugro_tui.core.recent import Round
+from ugro_tui.core.rules.ends import output_of
+from ugro_tui.core.rules.latch import Latch
+from ugro_tui.core.rules.look import Look, alert, each, worst_of
+from ugro_tui.core.states import RankState
+
+_DESYNC_SECONDS = 10.0
+"""How long ranks are apart at the least: looks at two nodes may be a refresh apart."""
+
+
+class Stalls:
+    """Ranks without a step. When none of a job's ranks steps, one alert says so and names the one to look at."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """The hang, or the ranks that stall: first those that do not wait in a backward pass as others do."""
+        stalled = look.job.current_in(look.states, RankState.STALLED)
+        hung = look.job.current_in(look.states, RankState.HUNG)
+        ages = step_ages(look.job.table, look.now)
+        for ranks in (stalled, hung):
+            ranks.sort(key=lambda rank: (_waits(rank), -ages[rank.row], rank.rank))
+        if hung:
+            yield _hang(look, hung)
+        yield from each(stalled, lambda rank, ranks: _stalled(look, rank, stalled, ranks))
+
+
+def _stalled(look: Look, rank: Rank, stalled: Sequence[Rank], ranks: int) -> Alert:
+    table = look.job.table
+    age = float(np.fmax(step_ages(table, look.now)[rank.row], 0.0))
+    limit = float(stall_limits(table)[rank.row])
+    if age > limit and not table.paused[rank.row]:
+        what = f"no step for {duration(age)} (limit {duration(limit)}){_place(rank, stalled)}"
+    else:
+        silence = float(write_ages(table, look.now)[rank.row])
+        what = f"no heartbeat for {duration(silence)}: {_frozen(rank)}"
+    return alert("rank_stalled", rank, what, age, next_step=_look_at(look, rank), ranks=ranks, value=age, threshold=limit)
+
+
+def _frozen(rank: Rank) -> str:
+    return "the process is frozen, gone or cannot write"
+
+
+def _waits(rank: Rank) -> bool:
+    return rank.heartbeat is not None and rank.heartbeat.phase in ("backward", "sync_wait")
+
+
+def _place(rank: Rank, stalled: Sequence[Rank]) -> str:
+    """Where a rank stands, when the heartbeats tell the ranks apart."""
+    if rank.heartbeat is None or len({_waits(other) for other in stalled}) < 2:
+        return ""
+    return ", in the backward pass: waits for others" if _waits(rank) else ", not in the backward pass as others are"
+
+
+def _look_at(look: Look, rank: Rank) -> str:
+    pid = rank.heartbeat.pid if rank.heartbeat else rank.start.pid if rank.start else None
+    stack = f"; its stack: py-spy dump --pid {pid}" if pid is not None else ""
+    return f"look at {output_of(look.job, rank)}{stack}"
+
+
+def _hang(look: Look, hung: Sequence[Rank]) -> Alert:
+    """All ranks have stopped. Named is the one that is not where the others wait, or nobody: no guess."""
+    ages = step_ages(look.job.table, look.now)
+    age = float(np.nan_to_num(min(ages[rank.row] for rank in hung)))
+    step = look.job.step()
+    at = "before the first step" if np.isnan(step) else f"at step {step:,.0f}"
+    what = f"all {len(hung)} ranks stopped {at} {duration(age)} ago"
+    culprits = _culprits(hung)
+    first = culprits[0] if culprits else None
+    if first is None:
+        what += "; the heartbeats do not tell which one the others wait for"
+        return alert("job_hang", None, what, age, value=age)
+    where = "" if not first.node else f" on {first.node}"
+    more = f" and {len(culprits) - 1} more" if len(culprits) > 1 else ""
+    what += f"; rank {first.rank}{where}{more} {_stands(first)}"
+    return alert("job_hang", first, what, age, next_step=_advice(look, first), value=age)
+
+
+def _culprits(hung: Sequence[Rank]) -> list[Rank]:
+    """The ranks that are not where most wait; those a step behind; none where the heartbeats do not tell."""
+    if any(rank.heartbeat is None for rank in hung):
+        return []
+    apart = [rank for rank in hung if not _waits(rank)]
+    if 0 < len(apart) <= len(hung) / 2:
+        return apart
+    steps = np.array([rank.heartbeat.step if rank.heartbeat else np.nan for rank in hung])
+    behind = [rank for rank, step in zip(hung, steps.tolist(), strict=True) if step < np.nanmax(steps)]
+    return behind if 0 < len(behind) <= len(hung) / 2 else []
+
+
+def _stands(rank: Rank) -> str:
+    phase = rank.heartbeat.phase if rank.heartbeat else ""
+    if _waits(rank):
+        return "is a step behind the others"
+    return f"never entered the backward pass: it is in {phase}" if phase else "never entered the backward pass"
+
+
+def _advice(look: Look, rank: Rank) -> str:
+    phase = rank.heartbeat.phase if rank.heartbeat else ""
+    first = "look at its dataloader; " if phase == "data" else ""
+    return first + _look_at(look, rank)
+
+
+class Desync:
+    """Ranks whose steps lie apart, by where each should be by now: they are not all looked at in the same moment."""
+
+    def __init__(self) -> None:
+        self._latch = Latch()
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """The ranks that are behind."""
+        table, rows = look.job.table, len(look.states)
+        step, gap = table.latest[:rows, Column.STEP], _gap(table.rounds[:rows, :, Round.STEP])
+        interval = table.interval[:rows]
+        judged = look.stepping & (look.states == int(RankState.RUNNING)) & np.isfinite(step) & np.isfinite(interval)
+        behind = np.zeros(rows)
+        if judged.sum() > 1 and gap > 0:
+            since = np.minimum(look.now - table.write_at[:rows], interval)
+            place = step + gap * since / np.maximum(interval, 1e-9)
+            behind = np.where(judged, place[judged].max() - place, 0.0)
+            behind = np.where(step[judged].max() - step >= 2, behind, 0.0)
+        limit = max(2.0, look.thresholds["desync"]["records"] * gap)
+        wait = max(_DESYNC_SECONDS, 2 * float(np.median(interval[judged]))) if judged.any() else _DESYNC_SECONDS
+        breach = behind >= limit
+        firing = self._latch.update(breach, breach, look.now, wait)
+        if firing.any():
+            yield from each(worst_of(look, firing, behind), lambda rank, ranks: self._alert(look, rank, ranks, limit))
+
+    def _alert(self, look: Look, rank: Rank, ranks: int, limit: float) -> Alert:
+        steps = look.job.table.latest[: len(look.states), Column.STEP]
+        behind = float(np.nanmax(steps[look.stepping]) - steps[rank.row])
+        age = look.now - float(self._latch.fired_at[rank.row])
+        what = f"{behind:,.0f} steps behind the furthest rank"
+        return alert("desync", rank, what, age, value=behind, threshold=limit, ranks=ranks)
+
+
+def _gap(steps: np.ndarray) -> float:
+    """Steps from one record to the next, as most ranks have it; 0 where it is not known."""
+    gaps = np.diff(steps[:64], axis=1)
+    gaps = gaps[np.isfinite(gaps) & (gaps > 0)]
+    return float(np.median(gaps)) if len(gaps) else 0.0

@@ -1,0 +1,190 @@
+"""Who holds the others up: told from phases, for in synchronous training one slow rank makes every step equally long.
+
+The rank that the others wait for waits least. So each rank's own work is its step without the wait for the others;
+scores are relative to the rank with the least own work (NVRx), and a phase is named only where it explains the wait
+(TraceML).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ugro_tui.core.alerts import Alert
+from ugro_tui.core.columns import Column
+from ugro_tui.core.eta import WARM_UP_STEPS
+from ugro_tui.core.ranks import Rank
+from ugro_tui.core.recent import ROUNDS, Round
+from ugro_tui.core.rules.latch import Floats, Latch, Mask
+from ugro_tui.core.rules.look import Look, alert, each, worst_of
+
+Z_SCALE: Final = 0.6745
+"""Times the distance from the median over the MAD: a robust z (Iglewicz and Hoaglin 1993)."""
+
+LEAST_MAD: Final = 0.05
+"""Of the median: a MAD of 0 would make every z infinite (alerts.md)."""
+
+FEWEST_BEFORE: Final = 10
+"""Records of a rank's own history that are needed to judge it by that."""
+
+PHASES: Final = ("data", "forward", "backward", "optimizer", "rest of the step")
+_NEXT: Final = {
+    "data": "look at its dataloader",
+    "forward": "look at its GPU (clocks, temperature, other processes) and the sizes of its inputs",
+    "backward": "look at its GPU (clocks, temperature, other processes) and the sizes of its inputs",
+    "optimizer": "look at its GPU, and at what it does besides in the optimizer step",
+    "rest of the step": "look at what it alone does between the phases: logging, checkpoints, evaluation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """The last steps that all ranks recorded with their phases. Seconds, shape `[rounds, ranks]`; `rows` of the table.
+
+    `own`: all of the step but waiting. `phases` has shape `[rounds, ranks, len(PHASES)]`.
+    """
+
+    rows: np.ndarray
+    own: Floats
+    wait: Floats
+    step_time: Floats
+    phases: Floats
+
+
+class Stragglers:
+    """Judges the last rounds at each look. `slow` are the rows that fire; `unjudged` says why nothing is judged."""
+
+    def __init__(self) -> None:
+        self.slow: Mask = np.zeros(0, bool)
+        self.unjudged = ""
+        self._latch = Latch()
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """The ranks that the others wait for."""
+        rounds, self.unjudged = rounds_of(look)
+        size = len(look.states)
+        breach, hold = np.zeros(size, bool), np.zeros(size, bool)
+        badness = np.zeros(size)
+        if rounds is None:
+            hold |= look.stepping if not self.unjudged else False  # no news, no change
+        else:
+            slow, score = _slow(rounds, look.numbers("straggler"))
+            breach[rounds.rows] = slow
+            hold[rounds.rows] = score <= look.thresholds["straggler"]["clear"]
+            badness[rounds.rows] = -score
+            if breach.any():
+                breach &= _slower_than_before(look, rounds, breach)
+        self.slow = self._latch.update(breach, hold, look.now)
+        if rounds is not None and self.slow.any():
+            yield from each(
+                worst_of(look, self.slow, badness), lambda rank, ranks: self._alert(look, rounds, rank, ranks)
+            )
+
+    def _alert(self, look: Look, rounds: Rounds, rank: Rank, ranks: int) -> Alert:
+        place = int(np.flatnonzero(rounds.rows == rank.row)[0]) if rank.row in rounds.rows else 0
+        phase, what = _why(rounds, place, look.thresholds["straggler"]["explains"])
+        own, best = rounds.own.mean(axis=0), float(rounds.own.mean(axis=0).min())
+        return alert(
+            "straggler", rank, what, look.now - float(self._latch.fired_at[rank.row]), ranks=ranks,
+            next_step=_NEXT.get(phase, f"look at {rank.node or 'its node'}"),
+            value=best / float(own[place]), threshold=look.thresholds["straggler"]["threshold"],
+        )  # fmt: skip
+
+
+def rounds_of(look: Look) -> tuple[Rounds | None, str]:
+    """The last rounds, if there are any; and why there never will be, where the records say so."""
+    rows = np.flatnonzero(look.stepping)
+    if len(rows) < 2:
+        return None, ""
+    ring = look.job.table.rounds[rows]
+    steps = _common(look, ring[:, :, Round.STEP])
+    if not len(steps):
+        return None, ""
+    found = np.stack([ring[np.arange(len(rows)), (ring[:, :, Round.STEP] == step).argmax(axis=1)] for step in steps])
+    told = ~np.isnan(found[:, :, [Round.SYNC_WAIT, Round.STEP_TIME]]).any(axis=(0, 2))
+    if told.sum() < 2 or told.sum() * 2 <= len(rows):
+        return None, "stragglers are not judged: the records have no sync_wait (emitter.instrument(model), and DDP)"
+    return _split(rows[told], found[:, told]), ""
+
+
+def _split(rows: np.ndarray, found: Floats) -> Rounds:
+    wait = np.maximum(found[:, :, Round.SYNC_WAIT], 0.0)
+    step_time = np.maximum(found[:, :, Round.STEP_TIME], wait)
+    own = step_time - wait
+    named = np.nan_to_num(found[:, :, [Round.DATA, Round.FORWARD, Round.BACKWARD, Round.OPTIMIZER]])
+    rest = np.maximum(own - named.sum(axis=2), 0.0)
+    return Rounds(rows, own, wait, step_time, np.concatenate([named, rest[:, :, None]], axis=2))
+
+
+def _common(look: Look, steps: Floats) -> Floats:
+    """The newest steps, behind the warm-up, that every rank has among its last ones."""
+    first = max((rank.first_step for rank in look.job.current()[:1]), default=math.nan)
+    known = steps[~np.isnan(steps)]
+    found, counts = np.unique(known[known >= first + WARM_UP_STEPS], return_counts=True)
+    return found[counts == len(steps)][-ROUNDS:]
+
+
+def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
+    """Which ranks were slow in enough rounds, and each rank's mean score: 1 is the best."""
+    own = np.maximum(rounds.own, 1e-9)
+    score = own.min(axis=1, keepdims=True) / own
+    waited = _others_median(rounds.wait) - rounds.wait
+    slow = (score < numbers["threshold"]) & (waited >= numbers["cost"] * rounds.step_time)
+    if own.shape[1] > 2:
+        slow &= _robust_z(own) > numbers["sigmas"]
+    return slow.sum(axis=0) >= numbers["records"], score.mean(axis=0)
+
+
+def _robust_z(own: Floats) -> Floats:
+    middle = np.median(own, axis=1, keepdims=True)
+    mad = np.median(np.abs(own - middle), axis=1, keepdims=True)
+    z: Floats = Z_SCALE * (own - middle) / np.maximum(mad, LEAST_MAD * middle)
+    return z
+
+
+def _others_median(values: Floats) -> Floats:
+    """For each rank the median of the others' values, `[rounds, ranks]`; of many ranks that of all is the same."""
+    ranks = values.shape[1]
+    if ranks > 16:
+        return np.broadcast_to(np.median(values, axis=1, keepdims=True), values.shape)
+    return np.stack([np.median(np.delete(values, rank, axis=1), axis=1) for rank in range(ranks)], axis=1)
+
+
+def _slower_than_before(look: Look, rounds: Rounds, breach: Mask) -> Mask:
+    """Where the GPUs are not alike, ranks that are slower than they used to be themselves; else all."""
+    ranks = {rank.row: rank for rank in look.job.current()}
+    if len({rank.start.gpu_name for rank in ranks.values() if rank.start}) < 2:
+        return np.ones(len(breach), bool)
+    slower = np.zeros(len(breach), bool)
+    now = dict(zip(rounds.rows.tolist(), rounds.own.mean(axis=0).tolist(), strict=True))
+    for row in np.flatnonzero(breach).tolist():
+        before = ranks[row].attempt_rows[:-ROUNDS]
+        own = before[:, Column.STEP_TIME] - before[:, Column.SYNC_WAIT]
+        own = own[np.isfinite(own)]
+        if len(own) >= FEWEST_BEFORE:
+            slower[row] = float(np.median(own)) < look.thresholds["straggler"]["threshold"] * now[row]
+    return slower
+
+
+def _why(rounds: Rounds, place: int, explains: float) -> tuple[str, str]:
+    """The phase that holds the rank up, if one explains the wait of the others, and the sentence."""
+    phases = rounds.phases.mean(axis=0)
+    others = np.delete(phases, place, axis=0)
+    usual = np.median(others, axis=0)
+    excess = phases[place] - usual
+    waited = float(np.median(np.delete(rounds.wait.mean(axis=0), place)) - rounds.wait.mean(axis=0)[place])
+    worst = int(excess.argmax())
+    wait = f"the others wait {_ms(waited)} a step for it"
+    if waited > 0 and excess[worst] >= explains * waited:
+        return PHASES[worst], f"{PHASES[worst]} {_ms(phases[place, worst])} against a median of {_ms(usual[worst])}; {wait}"
+    own = rounds.own.mean(axis=0)
+    median = float(np.median(np.delete(own, place)))
+    return "", f"own work {_ms(own[place])} a step against a median of {_ms(median)}, in no single phase; {wait}"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:,.0f} ms" if seconds < 10 else f"{seconds:,.1f} s"
