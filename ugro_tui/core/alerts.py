@@ -169,6 +169,11 @@ def cause_of_death(rank: Rank, first: Rank | None) -> str:
         return rank.error.message
     if rank.end is not None:
         return "ended in failure, without saying why"
+    killed = rank.vital is not None and rank.vital.state.over
+    if killed and rank.vital is not None and rank.vital.oom:
+        return "killed: out of memory"
+    if killed and (first is None or first is rank):
+        return "killed: its process is gone, without an end record or an error file (SIGKILL?)"
     if first is None or first is rank:
         return "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
     return f"ended after rank {first.rank} had failed"
