@@ -116,10 +116,12 @@ def test_histories_of_many_ranks_share_a_budget() -> None:
 
 
 def test_the_newest_values_of_the_gpu_come_from_whoever_told_last() -> None:
-    state = job(start() + step(1, gpu={"util": 50, "temp": 60}) + step(2))
-    state.apply_heartbeat(0, heartbeat(gpu={"util": 90}), 0.0, "local")
+    state = job(start() + step(1, gpu={"util": 50, "temp": 60, "ecc": 1, "throttle": ["sync_boost"]}) + step(2))
+    state.apply_heartbeat(0, heartbeat(gpu={"util": 90, "power_limit": 700, "throttle": []}), 0.0, "local")
     ranks = view(state, 0.0, curve_of(state)).ranks
     assert (ranks.column(Column.GPU_UTIL)[0], ranks.column(Column.GPU_TEMP)[0]) == (90, 60)
+    assert [ranks.column(column)[0] for column in (Column.GPU_POWER_LIMIT, Column.GPU_ECC)] == [700, 1]
+    assert ranks.column(Column.GPU_THROTTLE)[0] == 0
 
 
 def test_a_view_does_not_change_with_the_state() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.record_lines import end, line, start, step, steps
-from ugro_tui.core.columns import GPU_FIELDS, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
+from ugro_tui.core.columns import GPU_FIELDS, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column, Throttle
 from ugro_tui.core.decode import CHUNK, _decode_steps, decode
+from ugro_tui.core.documents import parse_heartbeat
 from ugro_tui.core.events import decode_forgiving
 from ugro_tui.core.records import Batch, End, Item, Matrix, PhaseMark, Start, Steps, Tally, Unknown
 
@@ -134,11 +136,40 @@ def test_no_bytes_make_decoding_raise(data: bytes) -> None:
 def test_every_field_lands_in_its_column() -> None:
     record = {name: index + 1 for index, name in enumerate(TOP_FIELDS)}
     record["phases"] = {name: index + 11 for index, name in enumerate(PHASE_FIELDS)}  # type: ignore[assignment]
-    record["gpu"] = {name: index + 16 for index, name in enumerate(GPU_FIELDS)}  # type: ignore[assignment]
+    throttle = {"throttle": ["hw_slowdown", "sw_power_cap", "hw_slowdown", "a_reason_of_later_years"]}
+    record["gpu"] = {name: index + 16 for index, name in enumerate(GPU_FIELDS)} | throttle  # type: ignore[assignment]
     for batch in (decode(line("step", **record)), decode_forgiving(line("step", **record))):
-        assert _rows(batch).tolist() == [[*map(float, range(1, 21)), 0.0]]
-    names = (*TOP_FIELDS, *PHASE_FIELDS, *(f"gpu_{name}" for name in GPU_FIELDS))
+        assert _rows(batch).tolist() == [[*map(float, range(1, 23)), 12.0, 0.0]]
+    names = (*TOP_FIELDS, *PHASE_FIELDS, *(f"gpu_{name}" for name in GPU_FIELDS), "gpu_throttle")
     assert [column.name.lower() for column in Column] == [*names, "bad"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "expected"),
+    [
+        ({"throttle": []}, 0.0),
+        ({"throttle": ["hw_thermal_slowdown"]}, float(Throttle.HW_THERMAL_SLOWDOWN)),
+        ({"throttle": ["HW_THERMAL_SLOWDOWN", ""]}, 0.0),
+        ({"throttle": None}, NAN),
+        ({"util": 1}, NAN),
+        ({}, NAN),
+        (None, NAN),
+        ({"throttle": [1, None, ["sync_boost"], "sync_boost"]}, float(Throttle.SYNC_BOOST)),
+        ({"throttle": "sync_boost"}, NAN),
+        ({"throttle": 4}, NAN),
+    ],
+)
+def test_throttle_reasons_are_a_mask_and_unknown_is_not_none(gpu: Any, expected: float) -> None:
+    for content in (line("step", step=1, gpu=gpu), line("step", step=1, gpu=gpu) + b"odd\n"):
+        np.testing.assert_equal(_rows(decode(content))[0, Column.GPU_THROTTLE], expected)
+    beat = parse_heartbeat(line("", gpu=gpu))
+    assert beat is not None
+    np.testing.assert_equal(beat.gpu.get("throttle", NAN), expected)
+
+
+def test_throttle_names_are_those_of_the_protocol() -> None:
+    text = (Path(__file__).parents[2] / "emitter" / "PROTOCOL.md").read_text()
+    assert [f"`{reason.name.lower()}`" in text for reason in Throttle if reason.name] == [True] * 8
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,26 @@ def test_a_heartbeat_is_read() -> None:
     assert found.gpu == {}
 
 
+def test_a_heartbeats_sizes_identity_and_gpu_are_read() -> None:
+    gpu = {
+        "index": 3,
+        "temp": None,
+        "temp_slowdown": 90,
+        "remap_failed": False,
+        "lost": True,
+        "throttle": ["hw_slowdown"],
+    }
+    found = heartbeat(ts=1.5, pid=12, pid_start=99, mem_total=2**40, disk_total=2**42, gpu=gpu)
+    assert (found.ts, found.pid_start, found.mem_total, found.disk_total) == (1.5, 99, 2**40, 2**42)
+    assert found.gpu == {"index": 3, "temp_slowdown": 90, "remap_failed": 0, "lost": 1, "throttle": 8}
+
+
+def test_what_a_heartbeat_does_not_tell_is_unknown() -> None:
+    found = heartbeat(pid_start="x", mem_total=None)
+    assert found.pid_start is None
+    np.testing.assert_equal([found.ts, found.mem_total, found.disk_total], [NAN] * 3)
+
+
 def test_the_error_file_of_torch_elastic_is_read() -> None:
     trace = 'Traceback (most recent call last):\n  File "x.py", line 3\nValueError: bad \x1b[31m'
     extra = {"py_callstack": trace, "timestamp": "1750000000"}

@@ -5,7 +5,8 @@ A value that is missing and a value that is NaN would look alike, so the loss ke
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Iterable
+from enum import IntEnum, IntFlag
 from typing import Final
 
 
@@ -32,8 +33,32 @@ class Column(IntEnum):
     GPU_MEM_TOTAL = 17
     GPU_TEMP = 18
     GPU_POWER = 19
-    BAD = 20
-    """1 where the record carried a loss or gradient norm that is NaN or infinite, else 0."""
+    GPU_POWER_LIMIT = 20
+    GPU_ECC = 21
+    """Uncorrected memory errors since the driver was loaded."""
+    GPU_THROTTLE = 22
+    """The reasons in force, as a `Throttle`; 0 for none."""
+    BAD = 23
+    """2 where the record carried a loss that is NaN or infinite, 1 where only its gradient norm was, else 0."""
+    SKIPPED = 24
+    """`metrics.skipped`: steps that loss scaling left out, since the run began or of this record."""
+
+
+class Beat(IntEnum):
+    """What the newest heartbeat of each rank says of its machine, as columns; NaN where it says nothing."""
+
+    RSS = 0
+    """Memory of the process, bytes."""
+    RAM = 1
+    """Memory of the machine, bytes."""
+    DISK_FREE = 2
+    DISK_TOTAL = 3
+    """Of the disk that has the job's folder, bytes."""
+    TEMP_SLOWDOWN = 4
+    """Degrees Celsius at which the GPU slows down."""
+    REMAP_FAILED = 5
+    LOST = 6
+    """1 where the GPU could not remap broken rows, or is lost; else 0."""
 
 
 WIDTH: Final = len(Column)
@@ -54,4 +79,28 @@ TOP_FIELDS: Final = (
     "tokens",
 )
 PHASE_FIELDS: Final = ("data", "forward", "backward", "sync_wait", "optimizer")
-GPU_FIELDS: Final = ("util", "mem_used", "mem_total", "temp", "power")
+GPU_FIELDS: Final = ("util", "mem_used", "mem_total", "temp", "power", "power_limit", "ecc")
+
+
+class Throttle(IntFlag):
+    """Why a GPU runs slower than it could: NVML's clock event reasons, by NVML's bits.
+
+    In lower case they are the names of the protocol.
+    """
+
+    APPLICATIONS_CLOCKS = 0x2
+    SW_POWER_CAP = 0x4
+    HW_SLOWDOWN = 0x8
+    SYNC_BOOST = 0x10
+    SW_THERMAL_SLOWDOWN = 0x20
+    HW_THERMAL_SLOWDOWN = 0x40
+    HW_POWER_BRAKE_SLOWDOWN = 0x80
+    DISPLAY_CLOCKS = 0x100
+
+
+_BITS: Final[dict[object, int]] = {reason.name.lower(): int(reason) for reason in Throttle if reason.name}
+
+
+def throttle_mask(names: Iterable[object]) -> float:
+    """The reasons of these names as one number; names that this version does not know are passed over."""
+    return float(sum({_BITS.get(name, 0) for name in names if isinstance(name, str)}))

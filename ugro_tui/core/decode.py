@@ -7,7 +7,9 @@ much; see tests/benchmarks). A chunk that holds anything else, or one odd line, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Literal
@@ -15,8 +17,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from ugro_tui.core.columns import GPU_FIELDS, MAX_COUNT, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
-from ugro_tui.core.events import decode_forgiving, is_bad
+from ugro_tui.core.columns import GPU_FIELDS, MAX_COUNT, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column, throttle_mask
+from ugro_tui.core.events import badness, decode_forgiving
 from ugro_tui.core.fields import numbers
 from ugro_tui.core.records import PROTOCOL_VERSION, Batch, Item, Matrix, Steps, Tally
 
@@ -44,6 +46,9 @@ class _Gpu(msgspec.Struct, gc=False):
     mem_total: _Number = None
     temp: _Number = None
     power: _Number = None
+    power_limit: _Number = None
+    ecc: _Number = None
+    throttle: tuple[str, ...] | None = None
 
 
 class _Step(msgspec.Struct, gc=False):
@@ -70,6 +75,7 @@ _PHASES = attrgetter(*PHASE_FIELDS)
 _GPU = attrgetter(*GPU_FIELDS)
 _NO_PHASES = _Phases()
 _NO_GPU = _Gpu()
+_NO_METRICS: dict[str, float | str] = {}
 _version: Callable[[Any], int] = attrgetter("v")
 _phases: Callable[[Any], _Phases | None] = attrgetter("phases")
 _gpu: Callable[[Any], _Gpu | None] = attrgetter("gpu")
@@ -149,9 +155,12 @@ def _matrix(records: Sequence[_Step]) -> Matrix:
     rows[:, Column.DATA : Column.OPTIMIZER + 1] = _lift(_PHASES, phases, len(PHASE_FIELDS))
     gpus = list(map(_gpu, records))
     if gpus.count(None) < len(gpus):
-        rows[:, Column.GPU_UTIL : Column.GPU_POWER + 1] = _lift(
-            _GPU, [part or _NO_GPU for part in gpus], len(GPU_FIELDS)
-        )
+        parts = [part or _NO_GPU for part in gpus]
+        rows[:, Column.GPU_UTIL : Column.GPU_ECC + 1] = _lift(_GPU, parts, len(GPU_FIELDS))
+        rows[:, Column.GPU_THROTTLE] = [_mask(part.throttle) for part in parts]
+    metrics = list(map(_metrics, records))
+    if metrics.count(None) < len(metrics):
+        rows[:, Column.SKIPPED] = [(part or _NO_METRICS).get("skipped") for part in metrics]
     _mark_bad(rows, records)
     return rows
 
@@ -162,8 +171,13 @@ def _lift(fields: Callable[[Any], tuple[_Number, ...]], parts: Sequence[Any], wi
     return np.fromiter(values, np.float64, len(parts) * width).reshape(len(parts), width)
 
 
+@lru_cache(maxsize=256)  # the same few sets of reasons come again and again
+def _mask(names: tuple[str, ...] | None) -> float:
+    return math.nan if names is None else throttle_mask(names)
+
+
 def _mark_bad(rows: Matrix, records: Sequence[_Step]) -> None:
     rows[:, Column.BAD] = 0.0
     odd = ~np.isfinite(rows[:, Column.LOSS]) | ~np.isfinite(rows[:, Column.GRAD_NORM])
     for index in map(int, np.flatnonzero(odd)):
-        rows[index, Column.BAD] = is_bad(records[index].loss) or is_bad(records[index].grad_norm)
+        rows[index, Column.BAD] = badness(records[index].loss, records[index].grad_norm)

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from ugro_tui.core.events import throttle_of
 from ugro_tui.core.fields import integer, number, numbers, positive, text
 from ugro_tui.core.layout import MAX_RANK
 from ugro_tui.core.records import ErrorReport, Heartbeat, Manifest
@@ -28,8 +29,18 @@ def parse_heartbeat(data: bytes) -> Heartbeat | None:
         rss=number(doc.get("rss")),
         disk_free=number(doc.get("disk_free")),
         dropped=positive(doc.get("dropped")) or 0,
-        gpu=numbers(doc.get("gpu")),
+        gpu=_gpu(doc.get("gpu")),
+        ts=number(doc.get("ts")),
+        pid_start=integer(doc.get("pid_start")),
+        mem_total=number(doc.get("mem_total")),
+        disk_total=number(doc.get("disk_total")),
     )
+
+
+def _gpu(gpu: object) -> dict[str, float]:
+    found, throttle = numbers(gpu), throttle_of(gpu)
+    found.pop("throttle", None)
+    return found if math.isnan(throttle) else {**found, "throttle": throttle}
 
 
 def parse_manifest(data: bytes) -> Manifest | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ugro_tui.core.columns import GPU_FIELDS, MAX_COUNT, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column
+from ugro_tui.core.columns import GPU_FIELDS, MAX_COUNT, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column, throttle_mask
 from ugro_tui.core.fields import integer, number, numbers, positive, text
 from ugro_tui.core.layout import MAX_RANK
 from ugro_tui.core.records import PROTOCOL_VERSION, Batch, End, Item, Matrix, PhaseMark, Start, Steps, Tally, Unknown
@@ -75,7 +75,9 @@ def _steps(records: Sequence[Record]) -> list[Steps]:
         _fill(row, 0, record, TOP_FIELDS)
         _fill(row, Column.DATA, record.get("phases"), PHASE_FIELDS)
         _fill(row, Column.GPU_UTIL, record.get("gpu"), GPU_FIELDS)
-        row[Column.BAD] = is_bad(record.get("loss")) or is_bad(record.get("grad_norm"))
+        row[Column.GPU_THROTTLE] = throttle_of(record.get("gpu"))
+        row[Column.BAD] = badness(record.get("loss"), record.get("grad_norm"))
+        row[Column.SKIPPED] = skipped_of(record.get("metrics"))
     metrics: dict[str, float] = {}
     for record in usable:
         metrics |= numbers(record.get("metrics"))
@@ -85,6 +87,22 @@ def _steps(records: Sequence[Record]) -> list[Steps]:
 def _fill(row: Matrix, first: int, part: object, fields: tuple[str, ...]) -> None:
     if isinstance(part, dict):
         row[first : first + len(fields)] = [number(part.get(name)) for name in fields]
+
+
+def throttle_of(gpu: object) -> float:
+    """The reasons of the `throttle` in a record's `gpu`, as a `Throttle` in a float; NaN where it is not told."""
+    names = gpu.get("throttle") if isinstance(gpu, dict) else None
+    return throttle_mask(names) if isinstance(names, list) else math.nan
+
+
+def skipped_of(metrics: object) -> float:
+    """The steps that a record's `metrics` says were skipped; NaN where it does not."""
+    return number(metrics.get("skipped")) if isinstance(metrics, dict) else math.nan
+
+
+def badness(loss: object, grad_norm: object) -> float:
+    """What the column BAD says of a record with these values."""
+    return 2.0 if is_bad(loss) else float(is_bad(grad_norm))
 
 
 def is_bad(value: object) -> bool:
@@ -102,6 +120,7 @@ def _start(record: Record) -> Start:
         world_size=positive(record.get("world_size"), MAX_RANK + 1),
         host=text(record.get("host")),
         pid=integer(record.get("pid")),
+        pid_start=integer(record.get("pid_start")),
         gpu_name=text(gpu.get("name")) if isinstance(gpu, dict) else "",
         total_steps=positive(record.get("total_steps")),
         emit_every=positive(record.get("emit_every")) or 1,

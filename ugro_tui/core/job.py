@@ -12,8 +12,8 @@ import numpy as np
 from ugro_tui.core.columns import Column
 from ugro_tui.core.liveness import GONE_SECONDS, LIVING, States, judge
 from ugro_tui.core.ranks import Rank, RankTable
-from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest
-from ugro_tui.core.states import Ended, JobStatus, RankState
+from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Vital
+from ugro_tui.core.states import Ended, JobStatus, ProcessState, RankState
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,12 @@ class JobState:
         self.table.beat(rank, heartbeat, at)
         self.version += 1
 
+    def apply_vital(self, number: int, vital: Vital, node: str) -> None:
+        """Take in what `node` says of the process of rank `number`."""
+        rank = self._rank(number, node)
+        self.table.examine(rank, vital)
+        self.version += 1
+
     def apply_manifest(self, manifest: Manifest) -> None:
         """Take in the launcher's manifest."""
         self.manifest = manifest
@@ -118,12 +124,12 @@ class JobState:
         if not self.away:
             return []
         away = self.away.keys()
-        table = self.table
-        return [
-            rank
-            for rank in table.by_rank.values()
-            if rank.sources.names <= away and table.ended[rank.row] == Ended.NO and not table.errored[rank.row]
-        ]
+        return [rank for rank in self.table.by_rank.values() if rank.sources.names <= away and not self._is_over(rank)]
+
+    def _is_over(self, rank: Rank) -> bool:
+        """Whether a rank's end is known, whatever its node says now."""
+        table, row = self.table, rank.row
+        return bool(table.ended[row] != Ended.NO or table.errored[row] or ProcessState(int(table.process[row])).over)
 
     def status(self, now: float) -> JobStatus:
         """What the job as a whole is doing.

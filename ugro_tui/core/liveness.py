@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ugro_tui.core.ranks import RankTable
-from ugro_tui.core.states import Ended, RankState
+from ugro_tui.core.states import Ended, ProcessState, RankState
 
 STALL_SECONDS: Final = 15.0
 """A rank is stalled when no step came for this long, or 5 intervals between records (alerts.md, NVRx factor 5)."""
@@ -26,12 +26,14 @@ SILENT_SECONDS: Final = 15.0
 """A heartbeat is due every 2 s. Seven missed: the process is frozen, gone, or cannot write."""
 
 GONE_SECONDS: Final = 60.0
-"""Thirty missed heartbeats and no `end`: the process is taken for dead."""
+"""Thirty missed heartbeats and no `end`: a process that its node does not tell of is taken for dead."""
 
 FORGOTTEN_SECONDS: Final = 3_600.0
 """A writer without heartbeats, silent for so long (and for twice its stall limit): nothing tells what it does."""
 
 LIVING: Final = (RankState.RUNNING, RankState.SLOW, RankState.STALLED, RankState.HUNG)
+
+_OVER: Final = [int(state) for state in ProcessState if state.over]
 
 States: TypeAlias = npt.NDArray[np.int8]
 
@@ -93,7 +95,9 @@ def _stalled(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
 def _gone(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
     rows = len(table)
     has_beat = ~np.isnan(table.beat_at[:rows])
-    gone: npt.NDArray[np.bool_] = has_beat & (write_ages(table, now) > GONE_SECONDS) & (table.ended[:rows] == Ended.NO)
+    process = table.process[:rows]
+    silent = has_beat & (write_ages(table, now) > GONE_SECONDS) & (process == ProcessState.UNKNOWN)
+    gone: npt.NDArray[np.bool_] = (silent | np.isin(process, _OVER)) & (table.ended[:rows] == Ended.NO)
     return gone
 
 

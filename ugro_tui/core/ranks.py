@@ -12,16 +12,29 @@ import numpy.typing as npt
 from ugro_tui.core.badloss import BadLoss, followed
 from ugro_tui.core.columns import MAX_COUNT, WIDTH, Column
 from ugro_tui.core.fields import MAX_NAMES
+from ugro_tui.core.newest import GPU_COLUMNS, newest
 from ugro_tui.core.recent import SPARK_WIDTH, interval, spark
-from ugro_tui.core.records import Batch, End, ErrorReport, Heartbeat, Matrix, PhaseMark, Start, Steps, Tally, Unknown
+from ugro_tui.core.records import (
+    Batch,
+    End,
+    ErrorReport,
+    Heartbeat,
+    Matrix,
+    PhaseMark,
+    Start,
+    Steps,
+    Tally,
+    Unknown,
+    Vital,
+)
 from ugro_tui.core.series import CAPACITY, Series
 from ugro_tui.core.shared import Sources
-from ugro_tui.core.states import ENDED_WORDS, Ended
+from ugro_tui.core.states import ENDED_WORDS, Ended, ProcessState
 
 HISTORY_BUDGET: Final = 1 << 19
-"""Rows kept over all ranks of a job (84 MiB at 168 B a row): few ranks keep long histories, many keep short ones.
+"""Rows kept over all ranks of a job (96 MiB at 192 B a row): few ranks keep long histories, many keep short ones.
 
-Above 4,096 ranks `MIN_HISTORY` is more than that: 21 KiB a rank.
+Above 4,096 ranks `MIN_HISTORY` is more than that: 24 KiB a rank.
 """
 
 MILLION: Final = 1_000_000
@@ -45,6 +58,8 @@ class Rank:
     end: End | None = None
     heartbeat: Heartbeat | None = None
     error: ErrorReport | None = None
+    told: Vital | None = None
+    """What was last said of a process of this rank; `vital` is what to judge by."""
     tally: Tally = field(default_factory=Tally)
     attempt: int = 1
     first_step: float = np.nan
@@ -75,6 +90,18 @@ class Rank:
         return next(iter(names)) if len(names) == 1 and (not told or LOCAL not in names) else told
 
     @property
+    def vital(self) -> Vital | None:
+        """What the node says of the process that the rank is now; None while it has not said anything.
+
+        It is about the newest heartbeat: it counts neither for a process that started later nor for another one.
+        """
+        told, beat, start = self.told, self.heartbeat, self.start
+        if told is None or beat is None or (told.pid, told.pid_start) != (beat.pid, beat.pid_start):
+            return None
+        begun_anew = start is not None and start.run_id != beat.run_id and not start.ts <= beat.ts
+        return None if begun_anew else told
+
+    @property
     def attempt_rows(self) -> Matrix:
         """The kept rows of this attempt, shape `[n, WIDTH]` (a view)."""
         if np.isnan(self.first_step):
@@ -96,6 +123,7 @@ class RankTable:
         self.ended = np.empty(0, np.int8)
         self.paused = np.empty(0, bool)
         self.errored = np.empty(0, bool)
+        self.process = np.empty(0, np.int8)
         self.attempt = np.empty(0, np.int64)
 
     def __len__(self) -> int:
@@ -154,13 +182,25 @@ class RankTable:
         row = rank.row
         if at < self.beat_at[row]:
             return
+        if rank.heartbeat is not None and heartbeat.ts > rank.heartbeat.ts:
+            rank.told = None  # it lived when it wrote this
         rank.heartbeat = heartbeat
         self.beat_at[row] = np.fmax(self.beat_at[row], at)
         if not np.isnan(heartbeat.step_age):
             self.step_at[row] = np.fmax(self.step_at[row], at - max(0.0, heartbeat.step_age))
-        for name, column in _GPU_COLUMNS:
+        for name, column in GPU_COLUMNS:
             if name in heartbeat.gpu:
                 self.latest[row, column] = heartbeat.gpu[name]
+        self._note_process(rank)
+
+    def examine(self, rank: Rank, vital: Vital) -> None:
+        """Take in what the node says of a process of the rank."""
+        rank.told = vital
+        self._note_process(rank)
+
+    def _note_process(self, rank: Rank) -> None:
+        vital = rank.vital
+        self.process[rank.row] = ProcessState.UNKNOWN if vital is None else vital.state
 
     def fail(self, rank: Rank, error: ErrorReport) -> None:
         """Take in the rank's error file, unless it is of a run before this one."""
@@ -187,6 +227,7 @@ class RankTable:
         self.ended[rank.row] = Ended.NO
         self.paused[rank.row] = False
         self.attempt[rank.row] = start.attempt
+        self._note_process(rank)
 
     def _phase(self, rank: Rank, mark: PhaseMark, at: float) -> None:
         paused = mark.begins and mark.name != "train"
@@ -210,7 +251,7 @@ class RankTable:
         known = np.abs(throughput) < MAX_COUNT
         rank.throughput_sum += sum(round(value * MILLION) for value in throughput[known].tolist())
         rank.throughput_rows += int(known.sum())
-        self.latest[row] = _newest(rows, self.latest[row])
+        self.latest[row] = newest(rows, self.latest[row])
         self.step_at[row] = np.fmax(self.step_at[row], at)
         self.spark[row] = spark(rank.series.rows)
         self.interval[row] = interval(rank.attempt_rows)
@@ -231,27 +272,9 @@ _EMPTY: Final[dict[str, float]] = {
     "ended": Ended.NO,
     "paused": False,
     "errored": False,
+    "process": ProcessState.UNKNOWN,
     "attempt": 1,
 }
-
-_GPU_COLUMNS: Final = (
-    ("util", Column.GPU_UTIL),
-    ("mem_used", Column.GPU_MEM_USED),
-    ("mem_total", Column.GPU_MEM_TOTAL),
-    ("temp", Column.GPU_TEMP),
-    ("power", Column.GPU_POWER),
-)
-_STICKY: Final = np.isin(np.arange(WIDTH), [column for _, column in _GPU_COLUMNS])
-"""Columns that keep their value where a record has none: the heartbeat samples the GPU more often than records do."""
-
-
-def _newest(rows: Matrix, before: Matrix) -> Matrix:
-    """The last of `rows`; in sticky columns the last value that there is, in `rows` or `before` them."""
-    newest: Matrix = np.where(np.isnan(rows[-1]) & _STICKY, before, rows[-1])
-    for column in np.flatnonzero(np.isnan(rows[-1]) & _STICKY):
-        told = rows[~np.isnan(rows[:, column]), column]
-        newest[column] = told[-1] if len(told) else before[column]
-    return newest
 
 
 def _capacity(ranks: int) -> int:

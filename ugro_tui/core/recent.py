@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,24 @@ SPARK_WIDTH: Final = 16
 
 _INTERVAL_ROWS: Final = 33
 
+ROUNDS: Final = 5
+"""Newest records of each rank that stragglers are told from (alerts.md: 3 of 5)."""
+
+
+class Round(IntEnum):
+    """What is kept of each of them, in this order; seconds but for the step."""
+
+    STEP = 0
+    STEP_TIME = 1
+    DATA = 2
+    FORWARD = 3
+    BACKWARD = 4
+    SYNC_WAIT = 5
+    OPTIMIZER = 6
+
+
+_ROUND_COLUMNS: Final = [Column[name] for name in Round.__members__]
+
 UNSETTLED_INTERVAL: Final = 24.0
 """Seconds between records assumed at the least during the warm-up: compilation, first batches (5 times that: 2 min)."""
 
@@ -28,6 +47,12 @@ def interval(rows: Matrix) -> float:
     median = float(np.median(np.diff(times)))
     iterations = rows[-1, Column.STEP] - rows[0, Column.STEP]
     return median if iterations >= WARM_UP_STEPS else max(median, UNSETTLED_INTERVAL)
+
+
+def rounds(rows: Matrix, before: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The last `ROUNDS` records, shape `[ROUNDS, len(Round)]`: the newest of `rows`, and of those `before` them."""
+    newest = rows[-ROUNDS:, _ROUND_COLUMNS]
+    return newest if len(newest) == ROUNDS else np.concatenate([before[len(newest) :], newest])
 
 
 def spark(rows: Matrix) -> npt.NDArray[np.float32]:

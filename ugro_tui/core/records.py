@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from ugro_tui.core.states import ProcessState
 
 PROTOCOL_VERSION = 1
 
@@ -37,6 +40,7 @@ class Start:
     gpu_name: str
     total_steps: int | None
     emit_every: int
+    pid_start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A rank's heartbeat file. `step_age` is in seconds by the node's own monotonic clock, at the time of writing."""
+    """A rank's heartbeat file. `step_age` is in seconds by the node's own monotonic clock, at the time of writing.
+
+    Sizes are in bytes, NaN where not known: `mem_total` of the machine's RAM, `disk_total` of the disk that has
+    `disk_free`. `gpu` holds the numbers of the protocol's `gpu` by their names, `remap_failed` and `lost` as 0 or 1,
+    `throttle` as a `core.columns.Throttle`; what is not known is absent. `ts` is Unix seconds by the node's clock.
+    """
 
     run_id: str
     pid: int | None
@@ -116,6 +125,24 @@ class Heartbeat:
     disk_free: float
     dropped: int
     gpu: Mapping[str, float]
+    ts: float = math.nan
+    pid_start: int | None = None
+    mem_total: float = math.nan
+    disk_total: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Vital:
+    """What a node's system says of the process behind a heartbeat that has not been replaced for seconds.
+
+    `pid` and `pid_start` name the process. `oom`: whether the kernel has killed one of its memory cgroup for want of
+    memory since the heartbeat was written; None where that is not known.
+    """
+
+    pid: int
+    pid_start: int
+    state: ProcessState
+    oom: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,24 @@ class RankState(IntEnum):
         return self.name.lower()
 
 
+class ProcessState(IntEnum):
+    """What a node's system says of the process of a rank. Stored as int8 in columns."""
+
+    UNKNOWN = 0
+    """Not looked at, as the heartbeat is fresh; or it cannot be: the process is of another machine or container."""
+    ALIVE = 1
+    STOPPED = 2
+    """Held by a signal (SIGSTOP) or a debugger."""
+    ZOMBIE = 3
+    """Ended, and not yet taken leave of by its parent."""
+    GONE = 4
+
+    @property
+    def over(self) -> bool:
+        """Whether the process has ended, for certain."""
+        return self in (ProcessState.ZOMBIE, ProcessState.GONE)
+
+
 class JobStatus(Enum):
     """What a job as a whole is doing."""
 

@@ -11,7 +11,7 @@ from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.ranks import Rank
-from ugro_tui.core.rules.look import MOST_NAMED, Look, alert
+from ugro_tui.core.rules.look import MOST_NAMED, Look, alert, each
 from ugro_tui.core.states import JobStatus, RankState
 
 
@@ -26,11 +26,12 @@ class Ends:
         first = job.first_failure(look.now)
         dead = job.current_in(look.states, RankState.DEAD)
         silence = write_ages(job.table, look.now)
-        ages = {rank.rank: float(np.fmax(look.now - rank.ended_at, 0.0 if rank.end else silence[rank.row])) for rank in dead}
+        ages = {
+            rank.rank: float(np.fmax(look.now - rank.ended_at, 0.0 if rank.end else silence[rank.row])) for rank in dead
+        }
         dead.sort(key=lambda rank: (first is None or rank is not first, -ages[rank.rank], rank.rank))
-        for rank in dead[:MOST_NAMED]:
-            rest = len(dead) - MOST_NAMED if rank is dead[MOST_NAMED - 1 : MOST_NAMED] else 0
-            yield self._alert(look, rank, first, ages[rank.rank], 1 + rest)
+        yield from each(dead[:1], lambda rank, _: self._alert(look, rank, first, ages[rank.rank], 1))
+        yield from each(dead[1:], lambda rank, ranks: self._alert(look, rank, first, ages[rank.rank], ranks))
 
     def _alert(self, look: Look, rank: Rank, first: Rank | None, age: float, ranks: int) -> Alert:
         key = "rank_error" if rank.end is not None or rank.error is not None else "died_silently"

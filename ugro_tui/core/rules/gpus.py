@@ -78,7 +78,10 @@ class Throttled:
             (reasons & _THERMAL) > 0, sample, look.now, look.thresholds["thermal_throttle"]["samples"]
         )
         brake = self._brake.count(
-            (reasons & Throttle.HW_POWER_BRAKE_SLOWDOWN) > 0, sample, look.now, look.thresholds["power_brake"]["samples"]
+            (reasons & Throttle.HW_POWER_BRAKE_SLOWDOWN) > 0,
+            sample,
+            look.now,
+            look.thresholds["power_brake"]["samples"],
         )
         hard = (reasons & _HARDWARE).astype(float)
         yield from _found(look, self._heat, heat, hard, lambda rank, ranks, age: alert(
@@ -164,9 +167,7 @@ class MemoryTrend:
     def judge(self, look: Look) -> Iterator[Alert]:
         """Which GPUs will soon be full."""
         limit = look.thresholds["gpu_memory_trend"]["threshold"]
-        share = np.where(
-            look.living, _latest(look, Column.GPU_MEM_USED) / _latest(look, Column.GPU_MEM_TOTAL), np.nan
-        )
+        share = np.where(look.living, _latest(look, Column.GPU_MEM_USED) / _latest(look, Column.GPU_MEM_TOTAL), np.nan)
         self._samples.add(look.now, share)
         _, values = self._samples.since(-np.inf)
         rising = np.zeros(len(share), bool)

@@ -96,9 +96,7 @@ def disk_low(share: Floats, free: Floats, slope: Floats, numbers: dict[str, floa
     return np.where(share < numbers["crit"], 2.0, np.where(warn, 1.0, 0.0))
 
 
-def disk_alert(
-    node: str, disk: str, share: float, free: float, slope: float, look: Look | None, age: float
-) -> Alert:
+def disk_alert(node: str, disk: str, share: float, free: float, slope: float, look: Look | None, age: float) -> Alert:
     """The alert of one disk; `disk` says which, where a node has several."""
     critical = share < (look.thresholds["disk_filling"]["crit"] if look else 0.05)
     left = f", full in {duration(free / -slope)}" if slope < 0 else ""

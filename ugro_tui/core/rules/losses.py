@@ -50,9 +50,7 @@ class Learning:
             points.throughput.tolist(), points.skipped.tolist(), strict=True,
         ):  # fmt: skip
             if not math.isnan(loss):
-                self._loss.feed(
-                    step, ts, loss, sigmas=spike["sigmas"], least=spike["least"], records=spike["records"]
-                )
+                self._loss.feed(step, ts, loss, sigmas=spike["sigmas"], least=spike["least"], records=spike["records"])
                 self._divergence.feed(
                     step, ts, loss, self._loss.episode, steps=diverged["steps"], factor=diverged["factor"]
                 )
@@ -77,7 +75,9 @@ class Learning:
 
     def _fired(self, look: Look) -> Iterator[Alert]:
         if (one := self._divergence.episode) is not None:
-            what = f"loss {plain(one.value)} is not back since a spike at step {one.step:,.0f} ({plain(one.usual)} before)"
+            what = (
+                f"loss {plain(one.value)} is not back since a spike at step {one.step:,.0f} ({plain(one.usual)} before)"
+            )
             yield self._alert("divergence", one, what)
         elif (one := self._loss.episode) is not None:
             what = f"loss {plain(one.value)} at step {one.step:,.0f} against a median of {plain(one.usual)}"
@@ -150,9 +150,7 @@ def _bad(rank: Rank, ranks: int, now: float) -> Alert:
         return alert("masked_nan", rank, f"loss 0 with a gradient norm that is not finite {since}", age, ranks=ranks)
     if not bad.of_loss:
         what = f"gradient norm not finite {since}"
-        return alert(
-            "non_finite_loss", rank, what, age, ranks=ranks, severity=Severity.WARN, next_step=OVERFLOWED
-        )
+        return alert("non_finite_loss", rank, what, age, ranks=ranks, severity=Severity.WARN, next_step=OVERFLOWED)
     return alert("non_finite_loss", rank, f"loss not finite {since}", age, ranks=ranks)
 
 
@@ -163,10 +161,10 @@ def _recovered(ranks: list[Rank]) -> Iterator[Alert]:
     rank = max(ranks, key=lambda rank: rank.last_bad_step)
     who = f"{len(ranks)} ranks" if len(ranks) > 1 else f"rank {rank.rank}"
     records = sum(rank.bad_records for rank in ranks)
-    what = f"not finite in {records:,} of the records of {who}, the last at step {rank.last_bad_step:,.0f}; finite since"
+    what = (
+        f"not finite in {records:,} of the records of {who}, the last at step {rank.last_bad_step:,.0f}; finite since"
+    )
     yield Alert(
         "loss recovered", Severity.INFO, rank.rank, rank.node, what, 0.0, "keep an eye on the gradient norm",
         rule="non_finite_loss", ranks=len(ranks),
     )  # fmt: skip
-
-

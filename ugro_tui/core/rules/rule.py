@@ -110,7 +110,9 @@ def _value(value: object, name: str, number: Number) -> float:
     if not (math.isfinite(found) and found >= number.least):
         shown = visible(repr(value), 80)
         least = f"{number.least:g}"
-        raise BadInput(f"{name}: {shown} is not a number from {least} on: give {number.means} (default {number.default:g})")
+        raise BadInput(
+            f"{name}: {shown} is not a number from {least} on: give {number.means} (default {number.default:g})"
+        )
     return found
 
 

@@ -45,7 +45,9 @@ def _stalled(look: Look, rank: Rank, stalled: Sequence[Rank], ranks: int) -> Ale
     else:
         silence = float(write_ages(table, look.now)[rank.row])
         what = f"no heartbeat for {duration(silence)}: {_frozen(rank)}"
-    return alert("rank_stalled", rank, what, age, next_step=_look_at(look, rank), ranks=ranks, value=age, threshold=limit)
+    return alert(
+        "rank_stalled", rank, what, age, next_step=_look_at(look, rank), ranks=ranks, value=age, threshold=limit
+    )
 
 
 def _frozen(rank: Rank) -> str:

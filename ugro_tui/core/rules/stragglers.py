@@ -180,7 +180,9 @@ def _why(rounds: Rounds, place: int, explains: float) -> tuple[str, str]:
     worst = int(excess.argmax())
     wait = f"the others wait {_ms(waited)} a step for it"
     if waited > 0 and excess[worst] >= explains * waited:
-        return PHASES[worst], f"{PHASES[worst]} {_ms(phases[place, worst])} against a median of {_ms(usual[worst])}; {wait}"
+        return PHASES[
+            worst
+        ], f"{PHASES[worst]} {_ms(phases[place, worst])} against a median of {_ms(usual[worst])}; {wait}"
     own = rounds.own.mean(axis=0)
     median = float(np.median(np.delete(own, place)))
     return "", f"own work {_ms(own[place])} a step against a median of {_ms(median)}, in no single phase; {wait}"

@@ -1,0 +1,34 @@
+"""The newest values of a rank, from the records and from the heartbeats, which tell of the GPU."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.records import Matrix
+
+GPU_COLUMNS: Final = (
+    ("util", Column.GPU_UTIL),
+    ("mem_used", Column.GPU_MEM_USED),
+    ("mem_total", Column.GPU_MEM_TOTAL),
+    ("temp", Column.GPU_TEMP),
+    ("power", Column.GPU_POWER),
+    ("power_limit", Column.GPU_POWER_LIMIT),
+    ("ecc", Column.GPU_ECC),
+    ("throttle", Column.GPU_THROTTLE),
+)
+"""What of a heartbeat's `gpu` has a column."""
+
+_STICKY: Final = np.isin(np.arange(WIDTH), [column for _, column in GPU_COLUMNS])
+"""Columns that keep their value where a record has none: the heartbeat samples the GPU more often than records do."""
+
+
+def newest(rows: Matrix, before: Matrix) -> Matrix:
+    """The last of `rows`; in sticky columns the last value that there is, in `rows` or `before` them."""
+    found: Matrix = np.where(np.isnan(rows[-1]) & _STICKY, before, rows[-1])
+    for column in np.flatnonzero(np.isnan(rows[-1]) & _STICKY):
+        told = rows[~np.isnan(rows[:, column]), column]
+        found[column] = told[-1] if len(told) else before[column]
+    return found

@@ -1,0 +1,61 @@
+"""All rules of a job together: what fires now, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ugro_tui.core.alerts import Alert, Severity
+from ugro_tui.core.job import JobState
+from ugro_tui.core.rules.away import Unreachable
+from ugro_tui.core.rules.catalogue import DEFAULTS
+from ugro_tui.core.rules.ends import Ends, Restarts
+from ugro_tui.core.rules.gpus import Broken, Heat, MemoryTrend, Throttled, Underused
+from ugro_tui.core.rules.hosts import Disks, Leaks, Lines
+from ugro_tui.core.rules.look import JobRule, Look
+from ugro_tui.core.rules.losses import BadLosses, Learning
+from ugro_tui.core.rules.rule import Thresholds
+from ugro_tui.core.rules.stalls import Desync, Stalls
+from ugro_tui.core.rules.stragglers import Stragglers
+
+
+class JobWatch:
+    """Watches one job: keeps what its rules remember from one look to the next."""
+
+    def __init__(self) -> None:
+        self._stragglers = Stragglers()
+        # In the order in which alerts of one severity are told: causes before their effects.
+        self._rules: Sequence[JobRule] = (
+            Ends(), BadLosses(), Unreachable(), Broken(), Stalls(), Learning(), self._stragglers, Desync(),
+            Restarts(), Throttled(), Heat(), MemoryTrend(), Underused(), Leaks(), Disks(), Lines(),
+        )  # fmt: skip
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """What is not judged, and why, in a sentence each."""
+        return tuple(filter(None, [self._stragglers.unjudged]))
+
+    def tick(self, job: JobState, now: float, thresholds: Thresholds = DEFAULTS) -> tuple[Alert, ...]:
+        """All alerts of the job that fire at `now` (monotonic seconds): the worst first, causes before their effects.
+
+        Afterwards the ranks that the others wait for are `slow` in the job's states.
+        """
+        if job.relaunched(now):
+            return ()
+        job.mark_slow(np.zeros(0, bool))
+        look = Look(job, now, thresholds, job.states(now))
+        found = [alert for rule in self._rules for alert in rule.judge(look) if thresholds.enabled(alert.rule)]
+        if thresholds.enabled("straggler"):
+            job.mark_slow(self._stragglers.slow)
+        return tuple(sorted(found, key=lambda alert: -alert.severity))
+
+
+def evaluate(job: JobState, now: float) -> tuple[Alert, ...]:
+    """What a first look at the job finds at `now`; alerts that need to last do not fire yet."""
+    return JobWatch().tick(job, now)
+
+
+def worst(alerts: Sequence[Alert]) -> Alert | None:
+    """The alert that the verdict tells: the first that is more than information."""
+    return next((alert for alert in alerts if alert.severity > Severity.INFO), None)
