@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ugro_tui.agent import Agent
-from ugro_tui.core.alerts import Alert
+from ugro_tui.core.alerts import Alert, Subject
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.headless import Trouble, complain
 from ugro_tui.output import print_json, print_lines
@@ -34,14 +34,14 @@ def follow(agent: Agent, job_id: str, *, as_json: bool) -> tuple[JobView, Snapsh
     snapshot = agent.collector.snapshot()
     trouble = Trouble()
     shown: tuple[object, ...] = ()
-    alerts: frozenset[tuple[str, int]] = frozenset()
+    alerts: frozenset[Subject] = frozenset()
     alone_at = math.inf
     while True:
         trouble.say(snapshot)
         if _news(view) != shown:
             shown = _news(view)
             _print(view, alerts, as_json=as_json)
-        alerts = frozenset((alert.name, alert.rank) for alert in view.summary.alerts)
+        alerts = frozenset(alert.subject for alert in view.summary.alerts)
         now = agent.clock.monotonic()
         alone_at = min(alone_at, now) if _only_away(view) else math.inf
         if view.summary.status.over:
@@ -68,20 +68,20 @@ def _given_up(view: JobView) -> str:
     )
 
 
-def _print(view: JobView, known: frozenset[tuple[str, int]], *, as_json: bool) -> None:
+def _print(view: JobView, known: frozenset[Subject], *, as_json: bool) -> None:
     """One line for the job as it is now, and one for each alert that is not among `known`."""
     if as_json:
         print_json(summary_dict(view.summary))
         return
-    fresh = [alert for alert in view.summary.alerts if (alert.name, alert.rank) not in known]
+    fresh = [alert for alert in view.summary.alerts if alert.subject not in known]
     print_lines([monitor_line(view), *map(_alert_line, fresh)])
 
 
 def _news(view: JobView) -> tuple[object, ...]:
     summary = view.summary
-    names = tuple((alert.name, alert.rank) for alert in summary.alerts)
+    names = tuple(alert.subject for alert in summary.alerts)
     return (summary.status, summary.attempt, repr(summary.step), view.phase, names)
 
 
 def _alert_line(alert: Alert) -> str:
-    return f"! {alert.severity.name.lower()}  {alert.name}: rank {alert.rank}: {alert.what}; {alert.next_step}"
+    return f"! {alert.severity.name.lower()}  {alert.sentence}"

@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from ugro_tui.core.alerts import evaluate
 from ugro_tui.core.decode import decode
 from ugro_tui.core.documents import parse_heartbeat, parse_manifest
 from ugro_tui.core.job import JobState
 from ugro_tui.core.records import Heartbeat
 from ugro_tui.core.states import RankState
+from ugro_tui.core.watch import evaluate
 
 START_TS = 1_000_000.0
 """When runs start by the node's clock, Unix seconds."""
@@ -70,7 +70,7 @@ def states(state: JobState, now: float) -> list[str]:
     return [RankState(int(found[rank.row])).word for rank in state.ranks]
 
 
-def alerts(state: JobState, now: float) -> list[tuple[str, int]]:
+def alerts(state: JobState, now: float) -> list[tuple[str, int | None]]:
     """Names and ranks of what fires, in order."""
     return [(alert.name, alert.rank) for alert in evaluate(state, now)]
 

@@ -21,13 +21,14 @@ from tests.core.record_lines import (
     step,
     steps,
 )
-from ugro_tui.core.alerts import Alert, Severity, evaluate
+from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.documents import parse_error
 from ugro_tui.core.job import JobState
 from ugro_tui.core.records import ErrorReport
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus, RankState
 from ugro_tui.core.summary import summarise
+from ugro_tui.core.watch import evaluate
 
 # --- how it ends
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from tests.core.record_lines import START_TS, job, start, step
-from ugro_tui.core.alerts import evaluate
 from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
 from ugro_tui.core.snapshot import curve_of
 from ugro_tui.core.summary import summarise
+from ugro_tui.core.watch import evaluate
 
 
 @pytest.fixture

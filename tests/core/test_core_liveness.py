@@ -19,11 +19,11 @@ from tests.core.record_lines import (
     step,
     steps,
 )
-from ugro_tui.core.alerts import evaluate
 from ugro_tui.core.job import JobState
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.summary import summarise
+from ugro_tui.core.watch import evaluate
 
 EVAL = line("phase", name="eval", state="begin", ts=START_TS + 20)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.core.record_lines import START_TS, alerts, end, heartbeat, job, manifest, more, start, states, steps
-from ugro_tui.core.alerts import evaluate
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.records import Vital
 from ugro_tui.core.states import JobStatus, ProcessState
+from ugro_tui.core.watch import evaluate
 
 GONE = Vital(7, 1_000, ProcessState.GONE, oom=False)
 BEAT: dict[str, Any] = {"pid": 7, "pid_start": 1_000, "ts": START_TS + 20}

@@ -18,8 +18,10 @@ from ugro_tui.core.commands import Answer
 from ugro_tui.core.curve import EMPTY, Curve
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.ports import Clock
+from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView, curve_of, view
 from ugro_tui.core.states import JobStatus, NodeState
+from ugro_tui.core.watch import JobWatch
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ _URGENCY = {
 class _Kept:
     state: JobState
     epoch: int
+    watch: JobWatch = field(default_factory=JobWatch)
     picture: JobView | None = None
     reading: dict[str, bool] = field(default_factory=dict)
     denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -89,6 +92,7 @@ class Keeper:
         self._parts: dict[int, dict[str, Answer]] = {}
         self._answers: deque[Answer] = deque(maxlen=KEPT_ANSWERS)
         self._failures: dict[str, str] = {}
+        self._thresholds = DEFAULTS
         self._rested = -math.inf
         self._listed: tuple[str, ...] = ()
         self._listed_by: tuple[list[tuple[str, ...]], set[str]] = ([], set())
@@ -169,7 +173,7 @@ class Keeper:
         if kept is None or kept.epoch != delivery.epoch:
             # The old picture is shown until the new state is complete: until every node has told the job anew.
             picture, awaited = (kept.picture, dict.fromkeys(kept.reading, True)) if kept else (None, {})
-            kept = _Kept(JobState(delivery.job_id), delivery.epoch, picture, awaited)
+            kept = _Kept(JobState(delivery.job_id), delivery.epoch, picture=picture, reading=awaited)
             self._jobs[delivery.job_id] = kept
         kept.reading[delivery.node] = delivery.more
         kept.denied[delivery.node] = delivery.denied
@@ -260,7 +264,7 @@ class Keeper:
         kept.version, kept.away = kept.state.version, away
         over = kept.picture is not None and kept.picture.summary.status.over
         if not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
-            kept.picture = view(kept.state, now, kept.curve)
+            kept.picture = view(kept.state, now, kept.curve, kept.watch, self._thresholds)
             kept.drawn = now
 
 

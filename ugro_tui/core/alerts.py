@@ -5,6 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias
+
+from ugro_tui.core.numbers import duration
+
+Subject: TypeAlias = tuple[str, int | None, str]
+"""Which alert it is, of one job: rule, rank, node."""
+
+_TELL_TIME = frozenset({"rank_stalled", "job_hang", "node_unreachable", "auth_refused", "host_key_changed"})
+_EVENTS = frozenset({"rank_error", "died_silently"})
 
 
 class Severity(IntEnum):
@@ -45,13 +54,21 @@ class Alert:
         return " ".join(part for part in (rank, node) if part) + more
 
     @property
-    def subject(self) -> tuple[str, int | None, str]:
+    def subject(self) -> Subject:
         """What makes it the same alert from one look to the next: rule, rank, and the node where no rank is meant."""
         alone = self.rank is not None and self.ranks == 1
         return (self.rule, self.rank if alone else None, self.node if self.rank is None else "")
 
     @property
     def sentence(self) -> str:
-        """What, who, why we think so, and what to do: the verdict where this is the worst."""
-        where = f"{self.where}: " if self.where else ""
-        return f"{self.name}: {where}{self.what}; {self.next_step}"
+        """What, who, since when, why we think so, and what to do: the verdict where this is the worst."""
+        told = self.rank is not None and f"rank {self.rank} " in self.what
+        who = ", ".join(part for part in ("" if told else self.where, self.since) if part)
+        return f"{self.name}: {who + ': ' if who else ''}{self.what}; {self.next_step}"
+
+    @property
+    def since(self) -> str:
+        """Since when, for people; empty where `what` says so itself, or it is new."""
+        if self.rule in _TELL_TIME or self.age < 1:
+            return ""
+        return f"{duration(self.age)} ago" if self.rule in _EVENTS else f"for {duration(self.age)}"

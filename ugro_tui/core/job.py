@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ugro_tui.core.columns import Column
-from ugro_tui.core.liveness import GONE_SECONDS, LIVING, States, judge
+from ugro_tui.core.liveness import GONE_SECONDS, LIVING, StallLimit, States, judge
 from ugro_tui.core.ranks import Rank, RankTable
 from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Vital
 from ugro_tui.core.states import Ended, JobStatus, ProcessState, RankState
@@ -20,13 +21,14 @@ from ugro_tui.core.states import Ended, JobStatus, ProcessState, RankState
 class Away:
     """A node that does not answer. `age`: seconds since it last did, NaN if never; `sure`: it is no short blip.
 
-    `next_step` is what to do first.
+    `next_step` is what to do first, `rule` the catalogue's key of what is wrong.
     """
 
     age: float
     why: str
     sure: bool
     next_step: str
+    rule: str = "node_unreachable"
 
 
 _OVER: Final = {"finished": JobStatus.FINISHED, "failed": JobStatus.FAILED, "stopped": JobStatus.STOPPED}
@@ -41,6 +43,9 @@ class JobState:
         self.manifest: Manifest | None = None
         self.away: Mapping[str, Away] = {}
         """The nodes that do not answer now, by name."""
+        self.stall = StallLimit()
+        """When a rank counts as stalled."""
+        self._slow = np.zeros(0, bool)
         self._current: tuple[int, list[Rank]] = (-1, [])
         self.version = 0
         """Grows with every change, so that readers can tell whether anything is new."""
@@ -114,10 +119,16 @@ class JobState:
         """The state of each rank in row order, shape `[ranks]`."""
         said = self._launcher_says()
         over = None if said is None else RankState.DEAD if said is JobStatus.FAILED else RankState.FINISHED
-        states = judge(self.table, now, attempt=self._ranks_attempt(), over=over)
+        states = judge(self.table, now, attempt=self._ranks_attempt(), over=over, stall=self.stall)
+        slow = self._slow[: len(states)]
+        states[: len(slow)][slow & (states[: len(slow)] == RankState.RUNNING)] = RankState.SLOW
         for rank in self.unreachable() if over is None else ():
             states[rank.row] = RankState.UNREACHABLE
         return states
+
+    def mark_slow(self, rows: npt.NDArray[np.bool_]) -> None:
+        """From now on the ranks of these rows are slow when they run: the others wait for them."""
+        self._slow = rows
 
     def unreachable(self) -> list[Rank]:
         """The ranks of which nothing can be heard now, as no node that shows their files answers."""

@@ -6,6 +6,7 @@ clock gave it; the clocks of two machines are never compared.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -14,10 +15,14 @@ import numpy.typing as npt
 from ugro_tui.core.ranks import RankTable
 from ugro_tui.core.states import Ended, ProcessState, RankState
 
-STALL_SECONDS: Final = 15.0
-"""A rank is stalled when no step came for this long, or 5 intervals between records (alerts.md, NVRx factor 5)."""
 
-STALL_INTERVALS: Final = 5.0
+@dataclass(frozen=True, slots=True)
+class StallLimit:
+    """A rank is stalled without a step for so many seconds, or usual intervals between records (NVRx: factor 5)."""
+
+    seconds: float = 15.0
+    intervals: float = 5.0
+
 
 WARM_UP_SECONDS: Final = 120.0
 """Before the second record, when no interval is known, a step may take this long: compilation, first batches."""
@@ -49,7 +54,7 @@ def write_ages(table: RankTable, now: float) -> npt.NDArray[np.float64]:
     return np.maximum(0.0, now - np.fmax(table.write_at[:rows], table.beat_at[:rows]))
 
 
-def judge(table: RankTable, now: float, *, attempt: int, over: RankState | None) -> States:
+def judge(table: RankTable, now: float, *, attempt: int, over: RankState | None, stall: StallLimit) -> States:
     """The state of each rank, shape `[ranks]`.
 
     `attempt`: the job's newest; ranks that have not joined it are unknown. `over`: what a launcher's word that the job
@@ -60,9 +65,9 @@ def judge(table: RankTable, now: float, *, attempt: int, over: RankState | None)
     alive = ended == Ended.NO
     seen = ~_never_seen(table) & (table.attempt[:rows] >= attempt)
     states = np.full(rows, RankState.RUNNING, np.int8)
-    stalled = _stalled(table, now)
+    stalled = _stalled(table, now, stall)
     states[stalled] = RankState.HUNG if seen.sum() > 1 and stalled[seen].all() else RankState.STALLED
-    states[_forgotten(table, now)] = RankState.UNKNOWN
+    states[_forgotten(table, now, stall)] = RankState.UNKNOWN
     states[_gone(table, now)] = RankState.DEAD
     if over is not None:
         states[alive] = over
@@ -74,17 +79,17 @@ def judge(table: RankTable, now: float, *, attempt: int, over: RankState | None)
     return states
 
 
-def stall_limits(table: RankTable) -> npt.NDArray[np.float64]:
+def stall_limits(table: RankTable, stall: StallLimit) -> npt.NDArray[np.float64]:
     """Seconds without a step after which each rank counts as stalled, shape `[ranks]`."""
     interval = table.interval[: len(table)]
-    known = np.maximum(STALL_SECONDS, STALL_INTERVALS * interval)
+    known = np.maximum(stall.seconds, stall.intervals * interval)
     limits: npt.NDArray[np.float64] = np.where(np.isnan(interval), WARM_UP_SECONDS, known)
     return limits
 
 
-def _stalled(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
+def _stalled(table: RankTable, now: float, stall: StallLimit) -> npt.NDArray[np.bool_]:
     rows = len(table)
-    late = (step_ages(table, now) > stall_limits(table)) & ~table.paused[:rows]
+    late = (step_ages(table, now) > stall_limits(table, stall)) & ~table.paused[:rows]
     silent = (now - table.beat_at[:rows]) > SILENT_SECONDS
     stalled: npt.NDArray[np.bool_] = (late | (silent & (write_ages(table, now) > SILENT_SECONDS))) & (
         table.ended[:rows] == Ended.NO
@@ -101,10 +106,10 @@ def _gone(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
     return gone
 
 
-def _forgotten(table: RankTable, now: float) -> npt.NDArray[np.bool_]:
+def _forgotten(table: RankTable, now: float, stall: StallLimit) -> npt.NDArray[np.bool_]:
     silent = write_ages(table, now)
     forgotten: npt.NDArray[np.bool_] = (
-        np.isnan(table.beat_at[: len(table)]) & (silent > FORGOTTEN_SECONDS) & (silent > 2 * stall_limits(table))
+        np.isnan(table.beat_at[: len(table)]) & (silent > FORGOTTEN_SECONDS) & (silent > 2 * stall_limits(table, stall))
     )
     return forgotten
 

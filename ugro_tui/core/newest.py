@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ugro_tui.core.columns import WIDTH, Column
-from ugro_tui.core.records import Matrix
+from ugro_tui.core.records import Heartbeat, Matrix
 
 GPU_COLUMNS: Final = (
     ("util", Column.GPU_UTIL),
@@ -32,3 +32,9 @@ def newest(rows: Matrix, before: Matrix) -> Matrix:
         told = rows[~np.isnan(rows[:, column]), column]
         found[column] = told[-1] if len(told) else before[column]
     return found
+
+
+def beat_row(heartbeat: Heartbeat) -> list[float]:
+    """What a heartbeat says of its machine, in the order of `Beat`."""
+    gpu = [heartbeat.gpu.get(name, np.nan) for name in ("temp_slowdown", "remap_failed", "lost")]
+    return [heartbeat.rss, heartbeat.mem_total, heartbeat.disk_free, heartbeat.disk_total, *gpu]

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ugro_tui.core.badloss import BadLoss, followed
-from ugro_tui.core.columns import MAX_COUNT, WIDTH, Column
+from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
-from ugro_tui.core.newest import GPU_COLUMNS, newest
-from ugro_tui.core.recent import SPARK_WIDTH, interval, spark
+from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
+from ugro_tui.core.recent import ROUNDS, SPARK_WIDTH, Round, interval, rounds, spark
 from ugro_tui.core.records import (
     Batch,
     End,
@@ -39,6 +39,9 @@ Above 4,096 ranks `MIN_HISTORY` is more than that: 24 KiB a rank.
 
 MILLION: Final = 1_000_000
 
+MAX_STARTS: Final = 16
+"""Starts remembered of a rank: enough to tell a loop."""
+
 LOCAL: Final = "local"
 """The name of the watching machine among the nodes."""
 
@@ -58,6 +61,8 @@ class Rank:
     end: End | None = None
     heartbeat: Heartbeat | None = None
     error: ErrorReport | None = None
+    starts: list[tuple[float, float]] = field(default_factory=list)
+    """Its newest starts: when (Unix seconds), and the step that the run had come to by then (NaN: none)."""
     told: Vital | None = None
     """What was last said of a process of this rank; `vital` is what to judge by."""
     tally: Tally = field(default_factory=Tally)
@@ -125,6 +130,10 @@ class RankTable:
         self.errored = np.empty(0, bool)
         self.process = np.empty(0, np.int8)
         self.attempt = np.empty(0, np.int64)
+        self.rounds = np.empty((0, ROUNDS, len(Round)))
+        """The newest records of each rank, as stragglers are told from."""
+        self.beats = np.empty((0, len(Beat)))
+        """What the newest heartbeat of each rank says, by `Beat`."""
 
     def __len__(self) -> int:
         return len(self.by_rank)
@@ -191,6 +200,7 @@ class RankTable:
         for name, column in GPU_COLUMNS:
             if name in heartbeat.gpu:
                 self.latest[row, column] = heartbeat.gpu[name]
+        self.beats[row] = beat_row(heartbeat)
         self._note_process(rank)
 
     def examine(self, rank: Rank, vital: Vital) -> None:
@@ -211,6 +221,8 @@ class RankTable:
     def _start(self, rank: Rank, start: Start, at: float) -> None:
         if start == rank.start:  # the same run goes on in a file that was made anew
             return
+        rank.starts.append((start.ts, float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else np.nan))
+        del rank.starts[:-MAX_STARTS]
         rank.start, rank.end, rank.bad = start, None, None
         rank.ended_at = rank.first_step = np.nan
         rank.first_ts = rank.last_ts = start.ts
@@ -224,6 +236,7 @@ class RankTable:
         rank.bad_records, rank.last_bad_step = 0, np.nan
         self.step_at[rank.row] = at  # until the first step, its age counts from the start
         self.latest[rank.row] = self.interval[rank.row] = np.nan
+        self.rounds[rank.row] = np.nan
         self.ended[rank.row] = Ended.NO
         self.paused[rank.row] = False
         self.attempt[rank.row] = start.attempt
@@ -252,6 +265,7 @@ class RankTable:
         rank.throughput_sum += sum(round(value * MILLION) for value in throughput[known].tolist())
         rank.throughput_rows += int(known.sum())
         self.latest[row] = newest(rows, self.latest[row])
+        self.rounds[row] = rounds(rows, self.rounds[row])
         self.step_at[row] = np.fmax(self.step_at[row], at)
         self.spark[row] = spark(rank.series.rows)
         self.interval[row] = interval(rank.attempt_rows)
@@ -274,6 +288,8 @@ _EMPTY: Final[dict[str, float]] = {
     "errored": False,
     "process": ProcessState.UNKNOWN,
     "attempt": 1,
+    "rounds": np.nan,
+    "beats": np.nan,
 }
 
 

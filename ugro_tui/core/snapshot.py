@@ -14,8 +14,11 @@ from ugro_tui.core.curve import EMPTY, Curve, loss_curve
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages
 from ugro_tui.core.records import Matrix
+from ugro_tui.core.rules.catalogue import DEFAULTS
+from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.states import NodeState
 from ugro_tui.core.summary import JobSummary, summarise
+from ugro_tui.core.watch import JobWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,15 @@ class Snapshot:
         return next((job for job in self.jobs if job.job_id == job_id), None)
 
 
-def view(job: JobState, now: float, curve: Curve) -> JobView:
-    """The picture of `job` at `now`; `curve` is handed in because it changes less often than the ages do."""
+def view(
+    job: JobState, now: float, curve: Curve, watch: JobWatch | None = None, thresholds: Thresholds = DEFAULTS
+) -> JobView:
+    """The picture of `job` at `now`; `curve` is handed in because it changes less often than the ages do.
+
+    `watch` remembers from one picture to the next what its rules need; without one it is a first look.
+    """
+    watch = watch or JobWatch()
+    alerts = watch.tick(job, now, thresholds)
     table = job.table
     ranks = job.expected()
     order = np.array([rank.row for rank in ranks], np.intp)
@@ -155,7 +165,7 @@ def view(job: JobState, now: float, curve: Curve) -> JobView:
         latest=table.latest[order],
     )
     phases = {rank.phase for rank in job.current()} - {""}
-    return JobView(summarise(job, now), columns, curve, min(phases, default=""))
+    return JobView(summarise(job, now, alerts, watch.unjudged), columns, curve, min(phases, default=""))
 
 
 def curve_of(job: JobState) -> Curve:

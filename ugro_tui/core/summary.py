@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ugro_tui.core.alerts import UNREACHABLE, Alert, Severity, cause_of_death, evaluate
+from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import write_ages
 from ugro_tui.core.ranks import MILLION, Rank
+from ugro_tui.core.rules.ends import cause_of_death
 from ugro_tui.core.states import JobStatus, RankState
+from ugro_tui.core.watch import evaluate, worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class JobSummary:
     alerts: tuple[Alert, ...]
     per_rank_stats: tuple[RankSummary, ...]
     verdict: str
+    unjudged: tuple[str, ...] = ()
+    """What no rule judges, and why."""
 
     @property
     def unwell(self) -> bool:
@@ -71,27 +75,35 @@ class JobSummary:
     @property
     def heard_unwell(self) -> bool:
         """Whether it is unwell by what its nodes say, not only because one of them does not answer."""
-        crit = {alert.name for alert in self.alerts if alert.severity is Severity.CRIT}
-        return self.status is JobStatus.FAILED or bool(crit - {UNREACHABLE})
+        crit = {alert.rule for alert in self.alerts if alert.severity is Severity.CRIT}
+        return self.status is JobStatus.FAILED or bool(crit - UNHEARD)
 
 
-def summarise(job: JobState, now: float) -> JobSummary:
-    """The summary of `job` at `now` (monotonic seconds).
+UNHEARD = frozenset({"node_unreachable", "auth_refused", "host_key_changed"})
+"""Rules that fire because a node cannot be heard, not because of what it says."""
+
+_WELL = ("running", "slow", "finished")
+
+
+def summarise(
+    job: JobState, now: float, alerts: tuple[Alert, ...] | None = None, unjudged: tuple[str, ...] = ()
+) -> JobSummary:
+    """The summary of `job` at `now` (monotonic seconds), with the `alerts` of its watch; of a first look without.
 
     `final_loss` is the mean of the ranks' last finite losses: under DDP that is the loss of the global batch.
     `duration` runs from the attempt's first record to its last, by the node's clock, plus the time since that was
     written while the job lives.
     """
+    alerts = evaluate(job, now) if alerts is None else alerts
     current = job.current()
     states = job.states(now)
     status = job.status(now)
     first = job.first_failure(now)
     known = [RankState(state) for state in states.tolist()]
     ranks = tuple(_rank(job, rank, known[rank.row], first) for rank in current)
-    alerts = evaluate(job, now)
     pace = _pace(current)
     step = job.step()
-    stepping = any(rank.state == "running" for rank in ranks)
+    stepping = any(rank.state in ("running", "slow") for rank in ranks)
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
     age = _youngest(job, current, now)
     return JobSummary(
@@ -105,16 +117,17 @@ def summarise(job: JobState, now: float) -> JobSummary:
         eta=remaining_seconds(step, job.total_steps, pace) if living and stepping else math.nan,
         world_size=job.world_size,
         ranks_seen=len(current),
-        ranks_ok=sum(rank.state in ("running", "finished") for rank in ranks),
+        ranks_ok=sum(rank.state in _WELL for rank in ranks),
         final_loss=_mean([rank.final_loss for rank in ranks]),
         min_loss=_least([rank.min_loss for rank in ranks]),
-        throughput=_total([rank.throughput for rank in ranks if rank.state in ("running", "finished")]),
+        throughput=_total([rank.throughput for rank in ranks if rank.state in _WELL]),
         avg_throughput=_total([rank.avg_throughput for rank in ranks]),
         tokens=_total([float(job.table.latest[rank.row, Column.TOKENS]) for rank in current]),
         age=age,
         alerts=alerts,
         per_rank_stats=ranks,
         verdict=_verdict(job, status, alerts, ranks),
+        unjudged=unjudged,
     )
 
 
@@ -144,10 +157,8 @@ def _rank(job: JobState, rank: Rank, state: RankState, first: Rank | None) -> Ra
 
 
 def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], ranks: tuple[RankSummary, ...]) -> str:
-    if alerts and alerts[0].severity > Severity.INFO:
-        worst = alerts[0]
-        where = f"rank {worst.rank}" + (f" on {worst.node}" if worst.node else "")
-        return f"{worst.name}: {where}: {worst.what}; {worst.next_step}"
+    if (first := worst(alerts)) is not None:
+        return first.sentence
     if status == JobStatus.RUNNING:
         return _progress(job, ranks)
     if status == JobStatus.UNKNOWN and (away := job.unreachable()):
@@ -171,7 +182,8 @@ def _failed_before_records(job: JobState) -> str:
 
 def _progress(job: JobState, ranks: tuple[RankSummary, ...]) -> str:
     phase = min({rank.phase for rank in job.current()} - {""}, default="")
-    stepping, size = sum(rank.state == "running" and not math.isnan(rank.step) for rank in ranks), job.world_size
+    stepping = sum(rank.state in ("running", "slow") and not math.isnan(rank.step) for rank in ranks)
+    size = job.world_size
     away = sum(rank.state == "unreachable" for rank in ranks)
     if away:
         return f"{stepping} of {size} ranks are stepping; {away} cannot be reached"

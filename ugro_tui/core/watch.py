@@ -8,6 +8,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.job import JobState
+from ugro_tui.core.liveness import StallLimit
 from ugro_tui.core.rules.away import Unreachable
 from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.rules.ends import Ends, Restarts
@@ -44,6 +45,8 @@ class JobWatch:
         if job.relaunched(now):
             return ()
         job.mark_slow(np.zeros(0, bool))
+        stall = thresholds["rank_stalled"]
+        job.stall = StallLimit(stall["seconds"], stall["intervals"])
         look = Look(job, now, thresholds, job.states(now))
         found = [alert for rule in self._rules for alert in rule.judge(look) if thresholds.enabled(alert.rule)]
         if thresholds.enabled("straggler"):

@@ -150,10 +150,10 @@ def alerts_title(view: JobView, snapshot: Snapshot) -> Content:
 
 
 def _alert_line(alert: Alert) -> Content:
-    node = f" on {alert.node}" if alert.node else ""
+    where = f"{alert.where}: " if alert.where else ""
     return Content.assemble(
         (f"{SEVERITY_GLYPHS[alert.severity]} {alert.name}", f"bold {SEVERITY_STYLES[alert.severity]}"),
-        f"  rank {alert.rank}{node}: {alert.what}",
+        f"  {where}{alert.what}",
         (f"  since {duration(alert.age)}" if alert.age else "", "$text-muted"),
         f"  → {alert.next_step}",
     )

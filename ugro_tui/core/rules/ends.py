@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ugro_tui.core.alerts import Alert
+from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import write_ages
 from ugro_tui.core.numbers import duration
@@ -54,12 +55,16 @@ def cause_of_death(rank: Rank, first: Rank | None) -> str:
         return rank.error.message
     if rank.end is not None:
         return "ended in failure, without saying why"
+    if rank.vital is not None and rank.vital.state.over and rank.vital.oom:
+        return "killed: out of memory"
     if first is None or first is rank:
         return _vanished(rank)
     return f"ended after rank {first.rank} had failed"
 
 
 def _vanished(rank: Rank) -> str:
+    if rank.vital is not None and rank.vital.state.over:
+        return "killed: its process is gone, without an end record or an error file (SIGKILL?)"
     return "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
 
 
@@ -77,7 +82,7 @@ class Restarts:
         newest = rank.starts[-1][0]
         recent = [ts for ts, _ in rank.starts if newest - ts <= numbers["minutes"] * 60]
         best = rank.starts[-1][1]
-        latest = float(np.nanmax(rank.series.rows[:, 2], initial=-np.inf)) if len(rank.series) else -np.inf
+        latest = float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else -np.inf
         moved = latest > (best if not np.isnan(best) else -np.inf)
         idle = _idle(rank.starts) if not moved else 0
         settled = moved and rank.last_ts - newest > numbers["minutes"] * 60

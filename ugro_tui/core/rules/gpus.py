@@ -85,8 +85,9 @@ class Throttled:
         )
         hard = (reasons & _HARDWARE).astype(float)
         yield from _found(look, self._heat, heat, hard, lambda rank, ranks, age: alert(
-            "thermal_throttle", rank, f"clocks held back: {_names(int(reasons[rank.row]) & _THERMAL)}{_degrees(look, rank)}",
-            age, ranks=ranks, severity=Severity.CRIT if hard[rank.row] else Severity.WARN,
+            "thermal_throttle", rank,
+            f"clocks held back: {_names(int(reasons[rank.row]) & _THERMAL)}{_degrees(look, rank)}", age, ranks=ranks,
+            severity=Severity.CRIT if hard[rank.row] else Severity.WARN,
         ))  # fmt: skip
         yield from _found(look, self._brake, brake, hard, lambda rank, ranks, age: alert(
             "power_brake", rank, "the power supply or its cabling has told the GPU to slow down", age, ranks=ranks,

@@ -36,7 +36,7 @@ class Leaks:
         beats = look.job.table.beats[: len(look.states)]
         rss = np.where(look.living, beats[:, Beat.RSS], np.nan)
         if self._samples.add(look.now, rss):
-            self._left = self._seconds_left(look, beats, numbers["share"], numbers["minutes"] * 60)
+            self._left = self._seconds_left(beats, numbers["share"], numbers["minutes"] * 60)
         left = np.concatenate([self._left, np.full(len(rss) - len(self._left), np.nan)])
         breach = look.living & (left < numbers["hours"] * HOUR)
         firing = self._latch.update(breach, breach, look.now)
@@ -49,7 +49,7 @@ class Leaks:
                 threshold=numbers["hours"] * HOUR,
             ))  # fmt: skip
 
-    def _seconds_left(self, look: Look, beats: Floats, share: float, least: float) -> Floats:
+    def _seconds_left(self, beats: Floats, share: float, least: float) -> Floats:
         """Seconds until each process alone fills `share` of the RAM; NaN where it does not grow or little is known."""
         times, values = self._samples.since(-math.inf)
         if not len(times) or times[-1] - times[0] < least:
@@ -129,4 +129,5 @@ class Lines:
 
 
 def _said(worst: Rank, total: int, share: float) -> str:
-    return f"{total:,} lines ({100 * share:.2g} %) are missing or no record, {worst.tally.skipped + worst.lost:,} of this rank"
+    here = worst.tally.skipped + worst.lost
+    return f"{total:,} lines ({100 * share:.2g} %) are missing or no record, {here:,} of this rank"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def _skipped(values: list[float]) -> float:
     """Steps skipped, by a count that grows over the run (DeepSpeed), or by one of each record (Megatron-LM, flags)."""
     if not values:
         return 0.0
-    grows = all(before <= after for before, after in zip(values, values[1:], strict=False))
+    grows = all(before <= after for before, after in pairwise(values))
     return values[-1] - values[0] if grows and values[-1] > 1 else sum(values[1:])
 
 

@@ -15,7 +15,7 @@ from ugro_tui.core.recent import Round
 from ugro_tui.core.rules.ends import output_of
 from ugro_tui.core.rules.latch import Latch
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
-from ugro_tui.core.states import RankState
+from ugro_tui.core.states import ProcessState, RankState
 
 _DESYNC_SECONDS = 10.0
 """How long ranks are apart at the least: looks at two nodes may be a refresh apart."""
@@ -39,7 +39,7 @@ class Stalls:
 def _stalled(look: Look, rank: Rank, stalled: Sequence[Rank], ranks: int) -> Alert:
     table = look.job.table
     age = float(np.fmax(step_ages(table, look.now)[rank.row], 0.0))
-    limit = float(stall_limits(table)[rank.row])
+    limit = float(stall_limits(table, look.job.stall)[rank.row])
     if age > limit and not table.paused[rank.row]:
         what = f"no step for {duration(age)} (limit {duration(limit)}){_place(rank, stalled)}"
     else:
@@ -51,6 +51,8 @@ def _stalled(look: Look, rank: Rank, stalled: Sequence[Rank], ranks: int) -> Ale
 
 
 def _frozen(rank: Rank) -> str:
+    if rank.vital is not None and rank.vital.state is ProcessState.STOPPED:
+        return "the process is held by a signal (SIGSTOP) or a debugger"
     return "the process is frozen, gone or cannot write"
 
 
