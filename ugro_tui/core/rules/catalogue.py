@@ -126,8 +126,8 @@ _ROWS: Final = (
         "look at its stack (py-spy) and its log", _STALL, replayed=True,
     ),
     Rule(
-        "job_hang", "hung", CRIT, "last step of all ranks", "all ranks stalled, by the numbers of rank_stalled", "a step",
-        "torch waits 600 s for NCCL: be 20 times sooner", "take the stacks of all ranks, restart", replayed=True,
+        "job_hang", "hung", CRIT, "last step of all ranks", "all ranks stalled, by the numbers of rank_stalled",
+        "a step", "torch waits 600 s for NCCL: be 20 times sooner", "take the stacks of all ranks, restart", replayed=True,
     ),
     Rule(
         "rank_error", "rank error", CRIT, "end records, torch elastic error files",

@@ -150,10 +150,9 @@ def _others_median(values: Floats) -> Floats:
     """For each rank the median of the others' values, `[rounds, ranks]`; of many ranks that of all is the same."""
     ranks = values.shape[1]
     if ranks > 16:
-        return np.repeat(np.median(values, axis=1, keepdims=True), ranks, axis=1)
-    each = [np.median(np.delete(values, rank, axis=1), axis=1) for rank in range(ranks)]
-    medians: Floats = np.stack(each, axis=1)
-    return medians
+        medians: Floats = np.repeat(np.median(values, axis=1, keepdims=True), ranks, axis=1)
+        return medians
+    return np.stack([np.median(np.delete(values, rank, axis=1), axis=1) for rank in range(ranks)], axis=1)
 
 
 def _slower_than_before(look: Look, rounds: Rounds, breach: Mask) -> Mask:
