@@ -28,6 +28,11 @@ _ROWS: Final = (
         "stop, resume an earlier checkpoint with a lower learning rate", replayed=True,
     ),
     Rule(
+        "loss_recovered", "loss recovered", INFO, "loss, grad_norm", "a loss that was not finite is finite again",
+        "a new attempt", "ours: nobody who looked away should miss it", "keep an eye on the gradient norm",
+        replayed=True,
+    ),
+    Rule(
         "masked_nan", "masked NaN", CRIT, "loss, grad_norm",
         "one record with a loss of exactly 0 and a gradient norm that is not finite", "10 finite records",
         "seen in trainer states of Hugging Face runs",
@@ -127,7 +132,8 @@ _ROWS: Final = (
     ),
     Rule(
         "job_hang", "hung", CRIT, "last step of all ranks", "all ranks stalled, by the numbers of rank_stalled",
-        "a step", "torch waits 600 s for NCCL: be 20 times sooner", "take the stacks of all ranks, restart", replayed=True,
+        "a step", "torch waits 600 s for NCCL: be 20 times sooner", "take the stacks of all ranks, restart",
+        replayed=True,
     ),
     Rule(
         "rank_error", "rank error", CRIT, "end records, torch elastic error files",

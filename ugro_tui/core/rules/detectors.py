@@ -112,13 +112,14 @@ class Divergence:
     def __init__(self) -> None:
         self.episode: Episode | None = None
         self._open: Episode | None = None
+        self._seen: Episode | None = None
         self._recent: deque[float] = deque(maxlen=25)
 
     def feed(self, step: float, ts: float, value: float, spike: Episode | None, *, steps: float, factor: float) -> None:
         """Judge one finite point, after the spikes have."""
         if self._open is None:
-            if spike is not None and math.isfinite(spike.usual):
-                self._open = spike
+            if spike is not None and spike is not self._seen and math.isfinite(spike.usual):
+                self._open = self._seen = spike
                 self._recent.clear()
                 self._recent.append(value)
             return

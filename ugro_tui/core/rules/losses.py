@@ -165,7 +165,4 @@ def _recovered(ranks: list[Rank]) -> Iterator[Alert]:
     what = (
         f"not finite in {records:,} of the records of {who}, the last at step {rank.last_bad_step:,.0f}; finite since"
     )
-    yield Alert(
-        "loss recovered", Severity.INFO, rank.rank, rank.node, what, 0.0, "keep an eye on the gradient norm",
-        rule="non_finite_loss", ranks=len(ranks),
-    )  # fmt: skip
+    yield alert("loss_recovered", rank, what, 0.0, ranks=len(ranks))

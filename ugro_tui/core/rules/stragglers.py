@@ -125,7 +125,8 @@ def _common(look: Look, steps: Floats) -> Floats:
     first = max((rank.first_step for rank in look.job.current()[:1]), default=math.nan)
     known = steps[~np.isnan(steps)]
     found, counts = np.unique(known[known >= first + WARM_UP_STEPS], return_counts=True)
-    return found[counts == len(steps)][-ROUNDS:]
+    shared: Floats = found[counts == len(steps)]
+    return shared[-ROUNDS:]
 
 
 def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
