@@ -136,7 +136,8 @@ class MetricsEmitter:
 
     def emit_gpu_stats(self) -> dict[str, Any]:
         """The newest sample of this rank's GPU: util %, mem_used B, mem_total B, temp °C, power W, power_limit W,
-        throttle (names) and ecc; None for what is not known. It is in the records without a call, too.
+        throttle (names), ecc, temp_slowdown °C, remap_failed, lost; None for what is not known. It is in the records
+        without a call, too.
 
         Only the first call may wait, at most a second, for the first sample.
         """

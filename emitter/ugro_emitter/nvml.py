@@ -7,8 +7,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
 
-FIELDS = ("util", "mem_used", "mem_total", "temp", "power", "power_limit", "throttle", "ecc")
-"""The keys of a sample: %, bytes, bytes, °C, W, W, names, uncorrected errors since the driver was loaded."""
+FIELDS = (
+    "util",
+    "mem_used",
+    "mem_total",
+    "temp",
+    "power",
+    "power_limit",
+    "throttle",
+    "ecc",
+    "temp_slowdown",
+    "remap_failed",
+    "lost",
+)
+"""The keys of a sample: %, bytes, bytes, °C, W, W, names, uncorrected errors since the driver was loaded, °C; whether
+memory rows could not be remapped; whether the GPU is lost."""
 
 _THROTTLE = {
     0x2: "applications_clocks",
@@ -21,6 +34,10 @@ _THROTTLE = {
     0x100: "display_clocks",
 }
 """NVML's clock event reasons (nvml.h, nvmlClocksEventReason*) but idleness (0x1), which slows nothing down."""
+
+
+_GPU_IS_LOST = 15
+"""NVML's error code of a GPU that has fallen off its bus."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,8 @@ class Nvml:
 
         pynvml.nvmlInit()
         self._nvml = pynvml
+        self._slowdown: tuple[Any, int] | None = None
+        """A handle, and where that GPU slows down: it does not change."""
 
     def find(self, device: CudaDevice | None, environ: Mapping[str, str]) -> Any | None:
         """The handle of the GPU this process trains on; None: none, or not certain which.
@@ -66,16 +85,38 @@ class Nvml:
     def sample(self, handle: Any) -> dict[str, Any]:
         """What the GPU does now, by the keys of FIELDS; null where NVML does not tell."""
         nvml = self._nvml
-        return {
-            "util": _field(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
-            "mem_used": _field(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
-            "mem_total": _field(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),
-            "temp": _field(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-            "power": _field(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1e3),
-            "power_limit": _field(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3),
-            "throttle": _field(lambda: self._throttle(handle)),
-            "ecc": _field(lambda: self._uncorrected(handle)),
+        errors: list[Exception] = []
+        field = partial(_field, errors=errors)
+        found = {
+            "util": field(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+            "mem_used": field(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
+            "mem_total": field(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),
+            "temp": field(lambda: self._temperature(handle)),
+            "power": field(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1e3),
+            "power_limit": field(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3),
+            "throttle": field(lambda: self._throttle(handle)),
+            "ecc": field(lambda: self._uncorrected(handle)),
+            "temp_slowdown": field(lambda: self._slows_at(handle)),
+            "remap_failed": field(lambda: bool(nvml.nvmlDeviceGetRemappedRows(handle)[3])),
         }
+        answered = any(value is not None for value in found.values())
+        lost = any(getattr(error, "value", None) == _GPU_IS_LOST for error in errors)
+        return {**found, "lost": True if lost else False if answered else None}
+
+    def _temperature(self, handle: Any) -> int:
+        return int(self._nvml.nvmlDeviceGetTemperature(handle, self._nvml.NVML_TEMPERATURE_GPU))
+
+    def _slows_at(self, handle: Any) -> int:
+        if self._slowdown is not None and self._slowdown[0] is handle:
+            return self._slowdown[1]
+        nvml = self._nvml
+        try:
+            limit = int(nvml.nvmlDeviceGetTemperatureThreshold(handle, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN))
+        except nvml.NVMLError:
+            # Since Hopper only the distance is told, which may be to another sensor: it is asked for each time.
+            return self._temperature(handle) + int(nvml.nvmlDeviceGetMarginTemperature(handle))
+        self._slowdown = (handle, limit)
+        return limit
 
     def _throttle(self, handle: Any) -> list[str]:
         try:
@@ -132,9 +173,11 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _field(read: Callable[[], Any]) -> Any | None:
-    """One answer, None where there is none: NotSupported, FunctionNotFound, GPU is lost."""
+def _field(read: Callable[[], Any], errors: list[Exception] | None = None) -> Any | None:
+    """One answer, None where there is none: NotSupported, FunctionNotFound, GPU is lost. `errors` takes the error."""
     try:
         return read()
-    except Exception:  # noqa: BLE001 - pynvml raises a class of its own for each error, and ctypes its own
+    except Exception as error:  # noqa: BLE001 - pynvml raises a class of its own for each error, and ctypes its own
+        if errors is not None:
+            errors.append(error)
         return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_PAGE_VARIABLE = "SC_PAGE_SIZE"
+_PAGE_VARIABLE, _PAGES_VARIABLE = "SC_PAGE_SIZE", "SC_PHYS_PAGES"
 
 
 def pid_start() -> int | None:
     """Start time of this process in clock ticks since boot (Linux), with the pid unique until the next boot."""
-    text = _read("/proc/self/stat")
+    text = read_text("/proc/self/stat")
     # The name, in parentheses, may hold anything: the fields are counted from its last parenthesis.
     fields = text.rpartition(")")[2].split() if text else []
     return int(fields[19]) if len(fields) > 19 else None
@@ -18,25 +18,42 @@ def pid_start() -> int | None:
 
 def boot_id() -> str | None:
     """Changes with every boot of the machine (Linux)."""
-    return _read("/proc/sys/kernel/random/boot_id") or None
+    return read_text("/proc/sys/kernel/random/boot_id") or None
+
+
+def pid_namespace() -> str | None:
+    """The inode of the namespace in which this process has its number (Linux): a container has its own."""
+    try:
+        return str(os.stat("/proc/self/ns/pid").st_ino)
+    except OSError:
+        return None
+
+
+def memory_total() -> int | None:
+    """Bytes of RAM of this machine, of which a container may be allowed less."""
+    try:
+        return os.sysconf(_PAGES_VARIABLE) * os.sysconf(_PAGE_VARIABLE)
+    except (ValueError, OSError, AttributeError):
+        return None
 
 
 def resident_bytes() -> int | None:
     """Memory of this process that is in RAM, in bytes (Linux)."""
-    fields = _read("/proc/self/statm").split()
+    fields = read_text("/proc/self/statm").split()
     return int(fields[1]) * os.sysconf(_PAGE_VARIABLE) if len(fields) > 1 else None
 
 
-def disk_free(folder: Path) -> int | None:
-    """Bytes that an unprivileged user may still write on the disk of `folder`; blocks when the disk hangs."""
+def disk_space(folder: Path) -> tuple[int | None, int | None]:
+    """Bytes on the disk of `folder` that an unprivileged user may still write, and in all; blocks when it hangs."""
     try:
         disk = os.statvfs(folder)
     except (OSError, AttributeError):
-        return None
-    return disk.f_bavail * disk.f_frsize
+        return None, None
+    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """The text of a small file, stripped; empty where it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .backward import BackwardWatch
+from .cgroup import memory_cgroup, oom_kills
 from .clock import Clock
 from .exits import EXITS
 from .gpu import GpuSampler
@@ -16,7 +17,7 @@ from .heartbeat import Heartbeat
 from .identity import Identity, JobFiles
 from .losses import Losses
 from .phases import DECLARED_PHASES, Frame, PhaseTimer
-from .process import boot_id, disk_free, pid_start, resident_bytes
+from .process import boot_id, disk_space, memory_total, pid_namespace, pid_start, resident_bytes
 from .records import EndRecord, StartRecord
 from .sink import AppendFile
 from .steps import StepRecorder
@@ -53,7 +54,14 @@ class Run:
         self.closed = False
         self._clock = clock
         self._made_at = clock.perf_counter()
-        self._process = {"pid": self.pid, "pid_start": pid_start(), "boot_id": boot_id()}
+        self._process = {
+            "pid": self.pid,
+            "pid_start": pid_start(),
+            "boot_id": boot_id(),
+            "pid_ns": pid_namespace(),
+        }
+        self._cgroup = memory_cgroup()
+        self._mem_total = memory_total()
         files, interval = settings.files, settings.heartbeat_interval
         self._writer = Writer(AppendFile(files.metrics, self.losses), self.losses)
         self._heartbeat = Heartbeat(files.heartbeat, interval, self._state, self.losses)
@@ -144,6 +152,7 @@ class Run:
         self._writer.look()  # also where few records are written, a deleted file is noticed with the next of them
         now = self._clock.perf_counter()
         stepped_at = self.steps.stepped_at
+        free, total = disk_space(self.settings.files.folder)
         return {
             "v": PROTOCOL_VERSION,
             "ts": self._clock.time(),
@@ -155,7 +164,11 @@ class Run:
             "phase": self._phases.current,
             "gpu": self.gpu.beat(),
             "rss": resident_bytes(),
-            "disk_free": disk_free(self.settings.files.folder),
+            "mem_total": self._mem_total,
+            "cgroup": self._cgroup,
+            "oom_kills": oom_kills(self._cgroup),
+            "disk_free": free,
+            "disk_total": total,
             "dropped": self.dropped,
             "dropped_values": self.losses.values,
             "errors": self.losses.errors,

@@ -36,13 +36,19 @@ FIXED: dict[str, Any] = {
     "pid": 4242,
     "pid_start": 987654,
     "boot_id": "00000000-1111-2222-3333-444444444444",
+    "pid_ns": "4026531836",
     "versions": {"ugro_emitter": "0.1.0", "python": "3.11.7", "torch": "2.13.0"},
     "rss": 2_000_000_000,
+    "mem_total": 2_000_000_000_000,
+    "cgroup": "/user.slice/job",
+    "oom_kills": 0,
     "disk_free": 500_000_000_000,
+    "disk_total": 4_000_000_000_000,
 }
 GPU = {
     "util": 97, "mem_used": 64_000_000_000, "mem_total": 85_899_345_920, "temp": 61, "power": 650.5,
     "power_limit": 700.0, "throttle": ["sw_power_cap"], "ecc": 0,
+    "temp_slowdown": 87, "remap_failed": False, "lost": False,
 }  # fmt: skip
 DESCRIPTION = {"index": 0, "uuid": "GPU-00000000-aaaa", "name": "NVIDIA H100", "memory_total": 85_899_345_920}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ugro_tui.nodes.base import NodeError, NodeLost, NodeSilent, Ran
-from ugro_tui.nodes.wire import Sftp
+from ugro_tui.nodes.carriers import Sftp
 
 
 class PipeStream:

@@ -15,8 +15,8 @@ from ugro_tui.core.layout import node_layout
 from ugro_tui.nodes import helper, helper_frame
 from ugro_tui.nodes.base import NodeError, NodeLost, NodeSilent, Ran
 from ugro_tui.nodes.bootstrap import program
+from ugro_tui.nodes.carriers import Sftp
 from ugro_tui.nodes.helper_files import Shelves
-from ugro_tui.nodes.wire import Sftp
 
 Header = dict[str, Any]
 

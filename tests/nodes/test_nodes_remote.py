@@ -458,6 +458,18 @@ LIES: dict[str, tuple[Bend, str]] = {
         lambda header: header["chunks"].append([*header["chunks"][0][:5], 1000, 0, False]),
         "told of a file twice",
     ),
+    "a process of another job": (
+        lambda header: header["vitals"].append(["other", "heartbeat.rank-0.json", "", "gone", 1, 1, None]),
+        "told of a process that nobody asked for",
+    ),
+    "a process of no heartbeat": (
+        lambda header: header["vitals"].append(["job", "metrics.jsonl", "", "gone", 1, 1, None]),
+        "told of a process that nobody asked for",
+    ),
+    "a process in no state": (
+        lambda header: header["vitals"].append(["job", "heartbeat.rank-0.json", "", "odd", 1, 1, None]),
+        "not an answer",
+    ),
     "nothing": (lambda header: header.clear(), "not an answer"),
     "no time": (lambda header: header.update(time="now"), "not an answer"),
     "jobs that are none": (lambda header: header.update(jobs=[["x"]]), "not an answer"),

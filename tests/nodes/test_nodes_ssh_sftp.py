@@ -14,9 +14,9 @@ import pytest
 from tests.nodes.ssh import reach, soon
 from tests.sshd import Fleet, Machine, shared_fleet
 from ugro_tui.nodes.base import NodeLied, NodeLost, NodeSilent
+from ugro_tui.nodes.carriers import Stream
 from ugro_tui.nodes.sftp_packets import ATTRS, DATA, HANDLE, NAME, VERSION
 from ugro_tui.nodes.sftp_protocol import MAX_HANDLES, SftpSession
-from ugro_tui.nodes.wire import Stream
 
 __all__ = ["shared_fleet"]
 

@@ -16,11 +16,11 @@ from tests.sshd import Fleet, Machine, fleet
 from tests.writing import now_clock, whole_job
 from ugro_tui.core.layout import FileKind
 from ugro_tui.nodes.base import Ask, NodeLost, NodeSetup
+from ugro_tui.nodes.carriers import Connection
 from ugro_tui.nodes.remote import RemoteNode
 from ugro_tui.nodes.secrets import Secrets
 from ugro_tui.nodes.sshconfig import settings_of
 from ugro_tui.nodes.transport import connect
-from ugro_tui.nodes.wire import Connection
 
 __all__ = ["fleet"]
 

@@ -132,7 +132,7 @@ class Follower:
         return [reader for job_id in wanted if (reader := self._reader(job_id)) is not None]
 
     def _take(self, reply: Reply, asked: Iterable[str]) -> None:
-        chunks, now = by_job(reply.chunks), self._clock.monotonic()
+        chunks, processes, now = by_job(reply.chunks), by_job(reply.processes), self._clock.monotonic()
         behind = reply.more and POLLED.issuperset(kinds_of(reply))
         for job_id in asked:
             reader = self._readers.get(job_id)
@@ -141,7 +141,8 @@ class Follower:
             mine = chunks.get(job_id, [])
             denied = tuple(one.what for one in reply.denied if one.job_id == job_id)
             try:
-                self._hand_on(*reader.take(mine, denied, reader.unread(mine, behind=behind), now))
+                unread = reader.unread(mine, behind=behind)
+                self._hand_on(*reader.take(mine, denied, unread, now, processes.get(job_id, ())))
             except MirrorMoved as error:
                 log.warning("%s: job %s is read again from its copy: %s", self._name, job_id, error)
                 self.begin_anew([job_id])

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ugro_tui.collect.mirror import Mirror, MirrorError, MirrorFull, MirrorMoved
 from ugro_tui.collect.place import Place
 from ugro_tui.collect.tail import Tail
+from ugro_tui.collect.vitals import Vitals
 from ugro_tui.core.decode import decode
 from ugro_tui.core.documents import parse_error, parse_heartbeat, parse_manifest
 from ugro_tui.core.job import JobState
 from ugro_tui.core.layout import FileKind, JobFile, classify
-from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Tally
-from ugro_tui.nodes.base import Chunk, Known, NodeLied
+from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Tally, Vital
+from ugro_tui.nodes.base import Chunk, Examined, Known, NodeLied
 
-Content: TypeAlias = Batch | Heartbeat | Manifest | ErrorReport
+Content: TypeAlias = Batch | Heartbeat | Manifest | ErrorReport | Vital
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class JobReader:
         self._tails: dict[str, Tail] = {}
         self._documents: dict[str, bytes] = {}
         self._known: dict[FileKind, dict[str, Known]] = {kind: {} for kind in FileKind}
+        self._vitals = Vitals()
         self._replaced = 0
         self._whole = False
         self._last = Delivery(node, job_id, epoch)
@@ -108,8 +110,15 @@ class JobReader:
                 self._note(file, "")
         self._copy = copy
 
-    def take(self, chunks: Iterable[Chunk], denied: tuple[str, ...], more: bool, now: float) -> tuple[Delivery, bool]:
-        """What `chunks` tell at `now` (monotonic seconds), and whether any of it is news.
+    def take(
+        self,
+        chunks: Iterable[Chunk],
+        denied: tuple[str, ...],
+        more: bool,
+        now: float,
+        processes: Iterable[Examined] = (),
+    ) -> tuple[Delivery, bool]:
+        """What `chunks` and `processes` tell at `now` (monotonic seconds), and whether any of it is news.
 
         Raises:
             NodeLied: a chunk is not what was asked for.
@@ -122,6 +131,9 @@ class JobReader:
             content = self._appended(file, chunk) if file.appended else self._document(file, chunk)
             if content is not None:
                 pieces.append(Piece(file.rank, now - chunk.age, content))
+        for path, vital in self._vitals.news(processes, self._known[FileKind.HEARTBEAT]):
+            found = classify(path)
+            pieces += [Piece(found.rank, now, vital)] if found else []
         return self._deliver(tuple(pieces), denied, more)
 
     def unread(self, chunks: Iterable[Chunk], *, behind: bool) -> bool:
@@ -229,6 +241,7 @@ class JobReader:
     def _document(self, file: JobFile, chunk: Chunk) -> Content | None:
         digest = hashlib.blake2b(chunk.data, digest_size=16).digest()
         self._known[file.kind][file.path] = Known(0, "", chunk.stamp)
+        self._vitals.forget(file.path)
         if self._documents.get(chunk.path) == digest:
             return None
         self._documents[chunk.path] = digest
@@ -245,11 +258,14 @@ def _logs(path: str) -> bool:
     return file is None or file.kind is not FileKind.METRICS
 
 
-def by_job(chunks: Iterable[Chunk]) -> Mapping[str, list[Chunk]]:
-    """The chunks of each job."""
-    found: dict[str, list[Chunk]] = {}
-    for chunk in chunks:
-        found.setdefault(chunk.job_id, []).append(chunk)
+_OfJob = TypeVar("_OfJob", Chunk, Examined)
+
+
+def by_job(told: Iterable[_OfJob]) -> Mapping[str, list[_OfJob]]:
+    """The chunks, or the processes, of each job."""
+    found: dict[str, list[_OfJob]] = {}
+    for one in told:
+        found.setdefault(one.job_id, []).append(one)
     return found
 
 
@@ -264,3 +280,5 @@ def apply(job: JobState, piece: Piece, node: str) -> None:
             job.apply_manifest(piece.content)
         case ErrorReport():
             job.apply_error(piece.rank, piece.content, node)
+        case Vital():
+            job.apply_vital(piece.rank, piece.content, node)

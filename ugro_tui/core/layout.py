@@ -87,12 +87,12 @@ def classify(path: str) -> JobFile | None:
 
 def node_layout() -> list[dict[str, Any]]:
     """Where the files of a job lie on a node, in the words of `nodes/helper.py`."""
-    return [_words(shelf, shelf.folder) for shelf in _SHELVES]
+    return [_words(shelf, shelf.folder, vital=shelf.kind is FileKind.HEARTBEAT) for shelf in _SHELVES]
 
 
 def mirror_layout(node: str) -> list[dict[str, Any]]:
     """Where the copies of the files of `node` lie in a central job directory, in the words of `nodes/helper.py`."""
-    return [_words(shelf, mirror_folder(shelf.kind, node)) for shelf in _SHELVES]
+    return [_words(shelf, mirror_folder(shelf.kind, node), vital=False) for shelf in _SHELVES]
 
 
 def mirror_folder(kind: FileKind, node: str) -> str:
@@ -110,7 +110,7 @@ _MIRRORED = {
 }
 
 
-def _words(shelf: _Shelf, folder: str) -> dict[str, Any]:
+def _words(shelf: _Shelf, folder: str, *, vital: bool) -> dict[str, Any]:
     return {
         "folder": folder,
         "sub": shelf.sub,
@@ -119,4 +119,5 @@ def _words(shelf: _Shelf, folder: str) -> dict[str, Any]:
         "kind": shelf.kind.value,
         "whole": shelf.kind not in APPENDED,
         "first": shelf.first,
+        "vital": vital,
     }

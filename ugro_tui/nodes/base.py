@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.layout import POLLED, FileKind
+from ugro_tui.core.records import Vital
 
 
 class Reaction(Enum):
@@ -182,10 +183,24 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """That the node has looked at the process behind the heartbeat in `path`. `stamp` is the file's from now on.
+
+    `vital` is None where it can say nothing: the process said that it ended, or belongs to another machine.
+    """
+
+    job_id: str
+    path: str
+    stamp: str
+    vital: Vital | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to an `Ask`. `time`: Unix seconds by the node's clock. `more`: a cap was reached, ask again at once.
 
-    `older` is None while the list of older jobs is the one whose stamp was sent.
+    `processes` are those of heartbeats that have not been replaced for a while; each is told with every answer until
+    all is said of it. `older` is None while the list of older jobs is the one whose stamp was sent.
     """
 
     time: float
@@ -195,6 +210,7 @@ class Reply:
     chunks: tuple[Chunk, ...]
     denied: tuple[Denied, ...]
     more: bool
+    processes: tuple[Examined, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import threading
 import zlib
 
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import helper, helper_files, helper_frame
+from ugro_tui.nodes import helper, helper_files, helper_frame, helper_vitals
 
 NO_PYTHON = b"no python"
 """Stands behind the mark where no Python was found."""
@@ -50,7 +50,7 @@ def program() -> bytes:
 
 @functools.cache
 def _program() -> bytes:
-    source = "\n".join(inspect.getsource(part) for part in (helper_files, helper, helper_frame))
+    source = "\n".join(inspect.getsource(part) for part in (helper_files, helper_vitals, helper, helper_frame))
     tree = _Bare().visit(ast.parse(source))
     tail = f"try:\n serve({node_layout()!r},sys.argv[1].encode())\nfinally:\n os._exit(0)\n"
     return zlib.compress(f"{ast.unparse(ast.fix_missing_locations(tree))}\n{tail}".encode(), 9)

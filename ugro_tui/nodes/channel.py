@@ -13,8 +13,8 @@ import orjson
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NodeLied, NodeLost
 from ugro_tui.nodes.bootstrap import NO_PYTHON, program
+from ugro_tui.nodes.carriers import Stream
 from ugro_tui.nodes.helper_frame import CONTEXT, FRAME, VERSION, pack, unpack
-from ugro_tui.nodes.wire import Stream
 
 MAX_NOISE = 1 << 16
 """Bytes that may stand before a mark: what login scripts print."""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ugro_tui.core.ports import Clock
 from ugro_tui.nodes.base import Node
+from ugro_tui.nodes.carriers import Connection
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.local import LocalNode
 from ugro_tui.nodes.remote import RemoteNode
 from ugro_tui.nodes.rsync import Rsync
 from ugro_tui.nodes.secrets import Secrets
-from ugro_tui.nodes.wire import Connection
 
 
 def make_nodes(

@@ -29,6 +29,7 @@ from ugro_tui.nodes.helper_files import (
 )
 from ugro_tui.nodes.helper_files import WINDOW as WINDOW
 from ugro_tui.nodes.helper_files import place_digest as place_digest
+from ugro_tui.nodes.helper_vitals import as_known, examine, is_silent
 
 MAX_DOCUMENT = 1 << 18
 """Bytes read of a file that is replaced whole: a heartbeat is 500 bytes, an error file some kilobytes."""
@@ -49,7 +50,7 @@ def poll(root: str, shelves: Shelves, request: Dict[str, Any], now: float) -> Tu
     `request`: `recent` (s), `listed` (stamp of the older jobs' list), `cap` (bytes), `kinds`, and `jobs`: for each job
     and path `[offset, place, stamp]`. `now`: Unix seconds by this machine. Back come a header and its data.
     """
-    header: Dict[str, Any] = {"time": round(now, 3), "chunks": [], "denied": [], "more": False}
+    header: Dict[str, Any] = {"time": round(now, 3), "chunks": [], "denied": [], "vitals": [], "more": False}
     list_jobs(root, shelves, request, now, header)
     reader = _Reader(root, shelves.groups(request["kinds"]), now, header)
     try:
@@ -76,6 +77,7 @@ class _Reader:
         self._header = header
         self._folders = Folders(root)
         self._news: List[News] = []
+        self._silent: List[News] = []
         self._denied: Dict[str, int] = {}
 
     def close(self) -> None:
@@ -140,7 +142,9 @@ class _Reader:
         if not found:
             return  # it is known, but nobody asks for its kind now
         news.spec = specs[int(found.lastgroup[1:])]
-        if news.spec["whole"] and news.was[2] == stamp(news.info):
+        if news.spec["vital"] and is_silent(news, self._now):
+            self._silent.append(news)
+        if news.spec["whole"] and as_known(news):
             return
         refuse(news.info)
         # A file that is shorter than what is known of it is another one.
@@ -169,6 +173,7 @@ class _Reader:
                 spare -= max(0, used - shares[place] - OVERHEAD)
                 left -= used
             self._header["more"] |= len(shares) < len(files)
+        self._header["vitals"] = examine(self._silent, self._folders)
 
     def _documents(self, documents: List[News], cap: int) -> int:
         used = 0

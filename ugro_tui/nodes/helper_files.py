@@ -31,7 +31,7 @@ JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 Layout = List[Dict[str, Any]]
 """Where which files lie. Each entry: `folder` on the disk (below the job's), `sub` (a pattern for one folder more, or
 null), `path` (what stands before the name in the path that is reported), `name` (a pattern), `kind`, `whole`, `first`
-(what has the lower number is read first)."""
+(what has the lower number is read first), `vital` (it tells of a process of the machine on which it lies)."""
 
 
 def place_digest(head: bytes, before: bytes) -> str:

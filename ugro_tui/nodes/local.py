@@ -12,8 +12,9 @@ from ugro_tui.core.layout import node_layout
 from ugro_tui.core.text import visible
 from ugro_tui.nodes import helper
 from ugro_tui.nodes.base import Ask, NodeDenied, NodeError, NodeMissing, NodeSilent, Probe, Ran, Reply
+from ugro_tui.nodes.carriers import CAP_OF_RUN
 from ugro_tui.nodes.helper_files import Shelves
-from ugro_tui.nodes.wire import CAP_OF_RUN, probe_of, reply_of, request_of
+from ugro_tui.nodes.wire import probe_of, reply_of, request_of
 
 MAX_FETCH = 32 << 20
 """Bytes read per look, so that a job of thousands of ranks is not taken into memory at once."""

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from ugro_tui.nodes.asking import Clocks, HelperLink, Link
 from ugro_tui.nodes.base import Ask, NodeBusy, NodeError, NodeLied, NodeLost, NodeSilent, NodeUnfit, Probe, Ran, Reply
 from ugro_tui.nodes.bootstrap import command
+from ugro_tui.nodes.carriers import Connection, Sftp
 from ugro_tui.nodes.channel import Channel, NoHelper
 from ugro_tui.nodes.local import refused
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp import SftpLink, where_is
-from ugro_tui.nodes.wire import Connection, Sftp
 
 CONNECT_SECONDS = 8.0
 """How long a connection may take until the node can be read."""

@@ -17,6 +17,7 @@ from ugro_tui.core.jobid import is_job_id
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.asking import ANSWER_SECONDS, Clocks
 from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeError, NodeSilent, Probe, Reply
+from ugro_tui.nodes.carriers import Connection, Sftp, SftpStat
 from ugro_tui.nodes.helper import (
     MAX_DOCUMENT,
     OVERHEAD,
@@ -25,7 +26,6 @@ from ugro_tui.nodes.helper import (
 from ugro_tui.nodes.helper_files import MAX_ENTRIES, MAX_JOB_ENTRIES, SPARSE_SIZE, WINDOW, place_digest
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp_files import JobFolders, JobPath, reason, stamp
-from ugro_tui.nodes.wire import Connection, Sftp, SftpStat
 
 LIST_SECONDS = 15.0
 """How often folders are listed; what was found there before is looked at each time."""

@@ -11,9 +11,9 @@ from typing import Any
 from ugro_tui.core.layout import node_layout
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import Denied
+from ugro_tui.nodes.carriers import Sftp, SftpStat
 from ugro_tui.nodes.helper import MAX_DENIED
 from ugro_tui.nodes.helper_files import MAX_ENTRIES
-from ugro_tui.nodes.wire import Sftp, SftpStat
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ugro_tui.nodes.base import NodeLied, NodeLost, NodeSilent
+from ugro_tui.nodes.carriers import SftpStat, Stream
 from ugro_tui.nodes.sftp_packets import (
     CLOSE,
     FSTAT,
@@ -33,7 +34,6 @@ from ugro_tui.nodes.sftp_packets import (
     raw,
     string,
 )
-from ugro_tui.nodes.wire import SftpStat, Stream
 
 MAX_PACKET = 1 << 20
 MAX_NAMES = 200_000

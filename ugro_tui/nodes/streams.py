@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from ugro_tui.nodes.base import NodeLost, NodeSilent, Ran
+from ugro_tui.nodes.carriers import CAP_OF_RUN
 from ugro_tui.nodes.sockets import stalled_at, writing_until
-from ugro_tui.nodes.wire import CAP_OF_RUN
 
 _PIECE = 32_000
 _RECEIVE = 1 << 17

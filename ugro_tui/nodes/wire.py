@@ -1,4 +1,4 @@
-"""Questions and answers as they travel, and how a connection carries them: what `helper.py` is told and tells."""
+"""Questions and answers as they travel: what `helper.py` is told and tells."""
 
 from __future__ import annotations
 
@@ -7,126 +7,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 
 from ugro_tui.core.jobid import is_job_id
 from ugro_tui.core.layout import FileKind, classify
 from ugro_tui.core.text import visible
-from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeLied, Probe, Ran, Reply
-
-CAP_OF_RUN = 1 << 20
-"""Bytes kept of each output of a command."""
+from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeLied, Probe, Reply
+from ugro_tui.nodes.vitals import Words, is_asked, process_of, still_meant
 
 _MAX_TEXT, _MAX_JOBS = 300, 20_000
-
-
-class Stream(Protocol):
-    """Standard input and output of a program on a node. Deadlines are monotonic seconds by the connection's clock."""
-
-    def send(self, data: bytes, deadline: float) -> None:
-        """Send all of it.
-
-        Raises:
-            NodeSilent: not before the deadline.
-            NodeLost: the connection has ended.
-        """
-        ...
-
-    def receive(self, most: int, deadline: float) -> bytes:
-        """At least one byte, at most `most`; empty when the program has closed its output.
-
-        Raises:
-            NodeSilent, NodeLost: as `send`.
-        """
-        ...
-
-    def close(self) -> None:
-        """End it; any thread may."""
-        ...
-
-
-class Sftp(Protocol):
-    """A few words of the SFTP protocol, pipelined. Paths are absolute. All raise NodeSilent, NodeLost, and OSError."""
-
-    def listdir(self, path: str, deadline: float) -> Sequence[tuple[str, SftpStat]]:
-        """Names in a directory with what is said of them (as lstat)."""
-        ...
-
-    def stat_many(self, paths: Sequence[str], deadline: float) -> Sequence[SftpStat | None]:
-        """What is said of each path (lstat), None where there is none; sent at once, answered together."""
-        ...
-
-    def read_many(self, wanted: Sequence[tuple[str, int, int]], deadline: float) -> Sequence[bytes | OSError]:
-        """For each (path, offset, length) what lies there, or why it cannot be read; sent at once."""
-        ...
-
-    def realpath(self, path: str, deadline: float) -> str:
-        """`path` made absolute by the server."""
-        ...
-
-    def close(self) -> None:
-        """End it."""
-        ...
-
-
-class SftpStat(Protocol):
-    """What SFTP says of a file; None for what it does not say."""
-
-    @property
-    def mode(self) -> int:
-        """File type and permissions, as `st_mode`."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        ...
-
-    @property
-    def mtime(self) -> int:
-        """Unix seconds by the node's clock."""
-        ...
-
-
-class Connection(Protocol):
-    """An authenticated connection to one node."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it can still be used, as far as is known."""
-        ...
-
-    def execute(self, command: str, deadline: float) -> Stream:
-        """Run a command line in the user's login shell.
-
-        Raises:
-            NodeBusy: the server allows no more sessions now.
-            NodeSilent, NodeLost: as the names say.
-        """
-        ...
-
-    def run(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Ran:
-        """Run a command to its end.
-
-        Raises:
-            NodeBusy, NodeSilent, NodeLost: as `execute`.
-        """
-        ...
-
-    def sftp(self, deadline: float) -> Sftp:
-        """Open the SFTP subsystem.
-
-        Raises:
-            NodeError: the server has none.
-            NodeBusy, NodeSilent, NodeLost: as `execute`.
-        """
-        ...
-
-    def close(self) -> None:
-        """End it at once; any thread may."""
-        ...
 
 
 def request_of(ask: Ask, cap: int) -> dict[str, Any]:
@@ -155,6 +46,7 @@ class _Header(msgspec.Struct):
     listed: str
     chunks: list[_Words]
     denied: list[tuple[str, str]]
+    vitals: list[Words]
     more: bool
 
 
@@ -226,6 +118,7 @@ def _reply(told: _Header, data: Sequence[bytes]) -> Reply:
         chunks=tuple(map(_chunk, told.chunks, data)),
         denied=tuple(Denied(job, visible(what, _MAX_TEXT)) for job, what in told.denied[:_MAX_JOBS] if is_job_id(job)),
         more=told.more,
+        processes=tuple(map(process_of, told.vitals)),
     )
 
 
@@ -257,6 +150,8 @@ def checked(reply: Reply, ask: Ask) -> Reply:
             raise NodeLied(f"brought {chunk.job_id}/{chunk.path} from byte {chunk.offset:,}, not from {known:,}")
     if len(seen) != len(reply.chunks):
         raise NodeLied("told of a file twice")
+    if not all(is_asked(process, ask) for process in reply.processes):
+        raise NodeLied("told of a process that nobody asked for")
     return reply
 
 
@@ -277,7 +172,8 @@ def still_wanted(reply: Reply, asked: Ask, ask: Ask) -> Reply:
     chunks = tuple(chunk for chunk in reply.chunks if _same_place(chunk, asked, ask))
     listed = reply.listed if reply.older is not None or asked.listed == ask.listed else ""
     more = reply.more or len(chunks) < len(reply.chunks) or not ask.jobs.keys() <= asked.jobs.keys()
-    return replace(reply, chunks=chunks, listed=listed, more=more)
+    processes = tuple(process for process in reply.processes if still_meant(process, asked, ask))
+    return replace(reply, chunks=chunks, listed=listed, more=more, processes=processes)
 
 
 def _same_place(chunk: Chunk, asked: Ask, ask: Ask) -> bool:
