@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.collect.bench import NEVER, Bench, Moody
-from tests.writing import whole_job
+from tests.writing import wait_until, whole_job
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.collector import TrainingMetricsCollector
-from ugro_tui.nodes.base import NodeAuth
+from ugro_tui.core.states import NodeState
+from ugro_tui.nodes.base import NodeAuth, NodeLost
 from ugro_tui.nodes.local import LocalNode
 
 
@@ -60,6 +61,78 @@ def test_a_sync_begins_what_was_not_begun(bench: Bench, central: Path) -> None:
     _, aggregator = watching(bench, central, named(bench, "n1"))
     (node,) = aggregator.sync("job", seconds=30).nodes
     assert (node.files, node.bytes, node.error) == (1, 6, "")
+
+
+class Losing:
+    """A mood: so many questions in a row find that the connection has ended."""
+
+    def __init__(self) -> None:
+        self.losses = 0
+        self.asked = 0
+
+    def __call__(self) -> None:
+        self.asked += 1
+        if self.losses:
+            self.losses -= 1
+            raise NodeLost("n1: the connection has ended")
+
+
+@pytest.fixture
+def losing() -> Losing:
+    return Losing()
+
+
+def test_a_sync_goes_on_over_a_new_connection_once(bench: Bench, central: Path, losing: Losing) -> None:
+    whole_job(bench.root / "job", bench.clock)
+    node = named(bench, "n1")
+    collector, aggregator = watching(bench, central, node)
+    collector.start()
+    bench.done(collector)
+    node.mood = losing
+    losing.losses = 1
+    assert [one.error for one in aggregator.sync(seconds=30).nodes] == [""]
+    assert (losing.asked, collector.snapshot().nodes[0].state) == (2, NodeState.OK)
+    losing.losses = 2
+    assert [one.error for one in aggregator.sync(seconds=30).nodes] == ["n1: the connection has ended"]
+    assert losing.asked == 4
+    losing.losses = 1  # this time it is not known to have worked
+    assert [one.error for one in aggregator.sync(seconds=30).nodes] == ["n1: the connection has ended"]
+    assert losing.asked == 5
+
+
+def test_a_connection_that_dies_in_the_middle_of_a_sync_is_made_anew(
+    bench: Bench, central: Path, losing: Losing
+) -> None:
+    whole_job(bench.root / "job", bench.clock)
+    node = named(bench, "n1")
+    node.mood = losing
+    losing.asked = -1
+
+    def first_then_lost() -> None:
+        if losing.asked == 0:  # the jobs there are known now, and nothing of them
+            losing.losses = 1
+        losing()
+
+    node.mood = first_then_lost
+    _, aggregator = watching(bench, central, node)
+    assert [one.error for one in aggregator.sync(seconds=30).nodes] == [""]
+    assert (central / "jobs" / "job" / "metrics" / "n1" / "metrics.jsonl").exists()
+    assert losing.asked == 2
+
+
+def test_where_nobody_waits_a_lost_connection_is_left_to_the_next_look(
+    bench: Bench, central: Path, losing: Losing
+) -> None:
+    whole_job(bench.root / "job", bench.clock)
+    node = named(bench, "n1")
+    collector, _ = watching(bench, central, node)
+    collector.start()
+    bench.done(collector)
+    node.mood = losing
+    losing.losses = 1
+    collector.start_collection("job")  # has all nodes looked at, and is no question of a person
+    wait_until(lambda: collector.snapshot().nodes[0].state is NodeState.SILENT)
+    assert losing.asked == 1
 
 
 def test_a_node_that_the_writer_does_not_watch_is_asked(bench: Bench, central: Path) -> None:

@@ -17,6 +17,7 @@ from tests.nodes.following import Follower
 from tests.nodes.pipes import PipeConnection, piped
 from tests.nodes.puppet import Header, Puppet, dripping, jobs_below
 from tests.writing import Clock, RankWriter, as_ordinary_user, now_clock, wait_until, whole_job
+from ugro_tui.core.layout import FileKind
 from ugro_tui.nodes import asking, bootstrap, helper, helper_frame
 from ugro_tui.nodes.base import (
     Ask,
@@ -356,6 +357,19 @@ def test_a_late_answer_says_nothing_to_what_is_no_longer_asked(node: RemoteNode,
         reply = node.poll(Ask(late))
         assert (reply.chunks, reply.more) == ((), True)
     assert large
+
+
+def test_a_late_answer_is_not_all_for_who_asks_meanwhile(node: RemoteNode, puppet: Puppet, large: bytes) -> None:
+    puppet.carry = dripping(7.0, 1 << 20)
+    ask = Ask({"job": {}})
+    with pytest.raises(NodeSilent):
+        node.poll(ask)
+    reply = node.poll(Ask({"job": {}}, anew=True))
+    assert b"".join(chunk.data for chunk in reply.chunks) == large
+    assert reply.more
+    with pytest.raises(NodeSilent):
+        node.poll(ask)
+    assert node.poll(Ask({"job": {}}, frozenset({FileKind.METRICS, FileKind.LOG}))).more
 
 
 def test_the_offset_of_a_clock_is_known_to_half_a_round_trip(node: RemoteNode, puppet: Puppet, root: Path) -> None:

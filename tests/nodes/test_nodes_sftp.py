@@ -81,6 +81,24 @@ def test_a_look_lists_folders_rarely_and_asks_little_between(
     assert "metrics.rank-9.jsonl" in paths(follower.look())
 
 
+def test_who_waits_for_all_that_is_there_has_folders_listed(
+    node: RemoteNode, sftp: DiskSftp, root: Path, clock: Clock
+) -> None:
+    whole_job(root / "job", clock)
+    clock.now += 10
+    follower = Follower(node)
+    follower.look()
+    RankWriter(root / "job", 9, clock).raw(b"new file\n")
+    whole_job(root / "another", clock)
+    clock.now += 5
+    reply = node.poll(Ask({"job": {}}, anew=True))
+    assert "metrics.rank-9.jsonl" in paths(reply)
+    assert {entry.job_id for entry in reply.jobs} == {"job", "another"}
+    sftp.asked.clear()
+    node.poll(Ask({"job": {}}))
+    assert "listdir" not in sftp.asked
+
+
 def test_a_file_that_was_just_written_is_looked_at_again(node: RemoteNode, root: Path, clock: Clock) -> None:
     writer = RankWriter(root / "job", clock=clock)
     writer.document("job.json", {"a": 1})

@@ -108,14 +108,16 @@ class Follower:
         for reader in self._readers.values():
             self._hand_on(*reader.settled())
 
-    def ask(self, node: Node, kinds: frozenset[FileKind]) -> Reply:
+    def ask(self, node: Node, kinds: frozenset[FileKind], *, anew: bool = False) -> Reply:
         """One question to `node`, which is the copy's while that is only read; the news go to the keeper.
+
+        `anew` as in `Ask`.
 
         Raises:
             NodeError: it does not answer, or not to the question.
         """
         known = {job: reader.known(kinds) for job, reader in self._readers.items()}
-        reply = node.poll(Ask(known, kinds, listed=self._stamp))
+        reply = node.poll(Ask(known, kinds, listed=self._stamp, anew=anew))
         self._older = self._older if reply.older is None else reply.older
         self._stamp = reply.listed
         fresh = self._split(reply)

@@ -6,10 +6,11 @@ import logging
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ugro_tui.collect.breaker import Breaker
 from ugro_tui.collect.follower import Copy, Follower, Role, kinds_of
+from ugro_tui.collect.looked import Looked
 from ugro_tui.collect.messages import Cycle, Message
 from ugro_tui.collect.mirror import MirrorError
 from ugro_tui.collect.rsyncs import RsyncRuns
@@ -17,9 +18,8 @@ from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.core.commands import Answer, OpenJob, Refresh, Sync, Tell, Ticket
 from ugro_tui.core.layout import POLLED, FileKind
 from ugro_tui.core.ports import Clock
-from ugro_tui.core.snapshot import Question
 from ugro_tui.core.states import NodeState
-from ugro_tui.nodes.base import NeedsPassphrase, Node, NodeError, Reaction, Reply
+from ugro_tui.nodes.base import Node, NodeError, NodeLost, Reaction, Reply
 from ugro_tui.nodes.helper import OVERHEAD
 
 log = logging.getLogger(__name__)
@@ -32,15 +32,6 @@ COPY_AGAIN_SECONDS = 30.0
 
 SLIGHT_BYTES, SLIGHT_REPLIES = 512, 8
 """A node whose replies bring less, so often in a row, is asked no more at once, whatever it says there is."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """What one look came to: the answer, or why there is none."""
-
-    reply: Reply | None = None
-    error: str = ""
-    failure: NodeError | None = None
 
 
 class Source:
@@ -77,6 +68,8 @@ class Source:
         self._events_due = -math.inf
         self._copy_due = math.inf
         self._slight = 0
+        self._worked = False
+        self._once_more = False
         self._lock = threading.Lock()
         self._asked: list[Ticket] = []
         self._tickets: list[Ticket] = []
@@ -112,6 +105,7 @@ class Source:
         """Ask the node once and tell the keeper. Whether there is more to ask at once."""
         now = self._clock.monotonic()
         with self._lock:
+            anew = bool(self._asked or self._wanted_syncs)
             self._tickets += self._asked
             self._syncs += self._wanted_syncs
             self._asked, self._wanted_syncs = [], []
@@ -121,7 +115,9 @@ class Source:
         if not allowed and self._role() is not Role.READS:
             self._put_off()
             return False
-        looked = self._try()
+        self._once_more |= anew
+        looked = self._try(anew=anew)
+        self._worked = looked.reply is not None and self._role() is not Role.READS
         if looked.failure is not None:
             self._try_to(self._follower.remember)
         more = looked.reply is not None and self._has_more(looked.reply) and not self._stopping.is_set()
@@ -139,22 +135,22 @@ class Source:
         if self._tickets or self._follower.behind:
             self._try_to(self._follower.remember)
         if self._tickets:
-            looked = _Looked(error=self._last.error)
+            looked = Looked(error=self._last.error)
             answers = tuple(self._answer(ticket, looked) for ticket in self._tickets)
             self._post(replace(self._last, answers=answers))
-        self._end(_Looked(error=self._last.error))
+        self._end(Looked(error=self._last.error))
 
     def _role(self) -> Role:
         return Role.NONE if self._copy is None else self._copy.role()
 
-    def _try(self) -> _Looked:
+    def _try(self, *, anew: bool) -> Looked:
         try:
-            return _Looked(self._look())
+            return Looked(self._look(anew=anew))
         except NodeError as failure:
-            return _Looked(error=str(failure), failure=failure)
+            return Looked(error=str(failure), failure=failure)
         except Exception as failure:  # a thread's outer edge: the next look may succeed
             log.exception("polling %s failed", self.name)
-            return _Looked(error=f"{self.name} cannot be polled: {failure!r}: an error in ugro-tui, see its log")
+            return Looked(error=f"{self.name} cannot be polled: {failure!r}: an error in ugro-tui, see its log")
 
     def _try_to(self, do: Callable[[], None]) -> None:
         try:
@@ -162,7 +158,7 @@ class Source:
         except MirrorError as error:
             log.warning("the copy of %s: %s", self.name, error)
 
-    def _look(self) -> Reply:
+    def _look(self, *, anew: bool) -> Reply:
         role = self._role()
         self._follower.write(role is Role.WRITES)
         if self._copy is not None and role is Role.READS:
@@ -170,13 +166,23 @@ class Source:
         if role is Role.WRITES:
             self._prepare()
         kinds = self._kinds() if role is Role.WRITES else POLLED
-        reply = self._follower.ask(self._node, self._asked_of_node(kinds))
+        reply = self._ask_node(self._asked_of_node(kinds), anew=anew)
         for run in self._syncs:
             run.brought(self.name, reply.chunks, kinds_of(reply), reply.denied)
         if FileKind.EVENTS in kinds and not reply.more:
             self._events_due = self._clock.monotonic() + SYNC_SECONDS
             self._begin_rsync()
         return reply
+
+    def _ask_node(self, kinds: frozenset[FileKind], *, anew: bool) -> Reply:
+        """One question; once more where somebody waits and the connection, which worked, turns out to have ended."""
+        try:
+            return self._follower.ask(self._node, kinds, anew=anew)
+        except NodeLost:
+            if not (self._worked and self._once_more) or self._stopping.is_set():
+                raise
+            self._once_more = False
+            return self._follower.ask(self._node, kinds, anew=anew)
 
     def _asked_of_node(self, kinds: frozenset[FileKind]) -> frozenset[FileKind]:
         return kinds if self._rsync is None else kinds - {FileKind.EVENTS}
@@ -212,7 +218,7 @@ class Source:
             kinds -= {FileKind.LOG, FileKind.EVENTS}
         return frozenset(kinds)
 
-    def _tell(self, looked: _Looked, now: float, *, more: bool) -> None:
+    def _tell(self, looked: Looked, now: float, *, more: bool) -> None:
         """Say what became of the look; of a whole one also to those who asked for it."""
         state, brief, retry = self._judged(looked)
         after = self._clock.monotonic()
@@ -230,7 +236,7 @@ class Source:
             via="mirror" if reads else self._node.via,
             round_trip=math.nan if looked.reply is None or reads else after - now,
             clock_offset=math.nan if looked.reply is None else looked.reply.time - self._clock.time(),
-            question=_question(looked.failure),
+            question=looked.question,
             troubles=self._troubles(),
             reading=self._copy.said() if self._copy is not None and reads else "",
         )
@@ -245,8 +251,9 @@ class Source:
             return (self._copy.said(),)
         return self._follower.troubles
 
-    def _end(self, looked: _Looked) -> None:
+    def _end(self, looked: Looked) -> None:
         self._tickets.clear()
+        self._once_more = False
         waiting = [run for run in self._syncs if self._rsync and FileKind.EVENTS in run.kinds and not looked.error]
         for run in self._syncs:
             if run not in waiting:  # another rsync is still under way: theirs comes next
@@ -262,7 +269,7 @@ class Source:
             return f"{self.name} is read in place: there is nothing to copy"
         return f"{self._copy.said()}: sync there" if role is Role.READS else self._copy.said()
 
-    def _judged(self, looked: _Looked) -> tuple[NodeState, str, float]:
+    def _judged(self, looked: Looked) -> tuple[NodeState, str, float]:
         """The state of the node after a look, in words too, and when it is asked again."""
         now = self._clock.monotonic()
         with self._lock:
@@ -272,16 +279,9 @@ class Source:
                 self._breaker.failed(now, looked.failure.reaction)
             wait = self._breaker.retry_in(now)
         self.in_trouble = looked.failure is not None and looked.failure.reaction is not Reaction.WAIT
-        if looked.failure is None:
-            return NodeState.OK, "error" if looked.error else "", math.nan
-        brief = looked.failure.brief
-        if looked.failure.reaction is Reaction.WAIT:
-            return NodeState.OK, brief, math.nan
-        if looked.failure.reaction is Reaction.PERSON:
-            return NodeState.PERSON, brief, math.nan
-        return (NodeState.WAITING, brief, now + wait) if wait > 0 else (NodeState.SILENT, brief, math.nan)
+        return looked.judged(now, wait)
 
-    def _answer(self, ticket: Ticket, looked: _Looked) -> Answer:
+    def _answer(self, ticket: Ticket, looked: Looked) -> Answer:
         """This node's part of the answer to a command."""
         command = ticket.command
         if isinstance(command, OpenJob):
@@ -289,9 +289,3 @@ class Source:
                 return Answer(ticket.number, said=command.job_id)
             return Answer(ticket.number, looked.error or f"no job {command.job_id} here")
         return Answer(ticket.number, looked.error or (self._unable() if isinstance(command, Sync) else ""))
-
-
-def _question(failure: NodeError | None) -> Question | None:
-    if not isinstance(failure, NeedsPassphrase):
-        return None
-    return Question(failure.key, f"Passphrase of the key {failure.key}")

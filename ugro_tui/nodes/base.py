@@ -145,7 +145,8 @@ class Ask:
     """One question to a node: which jobs there are, and what is new in `jobs` (by path, all that is known of them).
 
     Jobs that changed within `recent` seconds are told each time; of the older ones the list, when its stamp is not
-    `listed`. `cap`: bytes of data wanted at most; None leaves it to the node, which knows its link.
+    `listed`. `cap`: bytes of data wanted at most; None leaves it to the node, which knows its link. `anew`: somebody
+    waits for all that is there now, so that nothing found before the question may stand for it.
     """
 
     jobs: Mapping[str, Mapping[str, Known]] = field(default_factory=dict)
@@ -153,6 +154,7 @@ class Ask:
     recent: float = 86_400.0
     listed: str = ""
     cap: int | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp_files import JobFolders, JobPath, reason, stamp
 
 LIST_SECONDS = 15.0
-"""How often folders are listed; what was found there before is looked at each time."""
+"""How often folders are listed unasked; what was found there before is looked at each time."""
 
 _FRESH = 2.5
 """Seconds within which a file may change again without its time showing it."""
@@ -134,7 +134,9 @@ class SftpLink:
         return self._clocks.time() + (self._clocks.offset or 0.0)
 
     def _poll(self, ask: Ask, deadline: float) -> Reply:
-        if self._clocks.monotonic() - self._listed >= LIST_SECONDS:
+        if ask.anew:
+            self._files.clear()
+        if ask.anew or self._clocks.monotonic() - self._listed >= LIST_SECONDS:
             self._list(deadline)
         files, denied = self._known_files(ask, deadline)
         signs = [(job, f"{self._root}/{job}{sign}") for job in ask.jobs for sign in ("", "/metrics.jsonl")]

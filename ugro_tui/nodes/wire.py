@@ -167,11 +167,13 @@ def _is_appended(path: str, kinds: frozenset[FileKind]) -> bool | None:
 
 def still_wanted(reply: Reply, asked: Ask, ask: Ask) -> Reply:
     """What an answer to `asked`, which came late, says to `ask`."""
-    if asked == ask:
+    if asked == ask and not ask.anew:
         return reply
     chunks = tuple(chunk for chunk in reply.chunks if _same_place(chunk, asked, ask))
     listed = reply.listed if reply.older is not None or asked.listed == ask.listed else ""
     more = reply.more or len(chunks) < len(reply.chunks) or not ask.jobs.keys() <= asked.jobs.keys()
+    # What is there by now, or of other kinds, it could not tell.
+    more = more or ask.anew or not ask.kinds <= asked.kinds
     processes = tuple(process for process in reply.processes if still_meant(process, asked, ask))
     return replace(reply, chunks=chunks, listed=listed, more=more, processes=processes)
 

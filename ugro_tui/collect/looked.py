@@ -1,0 +1,40 @@
+"""What one look at a node came to, and what that says of the node."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ugro_tui.core.snapshot import Question
+from ugro_tui.core.states import NodeState
+from ugro_tui.nodes.base import NeedsPassphrase, NodeError, Reaction, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The answer, or why there is none; `error` without `failure` is an error of ours."""
+
+    reply: Reply | None = None
+    error: str = ""
+    failure: NodeError | None = None
+
+    @property
+    def question(self) -> Question | None:
+        """What only a person can answer."""
+        if not isinstance(self.failure, NeedsPassphrase):
+            return None
+        return Question(self.failure.key, f"Passphrase of the key {self.failure.key}")
+
+    def judged(self, now: float, wait: float) -> tuple[NodeState, str, float]:
+        """The state of the node, in words too, and when it is asked again, where it is left alone for `wait` seconds.
+
+        Times are monotonic seconds, NaN where it is not left alone.
+        """
+        if self.failure is None:
+            return NodeState.OK, "error" if self.error else "", math.nan
+        brief = self.failure.brief
+        if self.failure.reaction is Reaction.WAIT:
+            return NodeState.OK, brief, math.nan
+        if self.failure.reaction is Reaction.PERSON:
+            return NodeState.PERSON, brief, math.nan
+        return (NodeState.WAITING, brief, now + wait) if wait > 0 else (NodeState.SILENT, brief, math.nan)
