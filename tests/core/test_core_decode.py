@@ -64,7 +64,7 @@ def _records(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
             "v": st.sampled_from([1, 2, "1", 1.0, None]),
             "phases": _objects(PHASE_FIELDS, values),
             "gpu": st.one_of(st.none(), _objects(GPU_FIELDS, values)),
-            "metrics": st.one_of(st.none(), _objects(("a", "b\x1b"), values)),
+            "metrics": st.one_of(st.none(), _objects(("a", "b\x1b", "skipped"), values)),
             "future": st.one_of(values, st.lists(values, max_size=2)),
         },
     )
@@ -138,10 +138,11 @@ def test_every_field_lands_in_its_column() -> None:
     record["phases"] = {name: index + 11 for index, name in enumerate(PHASE_FIELDS)}  # type: ignore[assignment]
     throttle = {"throttle": ["hw_slowdown", "sw_power_cap", "hw_slowdown", "a_reason_of_later_years"]}
     record["gpu"] = {name: index + 16 for index, name in enumerate(GPU_FIELDS)} | throttle  # type: ignore[assignment]
+    record["metrics"] = {"skipped": 24, "other": 99}  # type: ignore[assignment]
     for batch in (decode(line("step", **record)), decode_forgiving(line("step", **record))):
-        assert _rows(batch).tolist() == [[*map(float, range(1, 23)), 12.0, 0.0]]
+        assert _rows(batch).tolist() == [[*map(float, range(1, 23)), 12.0, 0.0, 24.0]]
     names = (*TOP_FIELDS, *PHASE_FIELDS, *(f"gpu_{name}" for name in GPU_FIELDS), "gpu_throttle")
-    assert [column.name.lower() for column in Column] == [*names, "bad"]
+    assert [column.name.lower() for column in Column] == [*names, "bad", "skipped"]
 
 
 @pytest.mark.parametrize(
@@ -175,16 +176,19 @@ def test_throttle_names_are_those_of_the_protocol() -> None:
 @pytest.mark.parametrize(
     ("fields", "loss", "bad"),
     [
-        ({"loss": "NaN"}, NAN, 1),
-        ({"loss": "Infinity"}, math.inf, 1),
-        ({"loss": "-Infinity"}, -math.inf, 1),
+        ({"loss": "NaN"}, NAN, 2),
+        ({"loss": "Infinity"}, math.inf, 2),
+        ({"loss": "-Infinity"}, -math.inf, 2),
         ({"loss": 2.0, "grad_norm": "NaN"}, 2.0, 1),
-        ({"loss": "abc"}, NAN, 1),
-        ({"loss": "1.5"}, NAN, 1),
+        ({"loss": "NaN", "grad_norm": "NaN"}, NAN, 2),
+        ({"grad_norm": "Infinity"}, NAN, 1),
+        ({"loss": 0.0, "grad_norm": "NaN"}, 0.0, 1),
+        ({"loss": "abc"}, NAN, 2),
+        ({"loss": "1.5"}, NAN, 2),
         ({"loss": None}, NAN, 0),
         ({}, NAN, 0),
         ({"loss": 0.0}, 0.0, 0),
-        ({"loss": 10**400}, math.inf, 1),
+        ({"loss": 10**400}, math.inf, 2),
     ],
 )
 def test_a_missing_loss_and_one_that_is_not_a_number_differ(fields: dict[str, Any], loss: float, bad: int) -> None:
@@ -198,7 +202,7 @@ def test_a_missing_loss_and_one_that_is_not_a_number_differ(fields: dict[str, An
 def test_bare_tokens_of_other_writers_are_read(token: bytes) -> None:
     batch = decode(steps(1, 2) + b'{"kind":"step","step":3,"loss":' + token + b',"metrics":{"a":' + token + b"}}\n")
     rows = _rows(batch)
-    assert rows[:, Column.BAD].tolist() == [0, 0, 1]
+    assert rows[:, Column.BAD].tolist() == [0, 0, 2]
     np.testing.assert_equal(rows[2, Column.LOSS], float(token))
     (item,) = batch.items
     assert isinstance(item, Steps)

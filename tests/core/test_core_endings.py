@@ -21,7 +21,7 @@ from tests.core.record_lines import (
     step,
     steps,
 )
-from ugro_tui.core.alerts import Alert, Severity
+from ugro_tui.core.alerts import Severity
 from ugro_tui.core.documents import parse_error
 from ugro_tui.core.job import JobState
 from ugro_tui.core.records import ErrorReport
@@ -53,17 +53,11 @@ def test_the_end_records_decide(endings: tuple[str, str], status: JobStatus, exp
 def test_a_rank_that_failed_is_named_with_its_error() -> None:
     state = job(RUNNING, RUNNING + end("failed", error={"type": "RuntimeError", "message": "CUDA out of memory"}))
     (alert,) = evaluate(state, 4.0)
-    assert alert == Alert(
-        "rank failed",
-        Severity.CRIT,
-        1,
-        "node-a",
-        "RuntimeError: CUDA out of memory",
-        4.0,
-        "read the end of what it printed",
-    )
+    assert (alert.name, alert.rule, alert.severity) == ("rank error", "rank_error", Severity.CRIT)
+    assert (alert.rank, alert.ranks, alert.node, alert.age) == (1, 1, "node-a", 4.0)
+    assert (alert.what, alert.next_step) == ("RuntimeError: CUDA out of memory", "read the end of what it printed")
     assert summarise(state, 4.0).verdict == (
-        "rank failed: rank 1 on node-a: RuntimeError: CUDA out of memory; read the end of what it printed"
+        "rank error: rank 1 on node-a, 4.0s ago: RuntimeError: CUDA out of memory; read the end of what it printed"
     )
     assert summarise(state, 4.0).unwell
 
@@ -76,7 +70,7 @@ def test_the_rank_that_failed_first_comes_before_those_that_follow_from_it() -> 
     first = state.first_failure(0.0)
     assert first is not None
     assert first.rank == 2
-    assert alerts(state, 20.0) == [("rank failed", 2), ("rank failed", 0), ("non-finite loss", 1), ("rank stalled", 1)]
+    assert alerts(state, 20.0) == [("rank error", 2), ("rank error", 0), ("non-finite loss", 1), ("rank stalled", 1)]
 
 
 def test_a_failure_without_a_time_is_a_failure_but_not_the_first() -> None:
@@ -107,7 +101,7 @@ def test_steps_after_an_end_whose_start_was_lost() -> None:
     state = job(RUNNING + end("failed") + b'{"kind":"sta\n' + steps(21, 30))
     assert states(state, 1.0) == ["running"]
     assert state.status(1.0) is JobStatus.RUNNING
-    assert alerts(state, 1.0) == []
+    assert alerts(state, 1.0) == [("lines skipped", 0)]
 
 
 def test_an_unknown_ending_is_an_ending() -> None:
@@ -123,7 +117,7 @@ def test_an_unknown_ending_is_an_ending() -> None:
         ("running", JobStatus.RUNNING, "running", []),
         ("finished", JobStatus.FINISHED, "finished", []),
         ("stopped", JobStatus.STOPPED, "finished", []),
-        ("failed", JobStatus.FAILED, "dead", [("rank failed", 0), ("rank failed", 1)]),
+        ("failed", JobStatus.FAILED, "dead", [("died silently", 0), ("died silently", 1)]),
     ],
 )
 def test_ranks_without_an_end_share_what_the_launcher_says(
@@ -206,7 +200,7 @@ def test_ranks_that_live_outweigh_a_launcher_that_counts_differently() -> None:
     state = job(RUNNING, RUNNING)
     manifest(state, "running", attempt=2)
     assert state.status(1.0) is JobStatus.RUNNING
-    assert alerts(state, 30.0) == [("rank stalled", 0), ("rank stalled", 1)]
+    assert alerts(state, 30.0) == [("hung", None)]
 
 
 def test_a_restart_begins_with_a_clean_slate() -> None:
@@ -302,13 +296,21 @@ def test_a_job_that_fails_before_its_first_record_says_where_to_look() -> None:
     assert "logs/torchrun.log" in summarise(state, 1.0).verdict
 
 
-def test_of_stalled_ranks_the_one_that_others_wait_for_comes_first() -> None:
+def test_of_ranks_that_stand_still_the_one_that_others_wait_for_comes_first() -> None:
     state = job(RUNNING, RUNNING, at=-200.0)
     for rank, phase in ((0, "backward"), (1, None)):
         state.apply_heartbeat(rank, heartbeat(step_age=200.0, phase=phase, pid=40 + rank), 0.0, "local")
-    alerts = evaluate(state, 1.0)
-    assert [(alert.name, alert.rank) for alert in alerts] == [("rank stalled", 1), ("rank stalled", 0)]
-    assert "not in the backward pass" in alerts[0].what
-    assert "py-spy dump --pid 41" in alerts[0].next_step
+    (hang,) = evaluate(state, 1.0)
+    assert (hang.name, hang.rank) == ("hung", 1)
+    assert hang.what.endswith("rank 1 on node-a never entered the backward pass")
+    assert "py-spy dump --pid 41" in hang.next_step
+    # While a third still steps it is no hang: each of the two is told of, the one that does not wait before the other.
+    more(state, 2, RUNNING, 0.5)
+    stalled = evaluate(state, 1.0)
+    assert [(alert.name, alert.rank) for alert in stalled] == [("rank stalled", 1), ("rank stalled", 0)]
+    assert "not in the backward pass" in stalled[0].what
+    assert "waits for others" in stalled[1].what
+    assert "py-spy dump --pid 41" in stalled[0].next_step
+    state = job(RUNNING, RUNNING, at=-200.0)
     assert math.isnan(summarise(state, 1.0).eta)
     assert math.isnan(summarise(state, 1.0).throughput)

@@ -19,6 +19,7 @@ from tests.core.record_lines import (
     step,
     steps,
 )
+from ugro_tui.core.alerts import Severity
 from ugro_tui.core.job import JobState
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
@@ -91,7 +92,7 @@ def test_a_silent_process_is_frozen_and_then_gone(silence: float, expected: str)
     if expected == "dead":
         assert state.status(silence) is JobStatus.FAILED
         (alert,) = evaluate(state, silence)
-        assert (alert.name, alert.age) == ("rank failed", silence)
+        assert (alert.name, alert.age) == ("died silently", silence)
         assert alert.what == "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
 
 
@@ -101,7 +102,12 @@ def test_one_rank_that_waits_is_stalled_and_all_of_them_hang() -> None:
     assert states(state, 20.0) == ["stalled", "running"]
     assert states(state, 36.0) == ["hung", "hung"]
     assert state.status(36.0) is JobStatus.RUNNING
-    assert alerts(state, 36.0) == [("rank stalled", 0), ("rank stalled", 1)]
+    assert alerts(state, 20.0) == [("rank stalled", 0)]
+    (hang,) = evaluate(state, 36.0)
+    assert (hang.name, hang.rank, hang.severity) == ("hung", None, Severity.CRIT)
+    assert hang.what == (
+        "all 2 ranks stopped at step 20 16s ago; the heartbeats do not tell which one the others wait for"
+    )
 
 
 def test_a_hang_after_a_restart_with_fewer_ranks_is_one() -> None:
@@ -149,23 +155,44 @@ def test_the_phase_train_pauses_nothing() -> None:
 
 def _bad(kind: str) -> bytes:
     return {
-        "loss": step(21, loss="NaN"),
-        "gradient": step(21, loss=2.5, grad_norm="Infinity"),
-        "minus": step(21, loss="-Infinity"),
+        "loss": step(21, seq=21, loss="NaN"),
+        "gradient": step(21, seq=21, loss=2.5, grad_norm="Infinity"),
+        "minus": step(21, seq=21, loss="-Infinity"),
+        "masked": step(21, seq=21, loss=0.0, grad_norm="NaN"),
     }[kind]
 
 
-@pytest.mark.parametrize(("kind", "value"), [("loss", "NaN"), ("gradient", "2.500"), ("minus", "-inf")])
-def test_a_non_finite_loss_is_latched_until_ten_finite_ones(kind: str, value: str) -> None:
+RESUME = "stop, resume an earlier checkpoint with a lower learning rate"
+CLIP = "an overflow that loss scaling skips is usual at first; else clip gradients, or use bf16"
+FILTER = "stop, resume an earlier checkpoint, and switch the NaN filter of the logging off"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "severity", "what", "advice"),
+    [
+        ("loss", "non-finite loss", Severity.CRIT, "loss not finite since step 21 (loss NaN)", RESUME),
+        ("minus", "non-finite loss", Severity.CRIT, "loss not finite since step 21 (loss -inf)", RESUME),
+        ("gradient", "non-finite loss", Severity.WARN, "gradient norm not finite since step 21 (loss 2.500)", CLIP),
+        (
+            "masked",
+            "masked NaN",
+            Severity.CRIT,
+            "loss 0 with a gradient norm that is not finite since step 21 (loss 0)",
+            FILTER,
+        ),
+    ],
+)
+def test_a_non_finite_loss_is_latched_until_ten_finite_ones(
+    kind: str, name: str, severity: Severity, what: str, advice: str
+) -> None:
     state = job(start() + steps(1, 20))
     more(state, 0, _bad(kind), 3.0)
     more(state, 0, steps(22, 30), 4.0)
     (alert,) = evaluate(state, 5.0)
-    assert alert.name == "non-finite loss"
-    assert alert.what == f"loss or gradient norm not finite since step 21 (loss {value})"
+    assert (alert.name, alert.severity, alert.rank, alert.node) == (name, severity, 0, "node-a")
+    assert alert.what == what
     assert alert.age == 2.0
-    advice = "stop, resume an earlier checkpoint with a lower learning rate"
-    assert summarise(state, 5.0).verdict == f"non-finite loss: rank 0 on node-a: {alert.what}; {advice}"
+    assert summarise(state, 5.0).verdict == f"{name}: rank 0 on node-a, for 2.0s: {what}; {advice}"
     more(state, 0, steps(31, 31), 5.0)
     assert [found.name for found in evaluate(state, 5.0)] == ["loss recovered"]
 

@@ -56,7 +56,7 @@ def test_the_cause_of_a_death_without_a_word(oom: bool | None, cause: str) -> No
     state = two_ranks()
     state.apply_vital(1, Vital(7, 1_000, ProcessState.GONE, oom), "local")
     found = evaluate(state, 6.0)
-    assert [(alert.name, alert.rank, alert.what) for alert in found] == [("rank failed", 1, cause)]
+    assert [(alert.name, alert.rank, alert.what) for alert in found] == [("died silently", 1, cause)]
 
 
 def test_an_end_record_is_believed_before_the_process_is_looked_at() -> None:
