@@ -23,7 +23,7 @@ def test_monitor_prints_a_line_for_each_change_and_ends_with_the_job(begin: Begi
     assert process.stdout.readline().startswith("job running  step 20/100  loss 0.5000")
     writer.steps(21, 21, loss="NaN")
     assert "step 21/100" in process.stdout.readline()
-    assert process.stdout.readline().startswith("! crit  non-finite loss: rank 0: ")
+    assert process.stdout.readline().startswith("! crit  non-finite loss: rank 0 on node0")
     writer.steps(22, 40)
     writer.end()
     code, out, err = ended(process)

@@ -20,10 +20,10 @@ from tests.sshd import Fleet, shared_fleet
 from tests.training import Training
 from tests.writing import RankWriter, now_clock, wait_until
 from ugro_tui.collect.reader import JobReader, apply
-from ugro_tui.core.alerts import evaluate
 from ugro_tui.core.job import JobState
 from ugro_tui.core.layout import POLLED, mirror_layout
 from ugro_tui.core.states import ProcessState, RankState
+from ugro_tui.core.watch import evaluate
 from ugro_tui.nodes import helper_vitals
 from ugro_tui.nodes.base import Ask, Node, Reply
 from ugro_tui.nodes.local import LocalNode
@@ -62,7 +62,7 @@ class Watcher:
         return [RankState(int(found[rank.row])).word for rank in self.state.ranks]
 
     def causes(self) -> list[str]:
-        return [alert.what for alert in evaluate(self.state, 0.0) if alert.name == "rank failed"]
+        return [alert.what for alert in evaluate(self.state, 0.0) if alert.name == "died silently"]
 
 
 @pytest.fixture

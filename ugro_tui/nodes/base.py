@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.layout import POLLED, FileKind
-from ugro_tui.core.records import Vital
+
+if TYPE_CHECKING:
+    from ugro_tui.core.records import Vital  # brings numpy: `--help` does without
 
 
 class Reaction(Enum):

@@ -18,6 +18,9 @@ from ugro_tui.core.rules.samples import Samples
 from ugro_tui.core.rules.slope import resistant_slope
 
 HOUR: Final = 3_600.0
+FEWEST_LINES: Final = 10
+"""Lines that are missed before a share of them says anything: each process that is killed may leave half a line."""
+
 DISK_MINUTES: Final = 10.0
 """Minutes of data before a disk's slope is believed."""
 
@@ -124,7 +127,7 @@ class Lines:
         limit = look.thresholds["lines_skipped"]["warn"]
         yield alert(
             "lines_skipped", worst, _said(worst, total, share), 0.0, ranks=len(bad), value=share, threshold=limit,
-            severity=Severity.WARN if share > limit else Severity.INFO,
+            severity=Severity.WARN if share > limit and total >= FEWEST_LINES else Severity.INFO,
         )  # fmt: skip
 
 
