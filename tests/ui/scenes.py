@@ -193,7 +193,8 @@ def restarted() -> Snapshot:
     state = job(Run(ranks=4))
     for rank in range(4):
         lines = list(records(Run(ranks=4, steps=260), rank))
-        again = [lines[0] | {"attempt": 2, "run_id": f"again-{rank}"}, *lines[200:]]
+        resumed = [line | {"seq": seq} for seq, line in enumerate(lines[200:], 1)]
+        again = [lines[0] | {"attempt": 2, "run_id": f"again-{rank}"}, *resumed]
         state.apply(rank, decode(b"".join(orjson.dumps(line) + b"\n" for line in again)), NOW - 0.4, "local")
     return snapshot(state)
 
