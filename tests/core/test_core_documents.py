@@ -19,7 +19,7 @@ NAN = float("nan")
 def test_a_manifest_is_read() -> None:
     found = parse_manifest(
         b'{"backend":"local","status":"running","attempt":2,"world_size":4,"command":["a",1],"exit_code":-9,'
-        b'"started":1.5,"ended":null}'
+        b'"started":1.5,"ended":null,"exits":{"0":-15,"3":-9,"x":1,"-1":1,"4":"y","5":1e300,"6":"NaN","7":null}}'
     )
     assert found is not None
     assert fields_of(found) == {
@@ -31,15 +31,17 @@ def test_a_manifest_is_read() -> None:
         "exit_code": -9,
         "started": 1.5,
         "ended": None,
+        "exits": {0: -15, 3: -9},
     }
 
 
 @pytest.mark.parametrize("wrong", [None, "x", [], {}, 0, -3, 1e300, NAN, math.inf])
 def test_a_manifest_with_nonsense_in_it_is_still_one(wrong: object) -> None:
-    names = ("backend", "status", "attempt", "world_size", "command", "exit_code")
+    names = ("backend", "status", "attempt", "world_size", "command", "exit_code", "exits")
     found = parse_manifest(json.dumps(dict.fromkeys(names, wrong)).encode())
     assert found is not None
     assert (found.attempt, found.world_size, found.command) == (1, None, ())
+    assert found.exits == {}
 
 
 def test_a_heartbeat_is_read() -> None:

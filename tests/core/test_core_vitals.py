@@ -118,6 +118,16 @@ def test_a_rank_that_is_gone_stays_so_when_its_node_does_not_answer() -> None:
     assert states(state, 9.0) == ["unreachable", "dead"]
 
 
+def test_the_rank_that_was_killed_comes_before_those_that_the_launcher_ended_then() -> None:
+    state = job(*[start(world_size=3) + steps(1, 20)] * 3)
+    assert [state.exit_code(rank) for rank in state.ranks] == [None] * 3
+    manifest(state, "failed", exits={"0": -15, "1": -9, "2": -15}, attempt=1)
+    assert [state.exit_code(rank) for rank in state.ranks] == [-15, -9, -15]
+    assert alerts(state, 1.0)[0] == ("rank failed", 1)
+    more(state, 0, start(ts=START_TS + 90, attempt=2, run_id="s"), 2.0)
+    assert [state.exit_code(rank) for rank in state.ranks] == [None] * 3
+
+
 def test_the_launchers_word_on_the_end_comes_first() -> None:
     state = two_ranks()
     state.apply_vital(1, GONE, "local")

@@ -1,7 +1,7 @@
 /* A stand-in for libnvidia-ml.so.1, for machines without a GPU: the real pynvml loads it and calls it.
  *
  * NVML_DOUBLE names a text file, read anew at every call, with one line a GPU, in NVML's order:
- *   UUID NAME UTIL MEM_USED_MIB TEMP POWER_W LIMIT_W REASONS ECC
+ *   UUID NAME UTIL MEM_USED_MIB TEMP POWER_W LIMIT_W REASONS ECC SLOWDOWN MARGIN REMAP_FAILED
  * A value of -R makes the call for that field return NVML's error code R. A UTIL of 9999 never returns.
  */
 #include <stdio.h>
@@ -13,7 +13,7 @@ enum { OK = 0, INVALID_ARGUMENT = 2, NOT_FOUND = 6, DRIVER_NOT_LOADED = 9 };
 
 typedef struct {
     char uuid[80], name[64];
-    long util, mem_used, temp, power, limit, reasons, ecc;
+    long util, mem_used, temp, power, limit, reasons, ecc, slowdown, margin, remap;
 } gpu_row;
 
 typedef struct { unsigned gpu, memory; } utilization;
@@ -26,8 +26,8 @@ static int read_rows(gpu_row *rows, int most) {
     if (!file) return -1;
     while (count < most) {
         gpu_row *r = &rows[count];
-        if (fscanf(file, "%79s %63s %ld %ld %ld %ld %ld %ld %ld", r->uuid, r->name, &r->util, &r->mem_used, &r->temp,
-                   &r->power, &r->limit, &r->reasons, &r->ecc) != 9) break;
+        if (fscanf(file, "%79s %63s %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld", r->uuid, r->name, &r->util, &r->mem_used, &r->temp,
+                   &r->power, &r->limit, &r->reasons, &r->ecc, &r->slowdown, &r->margin, &r->remap) != 12) break;
         count++;
     }
     fclose(file);
@@ -131,5 +131,27 @@ int nvmlDeviceGetTotalEccErrors(void *handle, int type, int counter, unsigned lo
     FAIL_IF_NEGATIVE(row.ecc);
     if (type != 1 || counter != 0) return INVALID_ARGUMENT; /* uncorrected, since the driver was loaded */
     *out = (unsigned long long)row.ecc;
+    return OK;
+}
+int nvmlDeviceGetTemperatureThreshold(void *handle, int which, unsigned *out) {
+    ROW(handle);
+    FAIL_IF_NEGATIVE(row.slowdown);
+    if (which != 1) return INVALID_ARGUMENT; /* where it slows down */
+    *out = (unsigned)row.slowdown;
+    return OK;
+}
+typedef struct { unsigned version; int margin; } margin_temperature;
+int nvmlDeviceGetMarginTemperature(void *handle, margin_temperature *out) {
+    ROW(handle);
+    FAIL_IF_NEGATIVE(row.margin);
+    out->margin = (int)row.margin;
+    return OK;
+}
+int nvmlDeviceGetRemappedRows(void *handle, unsigned *corrected, unsigned *uncorrected, unsigned *pending,
+                              unsigned *failed) {
+    ROW(handle);
+    FAIL_IF_NEGATIVE(row.remap);
+    *corrected = *uncorrected = *pending = 1;
+    *failed = (unsigned)row.remap;
     return OK;
 }

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ugro_emitter.nvml import FIELDS
 
 from tests.emitter.support import read_records, run_script, steps_of
 
 NOT_SUPPORTED, GPU_IS_LOST = -3, -15
-NULLS = dict.fromkeys(("util", "mem_used", "mem_total", "temp", "power", "power_limit", "throttle", "ecc"))
+ANSWERS = ("util", "mem", "temp", "power", "limit", "reasons", "ecc", "slowdown", "remap")
+NULLS = dict.fromkeys(FIELDS)
 HEALTHY = {
     "util": 97,
     "mem_used": 1000 << 20,
@@ -24,6 +26,9 @@ HEALTHY = {
     "power_limit": 700.0,
     "throttle": ["sw_power_cap", "hw_thermal_slowdown"],
     "ecc": 2,
+    "temp_slowdown": 90,
+    "remap_failed": False,
+    "lost": False,
 }
 
 
@@ -42,7 +47,8 @@ class Double:
 
 def gpu(number: int, name: str = "H100", **fields: int) -> str:
     """A row of nvml_double.c."""
-    values = {"util": 97, "mem": 1000, "temp": 61, "power": 300, "limit": 700, "reasons": 0x45, "ecc": 2, **fields}
+    values = {"util": 97, "mem": 1000, "temp": 61, "power": 300, "limit": 700, "reasons": 0x45, "ecc": 2}
+    values |= {"slowdown": 90, "margin": NOT_SUPPORTED, "remap": 0, **fields}
     return f"GPU-{number:08x}-aaaa {name} " + " ".join(map(str, values.values()))
 
 
@@ -103,6 +109,8 @@ def test_a_healthy_gpu_is_in_the_start_the_steps_and_the_heartbeat(double: Doubl
         ("limit", ["power_limit"]),
         ("reasons", ["throttle"]),
         ("ecc", ["ecc"]),
+        ("slowdown", ["temp_slowdown"]),
+        ("remap", ["remap_failed"]),
     ],
 )
 def test_a_field_that_fails_takes_no_other_with_it(
@@ -113,10 +121,41 @@ def test_a_field_that_fails_takes_no_other_with_it(
 
 
 def test_a_lost_gpu_is_all_nulls_and_training_goes_on(double: Double, tmp_path: Path) -> None:
-    fields = ("util", "mem", "temp", "power", "limit", "reasons", "ecc")
-    assert stats_of(tmp_path, double.set(gpu(0, "H100", **dict.fromkeys(fields, GPU_IS_LOST)))) == NULLS
+    lost = {**NULLS, "lost": True}
+    assert stats_of(tmp_path, double.set(gpu(0, "H100", **dict.fromkeys(ANSWERS, GPU_IS_LOST)))) == lost
     step, end = read_records(tmp_path / "job")[-2:]
-    assert (step["gpu"], end["status"]) == (NULLS, "completed")
+    assert (step["gpu"], end["status"]) == (lost, "completed")
+
+
+def test_a_gpu_that_answers_nothing_is_not_said_to_be_lost(double: Double, tmp_path: Path) -> None:
+    assert stats_of(tmp_path, double.set(gpu(0, "H100", **dict.fromkeys(ANSWERS, NOT_SUPPORTED)))) == NULLS
+
+
+def test_rows_that_cannot_be_remapped_are_told(double: Double, tmp_path: Path) -> None:
+    assert stats_of(tmp_path, double.set(gpu(0, remap=1))) == {**HEALTHY, "remap_failed": True}
+
+
+def test_where_only_the_margin_is_known_it_is_added_to_the_temperature(double: Double, tmp_path: Path) -> None:
+    environ = double.set(gpu(0, temp=70, slowdown=NOT_SUPPORTED, margin=17))
+    assert stats_of(tmp_path, environ) == {**HEALTHY, "temp": 70, "temp_slowdown": 87}
+
+
+def test_the_limit_of_the_temperature_is_asked_for_once(double: Double, tmp_path: Path) -> None:
+    script = """
+import json, os, sys, threading, time
+from ugro_emitter import MetricsEmitter
+emitter = MetricsEmitter("job", sys.argv[1], heartbeat_interval=0.05)
+emitter.emit_gpu_stats()
+row = open(os.environ["NVML_DOUBLE"]).read()
+beside = os.environ["NVML_DOUBLE"] + ".new"
+open(beside, "w").write(row.replace(" 61 ", " 62 ").replace(" 90 ", " 91 "))
+os.replace(beside, os.environ["NVML_DOUBLE"])
+deadline = time.monotonic() + 20
+while emitter.emit_gpu_stats()["temp"] != 62 and time.monotonic() < deadline:
+    threading.Event().wait(0.01)
+print(json.dumps(emitter.emit_gpu_stats()))
+"""
+    assert stats_of(tmp_path, double.set(gpu(0)), script) == {**HEALTHY, "temp": 62}
 
 
 def test_nothing_waits_for_an_nvml_that_hangs(double: Double, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ugro_tui.act import processes
 from ugro_tui.act.errors import LaunchError
+from ugro_tui.act.exits import exit_codes
 from ugro_tui.act.manifest import LaunchRecord, read_token, this_host, this_user, write_manifest
 from ugro_tui.act.plan import LocalPlan
 from ugro_tui.act.preflight import check_plan, check_torch
@@ -151,6 +152,7 @@ class LocalJob:
             ended=self._clock.time(),
             exit_code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
+            exits=exit_codes(self.plan.folder / "logs" / "torchrun.log") if code else {},
         )
         self._change(ended)
         self._over.set()

@@ -7,7 +7,8 @@ import getpass
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 MANIFEST_VERSION = 1
@@ -18,8 +19,9 @@ class LaunchRecord:
     """The content of job.json. Times are Unix seconds; `pid` is the torchrun agent's.
 
     `status` is starting, running, finished, failed or stopped. `exit_code` and `signal` are the agent's: one of them
-    is None, both are while it runs. `pid_start` (clock ticks since boot) and `boot_id` are None off Linux. `token` is
-    in the environment of every process of this launch, and of no other.
+    is None, both are while it runs. `exits` are those of the ranks that failed, minus a signal's number where one ended
+    them. `pid_start` (clock ticks since boot) and `boot_id` are None off Linux. `token` is in the environment of every
+    process of this launch, and of no other.
     """
 
     job_id: str
@@ -39,6 +41,7 @@ class LaunchRecord:
     ended: float | None = None
     exit_code: int | None = None
     signal: int | None = None
+    exits: Mapping[int, int] = field(default_factory=dict)
 
 
 def write_manifest(folder: Path, record: LaunchRecord) -> None:

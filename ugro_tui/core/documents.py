@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from ugro_tui.core.events import throttle_of
@@ -12,6 +13,8 @@ from ugro_tui.core.layout import MAX_RANK
 from ugro_tui.core.records import ErrorReport, Heartbeat, Manifest
 
 MAX_TRACEBACK_LINES = 200
+MAX_EXIT_CODE = 1 << 16
+_RANK = re.compile(r"\d{1,6}", re.ASCII)
 
 
 def parse_heartbeat(data: bytes) -> Heartbeat | None:
@@ -58,7 +61,14 @@ def parse_manifest(data: bytes) -> Manifest | None:
         exit_code=integer(doc.get("exit_code")),
         started=_optional(doc.get("started")),
         ended=_optional(doc.get("ended")),
+        exits=_exits(doc.get("exits")),
     )
+
+
+def _exits(told: object) -> dict[int, int]:
+    """Names of ranks to exit codes; JSON has no other names than strings."""
+    codes = numbers(told).items()
+    return {int(name): int(code) for name, code in codes if _RANK.fullmatch(name) and abs(code) < MAX_EXIT_CODE}
 
 
 def parse_error(data: bytes) -> ErrorReport | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -212,7 +213,12 @@ class JobState:
         """
         states = self.states(now)
         dead = self.current_in(states, RankState.DEAD)
-        return min(dead, key=lambda rank: (_lateness(rank), _failed_at(rank)), default=None)
+        return min(dead, key=lambda rank: (_lateness(rank, self.exit_code(rank)), _failed_at(rank)), default=None)
+
+    def exit_code(self, rank: Rank) -> int | None:
+        """How the process of a rank that failed ended, as its launcher says: minus a signal's number, or a code."""
+        told = self.manifest.exits.get(rank.rank) if self.manifest is not None else None
+        return None if told is None or self._launcher_says() is None else told
 
     def _ranks_attempt(self) -> int:
         return int(self.table.attempt[: len(self.table)].max()) if len(self.table) else 1
@@ -230,10 +236,13 @@ _PEER_LOST = re.compile(
 """What gloo, NCCL and the rendezvous store say when another process has gone away."""
 
 
-def _lateness(rank: Rank) -> int:
-    """0: an error of its own, 1: gone without a word, 2: an error that another rank's end explains."""
+def _lateness(rank: Rank, exit_code: int | None) -> int:
+    """0: an error of its own, 1: gone without a word, 2: an end that another rank's end explains.
+
+    A launcher ends the ranks that are left with SIGTERM.
+    """
     if rank.end is None and rank.error is None:
-        return 1
+        return 2 if exit_code == -signal.SIGTERM else 1
     message = rank.end.error_message if rank.end is not None else rank.error.message if rank.error else ""
     return 2 if _PEER_LOST.search(message) else 0
 

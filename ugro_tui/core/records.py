@@ -163,7 +163,10 @@ class ErrorReport:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """job.json: what a launcher wrote about the job. Numbers that it does not know are None."""
+    """job.json: what a launcher wrote about the job. Numbers that it does not know are None.
+
+    `exits`: the exit codes of the ranks that failed, minus the signal's number where a signal ended them.
+    """
 
     backend: str
     status: str
@@ -173,3 +176,4 @@ class Manifest:
     exit_code: int | None
     started: float | None
     ended: float | None
+    exits: Mapping[int, int] = field(default_factory=dict)
