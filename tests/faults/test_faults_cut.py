@@ -14,13 +14,11 @@ from dataclasses import dataclass
 import pytest
 
 from tests.faults.lab import Lab, node, settle, steps
-from tests.faults.test_faults_three_nodes import CUT_SECONDS, NO_ANSWER_SECONDS, first_said
+from tests.faults.test_faults_three_nodes import CUT_SECONDS, DEFAULT_REFRESH, NO_ANSWER_SECONDS, first_said
 from tests.nodes.ssh import reach, says, soon
 from tests.sshd import Machine
 from tests.writing import wait_until
 from ugro_tui.core.states import NodeState
-
-REFRESH = 0.5
 
 # Accepts at its first address and carries both ways to its second one. It runs in the other namespace.
 _RELAY = """
@@ -110,7 +108,7 @@ def test_a_cut_link_is_noticed_by_the_kernel_and_named_in_time(lab: Lab, cable: 
     machine, _well = lab.fleet.add(f"ListenAddress {cable.near}"), lab.fleet.add()
     with beyond(lab, cable, machine):
         growers = lab.grow(*lab.fleet.machines)
-        agent = lab.watch(REFRESH)
+        agent = lab.watch(DEFAULT_REFRESH)
         wait_until(lambda: steps(agent, 0) > 0 and steps(agent, 1) > 0, 20)
         asking, idle = reach(lab.fleet, machine), reach(lab.fleet, machine)
         assert says(asking) == says(idle) == "well"
