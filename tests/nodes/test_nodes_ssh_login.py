@@ -126,13 +126,30 @@ def test_an_unknown_host_is_refused_before_any_login(fleet: Fleet) -> None:
     with pytest.raises(HostKeyUnknown, match=r"n1: the host key of \[127.0.0.1\]:\d+ \(ssh-ed25519 SHA256:.*ssh -F"):
         reach(fleet, machine)
     fleet.know(machine, "@cert-authority ")
-    with pytest.raises(HostKeyUnknown, match="only an authority"):
+    with pytest.raises(HostKeyUnknown, match="names an authority"):
         reach(fleet, machine)
     wait_until(lambda: machine.log.read_text().count("[preauth]") >= 2)
     assert "publickey" not in machine.log.read_text()
     fleet.know(machine)
     reach(fleet, machine).close()
     assert "Accepted publickey" in machine.log.read_text()
+
+
+def test_a_host_that_an_authority_vouches_for_needs_its_plain_key_too(fleet: Fleet) -> None:
+    authority = make_key(fleet.folder / "authority")
+    machine = fleet.add(f"HostCertificate {fleet.folder}/n1/hostkey-cert.pub", known=False, started=False)
+    public = machine.host_key.with_name("hostkey.pub")
+    subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "n1", "-h", "-n", "127.0.0.1", public], check=True)
+    machine.start()
+    kind, text = authority.with_name("authority.pub").read_text().split()[:2]
+    fleet.known_hosts.write_text(f"@cert-authority * {kind} {text}\n")
+    run = ["ssh", "-F", str(fleet.ssh_config), "-oBatchMode=yes", "n1", "cat", str(public)]
+    fetched = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    with pytest.raises(HostKeyUnknown, match=r"known_hosts:1 names an authority.*`\(printf .* cat /etc/ssh/.* >> "):
+        reach(fleet, machine)
+    with fleet.known_hosts.open("a") as stream:
+        stream.write(f"{machine.address} {fetched}")
+    assert says(reach(fleet, machine)) == "well"
 
 
 def test_a_changed_or_revoked_key_is_refused(fleet: Fleet) -> None:

@@ -224,10 +224,13 @@ def test_refusals_name_the_fingerprint_and_the_remedy(book: Book, tmp_path: Path
     for part in (fingerprint(book.other[1]), f"{book.path}:1", f"ssh-keygen -f {book.path} -R '[gpu1]:2222'"):
         assert part in str(changed.value)
     book.write(f"@cert-authority * {book.ed[2]}")
-    with pytest.raises(HostKeyUnknown, match="only an authority") as unknown:
+    with pytest.raises(HostKeyUnknown, match="certificates are not verified here") as unknown:
         HostKeys([book.path], "[gpu1]:2222").check(book.other[0], book.other[1], settings)
-    for part in (fingerprint(book.other[1]), "ssh-ed25519", f"ssh -F {tmp_path}/ssh_config g"):
+    fetch = f"ssh -F {tmp_path}/ssh_config g cat /etc/ssh/ssh_host_ed25519_key.pub) >> {book.path}`"
+    for part in (fingerprint(book.other[1]), "ssh-ed25519", f"{book.path}:1 names an authority", fetch):
         assert part in str(unknown.value)
+    with pytest.raises(HostKeyUnknown, match=r"cat /etc/ssh/ssh_host_ecdsa_key\.pub\)"):
+        HostKeys([book.path], "[gpu1]:2222").check(*book.ecdsa[:2], settings)
     book.write(f"@revoked [gpu1]:2222 {book.other[2]}")
     with pytest.raises(HostKeyChanged, match="revoked"):
         HostKeys([book.path], "[gpu1]:2222").check(book.other[0], book.other[1], settings)

@@ -127,7 +127,7 @@ class Pollers:
             again = False
             try:
                 again = source.look()
-            except Exception:  # a thread's outer edge: a source says itself what went wrong, so this is our own error
+            except BaseException:  # the outer edge, also for a panic of a library in another language: see the log
                 log.exception("looking at %s failed", source.name)
             self._done(source, again)
 

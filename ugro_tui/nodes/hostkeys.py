@@ -85,7 +85,7 @@ class HostKeys:
                 f"{what} is not the one in {self._where(kind)}: {_changed(settings, self._file(kind))}"
             )
         if trust is Trust.UNKNOWN:
-            raise HostKeyUnknown(f"{what} is in no known_hosts file{self._but()}: {_unknown(settings)}")
+            raise HostKeyUnknown(f"{what} is in no known_hosts file{self._but()}: {self._remedy(kind, settings)}")
 
     def _file(self, kind: str) -> Path:
         return next(key.file for key in self._keys if key.kind == kind and not key.mark)
@@ -97,9 +97,26 @@ class HostKeys:
     def _but(self) -> str:
         if self.kinds:
             return f" (only a key of another type: {', '.join(self.kinds)})"
-        if any(key.mark == "@cert-authority" for key in self._keys):
-            return " (only an authority, and host certificates cannot be verified here)"
+        authority = self._authority
+        if authority is not None:
+            place = f"{authority.file}:{authority.line}"
+            return f"; {place} names an authority (@cert-authority), but host certificates are not verified here"
         return ""
+
+    @property
+    def _authority(self) -> KnownKey | None:
+        return next((key for key in self._keys if key.mark == "@cert-authority"), None)
+
+    def _remedy(self, kind: str, settings: SshSettings) -> str:
+        # Where ssh trusts an authority it asks nothing and notes nothing: the plain key has to be written by hand.
+        if self._authority is None or self.kinds:
+            return _unknown(settings)
+        file = f"/etc/ssh/ssh_host_{kind.removeprefix('ssh-').partition('-')[0]}_key.pub"
+        fetch = f"(printf '%s ' {shlex.quote(visible(settings.known_name, 200))}; {settings.command} cat {file})"
+        return (
+            f"add its plain key too with `{fetch} >> {shlex.quote(str(self._authority.file))}`, as ssh does verify the "
+            "certificate; it must be the key with this fingerprint"
+        )
 
 
 def fingerprint(blob: bytes) -> str:

@@ -25,6 +25,7 @@ from ugro_tui.nodes.helper import (
 )
 from ugro_tui.nodes.helper_files import MAX_ENTRIES, MAX_JOB_ENTRIES, SPARSE_SIZE, WINDOW, place_digest
 from ugro_tui.nodes.pace import Pace
+from ugro_tui.nodes.sftp_clock import SftpClock
 from ugro_tui.nodes.sftp_files import JobFolders, JobPath, reason, stamp
 
 LIST_SECONDS = 15.0
@@ -93,6 +94,7 @@ class SftpLink:
         self._sftp = sftp
         self._pace = pace
         self._clocks = clocks
+        self._clock = SftpClock(clocks)
         self._jobs: dict[str, float] = {}
         self._listed = -LIST_SECONDS
         self._files: dict[tuple[str, frozenset[str]], tuple[float, list[JobPath], list[Denied]]] = {}
@@ -128,15 +130,13 @@ class SftpLink:
             readable = True
         except OSError:
             readable = False
-        return Probe(self._now(), "", visible(self._root), exists, readable)
-
-    def _now(self) -> float:
-        return self._clocks.time() + (self._clocks.offset or 0.0)
+        return Probe(self._clock.now(), "", visible(self._root), exists, readable)
 
     def _poll(self, ask: Ask, deadline: float) -> Reply:
+        began = self._clocks.monotonic()
         if ask.anew:
             self._files.clear()
-        if ask.anew or self._clocks.monotonic() - self._listed >= LIST_SECONDS:
+        if ask.anew or began - self._listed >= LIST_SECONDS:
             self._list(deadline)
         files, denied = self._known_files(ask, deadline)
         signs = [(job, f"{self._root}/{job}{sign}") for job in ask.jobs for sign in ("", "/metrics.jsonl")]
@@ -144,15 +144,16 @@ class SftpLink:
         for (job, _), info in zip(signs, told, strict=False):
             if info is not None and job in self._jobs:
                 self._jobs[job] = max(self._jobs[job], info.mtime)
+        self._clock.learn(began, zip((file.full for file in files), told[len(signs) :], strict=True))
         news = list(self._news(ask, files, told[len(signs) :], denied))
-        chunks, more = _Reading(self._sftp, self._now(), deadline, denied, self._holes).read(news, self._cap(ask))
+        chunks, more = _Reading(self._sftp, self._clock.now(), deadline, denied, self._holes).read(news, self._cap(ask))
         return self._reply(ask, chunks, denied, more)
 
     def _cap(self, ask: Ask) -> int:
         return self._pace.cap if ask.cap is None else min(ask.cap, self._pace.cap)
 
     def _reply(self, ask: Ask, chunks: Sequence[Chunk], denied: list[Denied], more: bool) -> Reply:
-        now = self._now()
+        now = self._clock.now()
         aged = sorted((max(0.0, now - newest), job) for job, newest in self._jobs.items())[:MAX_JOB_ENTRIES]
         young = tuple(JobEntry(job, age) for age, job in aged if age < ask.recent or job in ask.jobs)
         older = sorted(job for age, job in aged if age >= ask.recent and job not in ask.jobs)
