@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.nodes.following import Follower
-from ugro_tui.nodes import helper, helper_frame
+from ugro_tui.nodes import helper_files, helper_frame
 from ugro_tui.nodes.bootstrap import command, program
 from ugro_tui.nodes.local import LocalNode
 
@@ -128,12 +128,13 @@ def test_whatever_happens_to_a_file_its_bytes_are_those_that_it_had(steps: list[
 
 @given(st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 50)), max_size=60), st.integers(0, 200_000))
 def test_shares_are_within_the_cap_and_someone_always_gets_something(files: list[tuple[int, int]], left: int) -> None:
-    shares = helper.allot([size for size, _ in files], left, [since for _, since in files])
-    assert sum(shares.values()) + helper.OVERHEAD * len(shares) <= left
+    shares = helper_files.allot([size for size, _ in files], left, [since for _, since in files])
+    assert sum(shares.values()) + helper_files.OVERHEAD * len(shares) <= left
+    assert sum(share < min(files[place][0], helper_files.LEAST) for place, share in shares.items()) <= (len(shares) < 2)
     assert all(0 <= share <= files[place][0] for place, share in shares.items())
     assert all(share or not files[place][0] for place, share in shares.items())
-    if files and left > helper.OVERHEAD:
-        assert shares
+    if files and left > helper_files.OVERHEAD:
+        assert min(range(len(files)), key=lambda place: files[place][1]) in shares
 
 
 @given(st.lists(st.binary(max_size=3000), max_size=5), st.binary(max_size=20_000))

@@ -355,10 +355,18 @@ def test_a_small_file_is_not_kept_waiting_by_large_ones(node: LocalNode, root: P
     writers = [RankWriter(root / "job", rank, clock) for rank in range(4)]
     for writer in writers:
         writer.raw(b"x" * (50 if writer.rank == 3 else 100_000))
-    sizes = {got.path: len(got.data) for got in node.poll(Ask({"job": {}}, cap=10_000)).chunks}
+    sizes = {got.path: len(got.data) for got in node.poll(Ask({"job": {}}, cap=14_000)).chunks}
     assert sizes.pop("metrics.rank-3.jsonl") == 50
     assert len(sizes) == 3
-    assert all(3000 < size < 3400 for size in sizes.values())
+    assert all(4096 < size < 4600 for size in sizes.values())
+
+
+def test_many_small_files_come_whole_each_in_one_reply(node: LocalNode, root: Path, clock: Clock) -> None:
+    writers = [RankWriter(root / "job", rank, clock) for rank in range(50)]
+    for writer in writers:
+        writer.raw(b"x" * 3000)
+    replies = Follower(node).drain(cap=20_000)
+    assert [part.size for reply in replies for part in reply.chunks] == [3000] * 50
 
 
 def test_where_not_every_file_has_a_place_the_longest_waiting_come_first(

@@ -31,17 +31,47 @@ def private_folder(path: Path) -> None:
 @contextlib.contextmanager
 def folder_below(root: Path, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
     """The folder `parts` below `root`, open; each of them a plain name."""
-    if create and not root.is_dir():
-        private_folder(root)
-    handle = os.open(root, _FOLDER)
+    handle = _open_below(root, parts, create=create)
     try:
-        for part in parts:
-            below = _enter(handle, part, create=create)
-            os.close(handle)
-            handle = below
         yield handle
     finally:
         os.close(handle)
+
+
+class LastFolder:
+    """The folder below `root` that was used last, kept open as long as the same one is asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._parts: Sequence[str] | None = None
+        self._handle = -1
+
+    def open(self, parts: Sequence[str], *, create: bool = False) -> int:
+        """The folder, open until the next call; see `folder_below`."""
+        if parts != self._parts:
+            self.close()
+            self._handle = _open_below(self._root, parts, create=create)
+            self._parts = parts
+        return self._handle
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._parts is not None:
+            self._parts = None
+            os.close(self._handle)
+
+
+def _open_below(root: Path, parts: Sequence[str], *, create: bool) -> int:
+    if create and not root.is_dir():
+        private_folder(root)
+    handle = os.open(root, _FOLDER)
+    for part in parts:
+        above = handle
+        try:
+            handle = _enter(above, part, create=create)
+        finally:
+            os.close(above)
+    return handle
 
 
 def _enter(handle: int, name: str, *, create: bool) -> int:
@@ -59,6 +89,15 @@ def _enter(handle: int, name: str, *, create: bool) -> int:
 
 @contextlib.contextmanager
 def file_in(folder: int, name: str, flags: int) -> Iterator[tuple[int, os.stat_result]]:
+    """As `open_file`, and closed behind."""
+    handle, info = open_file(folder, name, flags)
+    try:
+        yield handle, info
+    finally:
+        os.close(handle)
+
+
+def open_file(folder: int, name: str, flags: int) -> tuple[int, os.stat_result]:
     """The regular file `name` of an open folder, open, and what is said of it. A new one is for the user alone."""
     handle = os.open(name, flags | SAFE, PRIVATE_FILE, dir_fd=folder)
     try:
@@ -67,14 +106,15 @@ def file_in(folder: int, name: str, flags: int) -> Iterator[tuple[int, os.stat_r
             raise OSError(None, "not a regular file")
         if flags & os.O_CREAT and not info.st_size:
             _make_private(handle, PRIVATE_FILE, info)
-        yield handle, info
-    finally:
+    except BaseException:
         os.close(handle)
+        raise
+    return handle, info
 
 
 def _make_private(handle: int, mode: int, info: os.stat_result | None = None) -> None:
     info = info or os.fstat(handle)
-    if stat.S_IMODE(info.st_mode) & 0o777 != mode:
+    if info.st_mode & 0o777 != mode:
         os.fchmod(handle, mode)
 
 

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ugro_tui.collect.below import file_in, folder_below, write_at
-from ugro_tui.collect.mirror_errors import MirrorDenied, MirrorError, MirrorFull, MirrorMoved, told
+from ugro_tui.collect.below import LastFolder, file_in, folder_below, open_file, write_at
+from ugro_tui.collect.mirror_errors import MirrorDenied, MirrorError, MirrorFull, MirrorMoved, mirror_error, told
 from ugro_tui.collect.place import Place
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.jobid import is_job_id
@@ -54,6 +54,17 @@ class Mirror:
         self._node = node
         self._clock = clock
         self._reserve = reserve
+        self._folder: LastFolder | None = None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Within, the folder of the last `append` stays open: a reply brings many files of few folders."""
+        self._folder = LastFolder(self._root)
+        try:
+            yield
+        finally:
+            self._folder.close()
+            self._folder = None
 
     def append(self, job: str, file: JobFile, offset: int, data: bytes, age: float) -> int:
         """Add `data`, which lies at `offset` and was written `age` seconds ago; the new size.
@@ -62,23 +73,31 @@ class Mirror:
             MirrorMoved: the copy does not end at `offset`.
             MirrorFull: the disk is full, or nearly so and this is no metrics file; a part may have been written.
         """
-        *folders, name = parts = self._parts(job, file)
-        path = self._path(parts)
-        flags = os.O_WRONLY if offset else os.O_WRONLY | os.O_CREAT
-        with (
-            told("written", path),
-            _there(path, offset),
-            folder_below(self._root, folders, create=not offset) as folder,
-        ):
+        parts = self._parts(job, file)
+        if self._folder is None:
+            with self.writing():
+                return self.append(job, file, offset, data, age)
+        try:
+            folder = self._folder.open(parts[:-1], create=not offset)
             if file.kind in _SPARED:
-                self._spare(folder, len(data), path)
-            with file_in(folder, name, flags) as (handle, info):
-                if info.st_size != offset:
-                    raise _moved(path, info.st_size, offset)
-                if data:
-                    write_at(handle, data, offset)
-                self._date(handle, age)
+                self._spare(folder, len(data), parts)
+            self._extend(folder, parts, offset, data, age)
+        except OSError as error:
+            if offset and isinstance(error, FileNotFoundError):
+                raise self._moved(parts, 0, offset) from None
+            raise mirror_error(error, "written", self._path(parts)) from None
         return offset + len(data)
+
+    def _extend(self, folder: int, parts: tuple[str, ...], offset: int, data: bytes, age: float) -> None:
+        handle, info = open_file(folder, parts[-1], os.O_WRONLY if offset else os.O_WRONLY | os.O_CREAT)
+        try:
+            if info.st_size != offset:
+                raise self._moved(parts, info.st_size, offset)
+            if data:
+                write_at(handle, data, offset)
+            self._date(handle, age)
+        finally:
+            os.close(handle)
 
     def replace(self, job: str, file: JobFile, data: bytes, age: float) -> None:
         """Have the copy be `data`, which was written `age` seconds ago; readers see the old or the new one whole."""
@@ -141,14 +160,20 @@ class Mirror:
     def _path(self, parts: Iterable[str]) -> Path:
         return self._root.joinpath(*parts)
 
-    def _spare(self, folder: int, wanted: int, path: Path) -> None:
+    def _moved(self, parts: tuple[str, ...], size: int, offset: int) -> MirrorMoved:
+        return MirrorMoved(
+            f"{visible(str(self._path(parts)))} has {size:,} bytes where {offset:,} were written: it was changed by "
+            "somebody else, or a write was cut short; it is read again and continued from its end"
+        )
+
+    def _spare(self, folder: int, wanted: int, parts: tuple[str, ...]) -> None:
         disk = os.fstatvfs(folder)
         reserve = min(self._reserve, disk.f_blocks * disk.f_frsize // 50)
         free = disk.f_bavail * disk.f_frsize - wanted
         if disk.f_blocks and free < reserve:  # some network disks do not tell: 0 blocks
             raise MirrorFull(
-                f"{visible(str(path))} is not copied on: less than {reserve >> 20:,} MiB would stay free for metrics: "
-                "free space on that disk, or choose another one with --central"
+                f"{visible(str(self._path(parts)))} is not copied on: less than {reserve >> 20:,} MiB "
+                "would stay free for metrics: free space on that disk, or choose another one with --central"
             )
 
     def _date(self, handle: int, age: float) -> None:
@@ -205,24 +230,6 @@ def _parts_below(file: JobFile, node: str) -> tuple[str, ...]:
         raise MirrorError(f"{visible(file.path, 80)!r} is not a file of a job: it is not copied")
     rest = file.path.removeprefix(_NODE_FOLDERS.get(file.kind, ""))
     return (*mirror_folder(file.kind, node).split("/"), *rest.split("/"))
-
-
-@contextlib.contextmanager
-def _there(path: Path, offset: int) -> Iterator[None]:
-    """Within, that there is no file means that its copy does not end at `offset`."""
-    try:
-        yield
-    except FileNotFoundError:
-        if not offset:
-            raise
-        raise _moved(path, 0, offset) from None
-
-
-def _moved(path: Path, size: int, offset: int) -> MirrorMoved:
-    return MirrorMoved(
-        f"{visible(str(path))} has {size:,} bytes where {offset:,} were written: it was changed by somebody else, or "
-        "a write was cut short; it is read again and continued from its end"
-    )
 
 
 @contextlib.contextmanager

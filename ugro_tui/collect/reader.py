@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -46,7 +47,8 @@ class Delivery:
     more: bool = False
 
 
-_ORDER = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERROR, FileKind.LOG, FileKind.EVENTS)
+_KINDS = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERROR, FileKind.LOG, FileKind.EVENTS)
+_ORDER = {kind: place for place, kind in enumerate(_KINDS)}
 _PARSERS = {
     FileKind.HEARTBEAT: parse_heartbeat,
     FileKind.MANIFEST: parse_manifest,
@@ -125,12 +127,13 @@ class JobReader:
             MirrorMoved: the copy was changed by somebody else; what is known must be read again from it.
         """
         known = ((chunk, classify(chunk.path)) for chunk in chunks)
-        files = sorted(((file, chunk) for chunk, file in known if file), key=lambda pair: _ORDER.index(pair[0].kind))
+        files = sorted(((file, chunk) for chunk, file in known if file), key=lambda pair: _ORDER[pair[0].kind])
         pieces = []
-        for file, chunk in files:
-            content = self._appended(file, chunk) if file.appended else self._document(file, chunk)
-            if content is not None:
-                pieces.append(Piece(file.rank, now - chunk.age, content))
+        with contextlib.nullcontext() if self._copy is None else self._copy.writing():
+            for file, chunk in files:
+                content = self._appended(file, chunk) if file.appended else self._document(file, chunk)
+                if content is not None:
+                    pieces.append(Piece(file.rank, now - chunk.age, content))
         for path, vital in self._vitals.news(processes, self._known[FileKind.HEARTBEAT]):
             found = classify(path)
             pieces += [Piece(found.rank, now, vital)] if found else []

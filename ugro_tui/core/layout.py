@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 MAX_RANK = 999_999
@@ -75,6 +76,7 @@ _PATHS = tuple(
 )
 
 
+@lru_cache(maxsize=1 << 14)
 def classify(path: str) -> JobFile | None:
     """The meaning of `path` (relative to the job's directory, `/` between parts), or None where it has none."""
     for pattern, kind in _PATHS:

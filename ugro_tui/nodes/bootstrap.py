@@ -32,7 +32,7 @@ def command(mark: str) -> str:
     `mark`: letters and digits that stand before each reply.
     """
     start = (
-        "import sys;sys.version_info>=(3,6)or sys.exit(9);import hashlib,json,zlib;"
+        "import sys;sys.version_info>=(3,6)or sys.exit(9);import json,zlib;"
         f"exec(zlib.decompress(sys.stdin.buffer.read({len(program())})))"
     )
     tries = f'for p in {_PYTHONS}; do "$p" -ISuc "{start}" {mark}; {_LOOP}; done'

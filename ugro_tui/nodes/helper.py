@@ -21,21 +21,20 @@ from ugro_tui.nodes.helper_files import (
     Layout,
     News,
     Shelves,
+    allot,
     behind,
     list_jobs,
     names_in,
     refuse,
     stamp,
 )
+from ugro_tui.nodes.helper_files import OVERHEAD as OVERHEAD
 from ugro_tui.nodes.helper_files import WINDOW as WINDOW
 from ugro_tui.nodes.helper_files import place_digest as place_digest
 from ugro_tui.nodes.helper_vitals import as_known, examine, is_silent
 
 MAX_DOCUMENT = 1 << 18
 """Bytes read of a file that is replaced whole: a heartbeat is 500 bytes, an error file some kilobytes."""
-
-OVERHEAD = 128
-"""Bytes that a file's description takes in a reply, so that many empty files stay below the cap too."""
 
 MAX_ROTATED = 16
 """Other names that are tried for the rest of a file that was renamed away."""
@@ -126,22 +125,22 @@ class _Reader:
         base = specs[0]["path"] + prefix
         for entry in entries:
             was = known.get(base + entry)
-            if was is None and not names.fullmatch(entry):
+            found = names.fullmatch(entry) if was is None else None
+            if was is None and not found:
                 continue
             try:
                 info = os.stat(entry, dir_fd=handle, follow_symlinks=False)
                 if was is None or was[2] != stamp(info) or was[0] < info.st_size:
-                    self._note(specs, names, News((job, folder), entry, base + entry, was or [0, "", ""], info))
+                    found = found or names.fullmatch(entry)
+                    if found:  # else it is known, but nobody asks for its kind now
+                        spec = specs[int(found.lastgroup[1:])]
+                        self._note(News((job, folder), entry, base + entry, was or [0, "", ""], info, spec))
             except FileNotFoundError:
                 continue  # gone since it was listed
             except OSError as error:
                 self._deny(job, base + entry, error)
 
-    def _note(self, specs: Layout, names: Any, news: "News") -> None:
-        found = names.fullmatch(news.name)
-        if not found:
-            return  # it is known, but nobody asks for its kind now
-        news.spec = specs[int(found.lastgroup[1:])]
+    def _note(self, news: "News") -> None:
         if news.spec["vital"] and is_silent(news, self._now):
             self._silent.append(news)
         if news.spec["whole"] and as_known(news):
@@ -245,24 +244,6 @@ class _Reader:
             self._header["denied"].append([job, "%s: %s" % (path, reason or type(error).__name__)])
         elif count == MAX_DENIED:
             self._header["denied"].append([job, "more that cannot be read, not named here"])
-
-
-def allot(sizes: List[int], left: int, since: List[int]) -> Dict[int, int]:
-    """How many bytes to read of which files, given their new bytes; all together at most `left`.
-
-    What few bytes leave goes to those with more. Where not every file can have a place in the reply, those that have
-    waited longest have: `since` says of each since when.
-    """
-    places = list(range(len(sizes)))
-    most = max(0, left) // (2 * OVERHEAD)
-    if len(places) > most:
-        places = sorted(places, key=since.__getitem__)[: max(most, 1 if left > OVERHEAD else 0)]
-    shares = {}
-    for count, place in enumerate(sorted(places, key=sizes.__getitem__)):
-        fair = left // (len(places) - count) - OVERHEAD
-        shares[place] = max(0, min(sizes[place], fair))
-        left -= shares[place] + OVERHEAD
-    return shares
 
 
 def probe(root: str, now: float) -> Dict[str, Any]:

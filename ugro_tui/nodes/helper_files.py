@@ -1,7 +1,6 @@
 """How the helper opens and reads files that it does not trust. Part of the program that runs on nodes: see `helper`."""
 
 import errno
-import hashlib
 import itertools
 import os
 import re
@@ -20,6 +19,12 @@ MAX_JOB_ENTRIES = 20_000
 MAX_OPEN = 64
 """Folders held open at a time: some systems allow 256 files in all, and a job may have a folder for each rank."""
 
+OVERHEAD = 128
+"""Bytes that a file's description takes in a reply, so that many empty files stay below the cap too."""
+
+LEAST = 4096
+"""Bytes that each file has in a reply before another one has a place there: files in slivers cost a write for each."""
+
 SPARSE_SIZE, SPARSE_RATIO = 1 << 30, 256
 """A file of this size with so little on the disk is a hole, not a log: it is refused, not transferred."""
 
@@ -36,8 +41,15 @@ null), `path` (what stands before the name in the path that is reported), `name`
 
 def place_digest(head: bytes, before: bytes) -> str:
     """The digest of a file's first `WINDOW` bytes and of those before the place of reading."""
+    return _digest(head[:WINDOW] + before[-WINDOW:])
+
+
+def _digest(data: bytes) -> str:
+    # Not needed before something is known; until it has loaded OpenSSL, a program that has just begun waits.
+    import hashlib
+
     # SHA-256, for it is there on machines that allow approved algorithms only (FIPS), where BLAKE2 is not.
-    return hashlib.sha256(head[:WINDOW] + before[-WINDOW:]).hexdigest()[:16]
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def stamp(info: os.stat_result) -> str:
@@ -99,16 +111,47 @@ class News:
 
     __slots__ = ("info", "name", "path", "place", "size", "spec", "was")
 
-    def __init__(self, place: Tuple[str, str], name: str, path: str, was: List[Any], info: os.stat_result) -> None:
-        self.place, self.name, self.path, self.was, self.info = place, name, path, was, info
-        self.spec: Dict[str, Any] = {}
+    def __init__(
+        self, place: Tuple[str, str], name: str, path: str, was: List[Any], info: os.stat_result, spec: Dict[str, Any]
+    ) -> None:
+        self.place, self.name, self.path, self.was, self.info, self.spec = place, name, path, was, info, spec
         self.size = 0
 
     @property
     def since(self) -> int:
         """When what is known of it was learned, as far as the stamp tells: who waited longest goes first."""
-        parts = self.was[2].split(".")
+        parts = self.was[2].split(".") if self.was[2] else []
         return int(parts[1], 16) if len(parts) > 1 else 0
+
+
+def allot(sizes: List[int], left: int, since: List[int]) -> Dict[int, int]:
+    """How many bytes to read of which files, given their new bytes; all together at most `left`.
+
+    What few bytes leave goes to those with more. Where not every file can have a place in the reply, those that have
+    waited longest have: `since` says of each since when.
+    """
+    needs = [(size if size < LEAST else LEAST) + OVERHEAD for size in sizes]
+    places = list(range(len(sizes)))
+    if sum(needs) > left:
+        places = _that_fit(needs, left, sorted(places, key=since.__getitem__))
+    shares = {}
+    for count, place in enumerate(sorted(places, key=sizes.__getitem__)):
+        fair = left // (len(places) - count) - OVERHEAD
+        shares[place] = max(0, min(sizes[place], fair))
+        left -= shares[place] + OVERHEAD
+    return shares
+
+
+def _that_fit(needs: List[int], left: int, places: List[int]) -> List[int]:
+    """The first of `places`, in any case that it can have a byte for, and of the others all whose needs are met."""
+    if left <= OVERHEAD:
+        return []
+    room, chosen = left - min(left, needs[places[0]]), places[:1]
+    for place in places[1:]:
+        if needs[place] <= room:
+            room -= needs[place]
+            chosen.append(place)
+    return chosen
 
 
 def names_in(handle: int, most: int) -> List[str]:
@@ -128,7 +171,7 @@ def list_jobs(root: str, shelves: "Shelves", request: Dict[str, Any], now: float
         else:
             older.append(job)
     older.sort()
-    listed = hashlib.sha256("\n".join(older).encode()).hexdigest()[:16] if older else "none"
+    listed = _digest("\n".join(older).encode()) if older else "none"
     header["jobs"] = young
     header["listed"] = listed
     header["older"] = None if listed == request["listed"] else older

@@ -48,8 +48,10 @@ FRAME = struct.Struct(">III")
 
 def frame(mark: bytes, header: bytes, data: List[bytes]) -> bytes:
     """A reply as it travels. `mark` stands before each, and a checksum in it: what else writes there is found."""
-    body = b"".join([header] + data)
-    return mark + FRAME.pack(len(header), len(body) - len(header), zlib.crc32(body)) + body
+    size, checksum = 0, zlib.crc32(header)
+    for part in data:
+        size, checksum = size + len(part), zlib.crc32(part, checksum)
+    return b"".join([mark, FRAME.pack(len(header), size, checksum), header] + data)
 
 
 def serve(layout: Layout, mark: bytes) -> None:

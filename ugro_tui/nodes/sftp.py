@@ -18,12 +18,16 @@ from ugro_tui.core.text import visible
 from ugro_tui.nodes.asking import ANSWER_SECONDS, Clocks
 from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeError, NodeSilent, Probe, Reply
 from ugro_tui.nodes.carriers import Connection, Sftp, SftpStat
-from ugro_tui.nodes.helper import (
-    MAX_DOCUMENT,
+from ugro_tui.nodes.helper import MAX_DOCUMENT
+from ugro_tui.nodes.helper_files import (
+    MAX_ENTRIES,
+    MAX_JOB_ENTRIES,
     OVERHEAD,
+    SPARSE_SIZE,
+    WINDOW,
     allot,
+    place_digest,
 )
-from ugro_tui.nodes.helper_files import MAX_ENTRIES, MAX_JOB_ENTRIES, SPARSE_SIZE, WINDOW, place_digest
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp_clock import SftpClock
 from ugro_tui.nodes.sftp_files import JobFolders, JobPath, reason, stamp
@@ -273,7 +277,7 @@ def _wanted(news: _News) -> list[tuple[str, int, int]]:
 
 
 def _chosen(news: list[_News], cap: int) -> list[_News]:
-    """What has a place in the reply, in the helper's order and with its shares (`helper.allot`)."""
+    """What has a place in the reply, in the helper's order and with its shares (`helper_files.allot`)."""
     chosen: list[_News] = []
     used = 0
     for one in sorted((one for one in news if one.file.whole), key=lambda one: (one.since, one.size)):

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable
 
 from ugro_tui.nodes.asking import Clocks
+from ugro_tui.nodes.carriers import SftpStat
 from ugro_tui.nodes.sftp_files import stamp
-from ugro_tui.nodes.wire import SftpStat
 
 
 class SftpClock:

@@ -248,7 +248,8 @@ _ROWS: Final = (
     ),
     Rule(
         "lines_skipped", "lines skipped", INFO, "lines that are no record, gaps in seq",
-        "one; a warning above 1 % of all, and 10", "never in this attempt", "W&B", "look at the emitter's version and disk",
+        "one; a warning above 1 % of all, and 10", "never in this attempt", "W&B",
+        "look at the emitter's version and disk",
         (Number("warn", 0.01, "share of the records: a warning"),), replayed=True,
     ),
     Rule(
