@@ -19,7 +19,7 @@ from tests.emitter.support import run_script, script_environment, wait_until
 
 SIGNAL = signal.SIGUSR2
 
-# Says where it is, then stays in a call in C: with `PyDLL` one that keeps the lock of the interpreter while it waits, so
+# Stays in a call in C: with `PyDLL` in one that keeps the lock of the interpreter while it waits, so
 # that no thread of Python's gets a turn.
 STUCK = """
 import ctypes, json, os, pathlib, socket, sys, time
