@@ -13,7 +13,7 @@ _HEADINGS = (
 )
 _FRAMES = (
     re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$'),
-    re.compile(r"    (?P<function>.*) \((?P<file>.*):(?P<line>\d+)\)$"),
+    re.compile(r"    (?P<function>.*?) \((?P<file>.*):(?P<line>\d+)\)$"),
 )
 _FOREIGN = re.compile(r"/lib(?:64)?/python3|/(?:site|dist)-packages/|^<frozen |/ugro_emitter/")
 
