@@ -6,7 +6,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.act.diagnosing import hanging, write_log
+from tests.act.diagnosing import alive, hanging, write_log
 from tests.faults.lab import Lab, node
 from tests.writing import wait_until
 from ugro_tui import exits
@@ -44,3 +44,18 @@ def test_two_nodes_hang_and_one_is_frozen(lab: Lab, tmp_path: Path) -> None:
         assert json.loads((folder / "heartbeat.json").read_text())["step"] == 19
         assert ("(copied)" in text.partition(f"### Rank {rank}")[2].partition("###")[0]) == copied
     assert {path.name for path in (bundle.path / "nodes").iterdir()} == {"n1", "n2", "n3"}
+
+
+def test_a_node_that_runs_nothing_for_us_is_told_from_its_copies(lab: Lab) -> None:
+    machine = lab.add_sftp()
+    with hanging(machine.metrics, signal=True) as pid:
+        write_log(machine.metrics, 0, "printed\n")
+        agent = lab.watch()
+        log = lab.central / "jobs" / "job" / "logs" / "n1" / "rank_0.log"
+        wait_until(lambda: agent.feed.snapshot().job("job") is not None and log.exists())
+        bundle = agent.bundle("job")
+        assert alive(pid)
+    assert bundle.failed == {"n1": "n1: it runs no Python >= 3.6 for us"}
+    assert exits.of_diagnosis(bundle) == exits.NONE_REACHED
+    assert (bundle.path / "rank_0" / "log.txt").read_text() == "printed\n"
+    assert "- stacks of rank 0: its node did not tell" in bundle.report.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import secrets
 import threading
 import time
 import zlib
@@ -155,11 +156,13 @@ def ask(inquiry: Inquiry, seconds: float = GATHER_SECONDS) -> NodeEvidence:
         "lines": LOG_LINES,
         "seconds": seconds,
     }
-    ran = node.run(argv_of(program), stdin=program + json.dumps(request).encode(), seconds=RUN_SECONDS)
-    if not ran.out or ran.out.strip().endswith(NO_PYTHON):
+    mark = secrets.token_hex(8)  # a login script may print something before
+    ran = node.run(argv_of(program, mark), stdin=program + json.dumps(request).encode(), seconds=RUN_SECONDS)
+    data = ran.out.partition(mark.encode())[2]
+    if not data or data.startswith(NO_PYTHON):
         said = visible(ran.err.decode("utf-8", "replace").strip(), 200)
         raise NodeUnfit(f"{node.name}: it runs no Python >= 3.6 for us{f': {said}' if said else ''}")
-    return _evidence(node.name, ran.out, inquiry.ranks)
+    return _evidence(node.name, data, inquiry.ranks)
 
 
 def _evidence(node: str, data: bytes, ranks: Sequence[int]) -> NodeEvidence:

@@ -36,9 +36,12 @@ def command(mark: str) -> str:
     return f"exec sh -c 'exec 2>/dev/null; {_tries(len(program()), mark)}; echo {mark}{NO_PYTHON.decode()}'"
 
 
-def argv_of(packed: bytes) -> tuple[str, ...]:
-    """The command that runs a `packed` program, which is to stand first on its standard input; it says NO_PYTHON."""
-    return ("sh", "-c", f"exec 2>/dev/null; {_tries(len(packed), '')}; echo {NO_PYTHON.decode()}")
+def argv_of(packed: bytes, mark: str) -> tuple[str, ...]:
+    """The command that runs a `packed` program, which is to stand first on its standard input.
+
+    `mark`, letters and digits, stands before its answer, as behind it NO_PYTHON where there is none.
+    """
+    return ("sh", "-c", f"exec 2>/dev/null; {_tries(len(packed), mark)}; echo {mark}{NO_PYTHON.decode()}")
 
 
 def _tries(length: int, mark: str) -> str:

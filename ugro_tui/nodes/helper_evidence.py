@@ -150,6 +150,6 @@ def answer(words: bytes) -> bytes:
 
 
 def serve() -> None:
-    """Answer the request that stands behind the program on standard input."""
-    sys.stdout.buffer.write(answer(sys.stdin.buffer.read()))
+    """Answer the request that stands behind the program on standard input; before the answer stands the mark."""
+    sys.stdout.buffer.write(sys.argv[1].encode() + answer(sys.stdin.buffer.read()))
     sys.stdout.buffer.flush()

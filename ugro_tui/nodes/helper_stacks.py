@@ -110,20 +110,21 @@ class Process:
             names = os.listdir(folder)[:MAX_FILES]
         except OSError as error:
             raise Refused("its open files may not be looked at: %s" % error.strerror) from None
-        return any(_same(os.path.join(folder, name), info) for name in names)
+        for name in names:
+            try:
+                found = os.stat(os.path.join(folder, name))
+            except FileNotFoundError:  # closed meanwhile
+                continue
+            except OSError as error:
+                raise Refused("its open files may not be looked at: %s" % error.strerror) from None
+            if (found.st_dev, found.st_ino) == (info.st_dev, info.st_ino):
+                return True
+        return False
 
     def bin_folder(self) -> str:
         """The folder of its interpreter as it was called; empty where that is no path. A venv has its tools there."""
         called = read_text("/proc/%d/cmdline" % self.pid).split("\0")[0]
         return os.path.dirname(os.path.join("/proc/%d/cwd" % self.pid, called)) if "/" in called else ""
-
-
-def _same(path: str, info: os.stat_result) -> bool:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return False
-    return (found.st_dev, found.st_ino) == (info.st_dev, info.st_ino)
 
 
 def stacks(process: Process, folders: Folders, job: str, rank: int) -> Dict[str, Any]:
