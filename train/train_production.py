@@ -131,6 +131,8 @@ def option_parser() -> argparse.ArgumentParser:
     add("--enable-metrics", action=argparse.BooleanOptionalAction, default=True, help="records and TensorBoard (on)")
     add("--metrics-dir", type=Path, default=os.environ.get("UGRO_METRICS_DIR") or "~/ugro_data/jobs",
         help="where the job's directory goes (%(default)s)")
+    add("--stack-signal", action=argparse.BooleanOptionalAction, default=True,
+        help="SIGUSR2 writes the stacks of all threads into the job's directory (on)")
     add("--emit-every", type=positive, default=10, metavar="STEPS", help="steps from record to record (%(default)s)")
 
     add = parser.add_argument_group("text").add_argument
@@ -669,6 +671,7 @@ def main(args: argparse.Namespace) -> None:
             world_size=world_size,
             local_rank=local_rank,
             total_steps=total_steps,
+            stack_signal=args.stack_signal,
         )
     with metrics as emitter:  # an exception in here is what `end: failed` will tell
         board = emitter.get_tensorboard_writer()

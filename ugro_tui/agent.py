@@ -17,6 +17,7 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.ports import Clock, Feed
 from ugro_tui.core.snapshot import JobView, Question, Snapshot, SyncView
+from ugro_tui.doors import DiagnosisDoor, TensorBoardDoor
 from ugro_tui.looks import Looks
 from ugro_tui.nodes.base import Ask
 from ugro_tui.nodes.fleet import make_nodes, make_rsyncs
@@ -24,8 +25,8 @@ from ugro_tui.nodes.secrets import Secrets
 from ugro_tui.plain import live_dict, status_dict, summary_dict
 
 if TYPE_CHECKING:
+    from ugro_tui.act.diagnose import Bundle
     from ugro_tui.act.local import LocalJob
-    from ugro_tui.act.tensorboard import TensorBoard
     from ugro_tui.collect.doctor import Diagnosis
 
 
@@ -34,30 +35,6 @@ class SystemClock:
 
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
-
-
-class TensorBoardDoor:
-    """One TensorBoard on `folder`, started when it is first asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._board: TensorBoard | None = None
-
-    def open(self) -> str:
-        """Its address.
-
-        Raises:
-            UgroError: it cannot be started; the message says why and what to do.
-        """
-        from ugro_tui.act.tensorboard import TensorBoard  # only who opens it pays for its imports
-
-        self._board = self._board or TensorBoard(self._folder)
-        return self._board.open()
-
-    def close(self) -> None:
-        """End it, if it runs."""
-        if self._board is not None:
-            self._board.stop()
 
 
 class Agent:
@@ -89,6 +66,7 @@ class Agent:
         names = [node.name for node in self.nodes]
         self.copies = ResultAggregator(config.central, self.clock, names) if config.remote else None
         self._board = TensorBoardDoor(self.event_files)
+        self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock)
         self._collector = TrainingMetricsCollector(
             self.nodes,
             self.clock,
@@ -96,7 +74,7 @@ class Agent:
             only,
             aggregator=self.copies,
             keep=keep,
-            doors=Doors(self._tell, self._board.open),
+            doors=Doors(self._tell, self._board.open, lambda job_id: str(self.bundle(job_id).report)),
             rsyncs=make_rsyncs(specs, there, config.ssh_config) if config.engine == "rsync" else {},
         )
         self._looks = Looks(self._collector, self.clock, ask, self.place, remote=self.copies is not None)
@@ -216,6 +194,23 @@ class Agent:
         fresh = {one.node: one for one in examine(again, self.clock)}
         found = tuple(fresh.get(one.node, one) for one in found)
         return found, None if self.copies is None else examine_central(self.copies)
+
+    def diagnose(self, job_id: str) -> Path:
+        """The directory with what is known of a job in trouble; as `bundle`."""
+        return self.bundle(job_id).path
+
+    def bundle(self, job_id: str) -> Bundle:
+        """Gather stacks of the ranks that are not well, the ends of logs, errors, GPUs, heartbeats, and a report.
+
+        Nodes that cannot be asked are told in it. The job is taken as it was read last.
+
+        Raises:
+            BadInput, Partial, NoSource: as `job`.
+            UgroError: the directory cannot be written.
+        """
+        checked_job_id(job_id)
+        view = self._collector.snapshot().job(job_id) or self.job(job_id)
+        return self._diagnosis.open(view, self._collector.snapshot().nodes)
 
     def start_demo(self, options: Sequence[str]) -> LocalJob:
         """Start the training run of `ugro-tui demo` on this machine and follow it.

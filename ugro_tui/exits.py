@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ugro_tui.nodes.base import NodeMissing
 
 if TYPE_CHECKING:
+    from ugro_tui.act.diagnose import Bundle
     from ugro_tui.collect.doctor import Diagnosis
     from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
 
@@ -45,6 +46,11 @@ def of_sync(view: SyncView, snapshot: Snapshot) -> int:
     empty = {node.name for node in snapshot.nodes if node.brief == NodeMissing.brief}
     failed = [node for node in view.nodes if node.denied or (node.error and node.node not in empty)]
     return PARTIAL if any(node.denied for node in failed) else _of_nodes(failed, view.nodes)
+
+
+def of_diagnosis(bundle: Bundle) -> int:
+    """The code for a diagnosis that was written: whether all nodes could be asked, not whether the job is well."""
+    return _of_nodes(bundle.failed, range(bundle.asked))
 
 
 def of_doctor(nodes: Sequence[Diagnosis], central: Diagnosis | None) -> int:

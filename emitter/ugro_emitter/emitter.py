@@ -13,6 +13,7 @@ from .identity import JobFiles, check_integer, resolve_folder, resolve_identity
 from .nvml import FIELDS
 from .phases import DECLARED_PHASES, STEP_PHASES, Frame
 from .run import Run, Settings
+from .stacks import check_signal
 from .tensorboard import NoTensorBoard
 
 Model = TypeVar("Model")
@@ -47,6 +48,7 @@ class MetricsEmitter:
         enabled: bool = True,
         attempt: int | None = None,
         heartbeat_interval: float = 2.0,
+        stack_signal: bool | str | int | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Begin a run of one rank; what is not given comes from the launcher's environment.
@@ -59,6 +61,8 @@ class MetricsEmitter:
         enabled: False makes an emitter that does nothing and writes no file.
         attempt: 1 for a job's first start; else UGRO_ATTEMPT, else counted from torchrun and the files.
         heartbeat_interval: seconds, at most 2.
+        stack_signal: True (SIGUSR2), or a signal that the script has no other use for: has it append the stacks of
+            all threads to stacks/rank_{r}.txt, also while Python is stuck; None, False: no handler is installed.
 
         Raises ValueError when an argument or the environment makes no sense. Nothing else ever raises.
         """
@@ -74,6 +78,7 @@ class MetricsEmitter:
             emit_every=check_integer("emit_every", emit_every, 1),
             total_steps=None if total_steps is None else check_integer("total_steps", total_steps, 0),
             heartbeat_interval=_check_interval(heartbeat_interval),
+            stack_signal=check_signal(stack_signal),
         )
         self._open(settings, clock or Clock())
 

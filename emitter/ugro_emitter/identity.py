@@ -52,6 +52,10 @@ class JobFiles:
         return self.folder / "tensorboard" / f"rank_{self.rank}"
 
     @property
+    def stacks(self) -> Path:
+        return self.folder / "stacks" / f"rank_{self.rank}.txt"
+
+    @property
     def error(self) -> Path:
         return self.folder / "errors" / f"rank_{self.rank}.json"
 

@@ -20,6 +20,7 @@ from .phases import DECLARED_PHASES, Frame, PhaseTimer
 from .process import boot_id, disk_space, memory_total, pid_namespace, pid_start, resident_bytes
 from .records import EndRecord, StartRecord
 from .sink import AppendFile
+from .stacks import StackDump
 from .steps import StepRecorder
 from .tensorboard import TensorBoardWriter
 from .version import PROTOCOL_VERSION
@@ -41,6 +42,7 @@ class Settings:
     emit_every: int
     total_steps: int | None
     heartbeat_interval: float
+    stack_signal: int | None = None
 
 
 class Run:
@@ -65,6 +67,7 @@ class Run:
         files, interval = settings.files, settings.heartbeat_interval
         self._writer = Writer(AppendFile(files.metrics, self.losses), self.losses)
         self._heartbeat = Heartbeat(files.heartbeat, interval, self._state, self.losses)
+        self._stacks = StackDump(files.stacks, settings.stack_signal, self.losses)
         self.gpu = GpuSampler(interval, clock, self.losses)
         self.tensorboard = TensorBoardWriter(files.tensorboard, self.losses)
         self.watch = BackwardWatch(clock.perf_counter, self.losses)
@@ -172,6 +175,7 @@ class Run:
             "dropped": self.dropped,
             "dropped_values": self.losses.values,
             "errors": self.losses.errors,
+            "stack_signal": self._stacks.told(),
         }
 
     def _state_name(self) -> str:

@@ -45,6 +45,7 @@ def test_fields_and_states_of_a_run(tmp_path: Path) -> None:
     assert set(first) == {
         "v", "ts", "run_id", "pid", "pid_start", "boot_id", "pid_ns", "step", "step_age", "state", "phase", "gpu",
         "rss", "mem_total", "cgroup", "oom_kills", "disk_free", "disk_total", "dropped", "dropped_values", "errors",
+        "stack_signal",
     }  # fmt: skip
     assert (first["v"], first["run_id"], first["step"], first["gpu"]) == (1, emitter.run_id, None, None)
     emitter.emit_step(41, loss=1.0, odd="text")

@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from tests.ui.node_scenes import ALL_SCENES, PASSPHRASE, REFUSED, on_three
 from tests.ui.scenes import FakeFeed, app_of
-from ugro_tui.core.commands import Answer, OpenTensorBoard, Refresh, Sync, Tell
+from ugro_tui.core.commands import Answer, Diagnose, OpenTensorBoard, Refresh, Sync, Tell
 from ugro_tui.core.snapshot import NodeSync, NodeView, Question, Snapshot, SyncView
 from ugro_tui.core.states import NodeState
 from ugro_tui.ui.app import UgroApp
@@ -118,6 +118,31 @@ async def test_t_opens_tensorboard_and_its_url_stands_until_it_was_read() -> Non
         await desk.pass_time(SAID_SECONDS)
         assert "http://127.0.0.1:6006/" not in desk.text
         assert "│ TensorBoard :6006" in desk.text
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 10)])
+async def test_d_diagnoses_the_shown_job_once_and_says_where_the_report_is(size: tuple[int, int]) -> None:
+    report = "/central/jobs/gpt2-xl/diagnosis/1-Z/report.md"
+    async with at(WELL, size) as desk:
+        await desk.pilot.press("d", "d")
+        assert desk.feed.asked == [Diagnose("gpt2-xl")]
+        await desk.look()
+        assert "diagnosing …" in desk.text or size[0] < 80
+        await desk.news(answers=(Answer(1, said=report),))
+        assert "diagnosing" not in desk.text
+        assert f"diagnosis: {report}" in desk.text.replace("\n", "") or size[0] < 80
+        await desk.pilot.press("escape", "d")
+        assert len(desk.feed.asked) == 2
+
+
+async def test_a_diagnosis_that_cannot_be_made_says_so_and_without_a_job_none_is() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("d")
+        await desk.news(answers=(Answer(1, "it cannot be written to /central: No space left on device"),))
+        assert "✖ diagnosis: it cannot be written to /central: No space left" in desk.text
+    async with at(ALL_SCENES["no_jobs_on_three"]()) as desk:
+        await desk.pilot.press("d")
+        assert desk.feed.asked == []
 
 
 async def test_esc_takes_the_message_away() -> None:

@@ -19,7 +19,7 @@ from ugro_tui.collect.rsyncs import RsyncRuns
 from ugro_tui.collect.source import Source
 from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.collect.wanted import Wanted
-from ugro_tui.core.commands import Answer, Command, OpenJob, OpenTensorBoard, Sync, Tell, Ticket
+from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Sync, Tell, Ticket
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.layout import FileKind
 from ugro_tui.core.ports import Clock
@@ -37,11 +37,13 @@ STOP_SECONDS = 2.0
 class Doors:
     """What a command may need that the collector does not know itself. Each may take its time and raise UgroError.
 
-    `tell` takes a question's key and its answer; `tensorboard` starts TensorBoard and returns where it is.
+    `tell` takes a question's key and its answer; `tensorboard` starts TensorBoard and returns where it is; `diagnose`
+    takes a job's id and returns where the report is.
     """
 
     tell: Callable[[str, str], None] | None = None
     tensorboard: Callable[[], str] | None = None
+    diagnose: Callable[[str], str] | None = None
 
 
 class TrainingMetricsCollector:
@@ -145,8 +147,8 @@ class TrainingMetricsCollector:
             self._wanted.open(command.job_id)
         with self._asking:  # in the order of their numbers, so that the newest answer tells of all before it
             ticket = Ticket(next(self._numbers), command)
-            if isinstance(command, OpenTensorBoard):
-                threading.Thread(target=self._open_tensorboard, args=(ticket.number,), daemon=True).start()
+            if isinstance(command, OpenTensorBoard | Diagnose):
+                threading.Thread(target=self._go_through, args=(ticket.number, command), daemon=True).start()
                 return ticket
             if isinstance(command, Tell) and self._doors.tell is not None:
                 self._doors.tell(command.question, command.text)
@@ -155,17 +157,26 @@ class TrainingMetricsCollector:
             self._pollers.ask(ticket)
         return ticket
 
-    def _open_tensorboard(self, number: int) -> None:
+    def _go_through(self, number: int, command: OpenTensorBoard | Diagnose) -> None:
+        """Have one of the doors answer, on a thread of its own."""
+        what = "opening TensorBoard" if isinstance(command, OpenTensorBoard) else "the diagnosis"
         try:
-            if self._doors.tensorboard is None:
-                raise UgroError("TensorBoard cannot be opened from here: use `ugro-tui tensorboard`")
-            answer = Answer(number, said=self._doors.tensorboard())
+            answer = Answer(number, said=self._through(command))
         except UgroError as error:
             answer = Answer(number, str(error))
         except Exception as error:  # a thread's outer edge
-            log.exception("opening TensorBoard failed")
-            answer = Answer(number, f"TensorBoard cannot be opened: {error!r}: an error in ugro-tui, see its log")
+            log.exception("%s failed", what)
+            answer = Answer(number, f"{what} failed: {error!r}: an error in ugro-tui, see its log")
         self._keeper.post(answer)
+
+    def _through(self, command: OpenTensorBoard | Diagnose) -> str:
+        if isinstance(command, Diagnose):
+            if self._doors.diagnose is None:
+                raise UgroError("no diagnosis can be made from here: use `ugro-tui diagnose JOB`")
+            return self._doors.diagnose(command.job_id)
+        if self._doors.tensorboard is None:
+            raise UgroError("TensorBoard cannot be opened from here: use `ugro-tui tensorboard`")
+        return self._doors.tensorboard()
 
     def _begin_sync(self, job_id: str | None, kinds: Iterable[FileKind]) -> SyncRun:
         """Bring the files of these kinds, of one job or of all; the run tells how far that is.

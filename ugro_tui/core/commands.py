@@ -31,6 +31,13 @@ class OpenTensorBoard:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnose:
+    """Gather what is known of a job in trouble, from its nodes too; the answer says where the report is."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """What a person says to a question of `Snapshot.questions`. Empty: no answer; ask again when it comes up again."""
 
@@ -38,7 +45,7 @@ class Tell:
     text: str = field(repr=False)
 
 
-Command: TypeAlias = Refresh | OpenJob | Sync | OpenTensorBoard | Tell
+Command: TypeAlias = Refresh | OpenJob | Sync | OpenTensorBoard | Diagnose | Tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ import functools
 import inspect
 import threading
 import zlib
+from collections.abc import Iterable
+from types import ModuleType
 
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import helper, helper_files, helper_frame, helper_vitals
+from ugro_tui.nodes import helper, helper_evidence, helper_files, helper_frame, helper_stacks, helper_vitals
 
 NO_PYTHON = b"no python"
 """Stands behind the mark where no Python was found."""
@@ -31,12 +33,23 @@ def command(mark: str) -> str:
 
     `mark`: letters and digits that stand before each reply.
     """
+    return f"exec sh -c 'exec 2>/dev/null; {_tries(len(program()), mark)}; echo {mark}{NO_PYTHON.decode()}'"
+
+
+def argv_of(packed: bytes, mark: str) -> tuple[str, ...]:
+    """The command that runs a `packed` program, which is to stand first on its standard input.
+
+    `mark`, letters and digits, stands before its answer, as behind it NO_PYTHON where there is none.
+    """
+    return ("sh", "-c", f"exec 2>/dev/null; {_tries(len(packed), mark)}; echo {mark}{NO_PYTHON.decode()}")
+
+
+def _tries(length: int, mark: str) -> str:
     start = (
         "import sys;sys.version_info>=(3,6)or sys.exit(9);import json,zlib;"
-        f"exec(zlib.decompress(sys.stdin.buffer.read({len(program())})))"
+        f"exec(zlib.decompress(sys.stdin.buffer.read({length})))"
     )
-    tries = f'for p in {_PYTHONS}; do "$p" -ISuc "{start}" {mark}; {_LOOP}; done'
-    return f"exec sh -c 'exec 2>/dev/null; {tries}; echo {mark}{NO_PYTHON.decode()}'"
+    return f'for p in {_PYTHONS}; do "$p" -ISuc "{start}" {mark}; {_LOOP}; done'
 
 
 _building = threading.Lock()  # Python before 3.12 parses in one thread at a time (CPython issue 106905)
@@ -50,9 +63,19 @@ def program() -> bytes:
 
 @functools.cache
 def _program() -> bytes:
-    source = "\n".join(inspect.getsource(part) for part in (helper_files, helper_vitals, helper, helper_frame))
-    tree = _Bare().visit(ast.parse(source))
     tail = f"try:\n serve({node_layout()!r},sys.argv[1].encode())\nfinally:\n os._exit(0)\n"
+    return _packed((helper_files, helper_vitals, helper, helper_frame), tail)
+
+
+def evidence_program() -> bytes:
+    """The program that a diagnosis runs on a node, packed for `argv_of`; see `helper_evidence`."""
+    with _building:
+        return _packed((helper_files, helper_stacks, helper_evidence), "try:\n serve()\nfinally:\n os._exit(0)\n")
+
+
+def _packed(parts: Iterable[ModuleType], tail: str) -> bytes:
+    """Modules in one piece, without what only people read, compressed."""
+    tree = _Bare().visit(ast.parse("\n".join(inspect.getsource(part) for part in parts)))
     return zlib.compress(f"{ast.unparse(ast.fix_missing_locations(tree))}\n{tail}".encode(), 9)
 
 
@@ -74,6 +97,11 @@ class _Bare(ast.NodeTransformer):
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:

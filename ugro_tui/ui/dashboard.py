@@ -14,7 +14,7 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Static
 
-from ugro_tui.core.commands import Answer, Command, OpenJob, OpenTensorBoard, Refresh, Sync
+from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Refresh, Sync
 from ugro_tui.core.ports import Feed
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.ui.chart import LossChart, title
@@ -57,6 +57,7 @@ class TrainingDashboard(Screen[None]):
         Binding("r", "refresh_now", "Look at all sources now"),
         Binding("S", "sync", "Copy event files and logs here now"),
         Binding("T", "tensorboard", "Open TensorBoard"),
+        Binding("d", "diagnose", "Diagnosis bundle: stacks, logs, a report"),
         Binding("escape", "hush", "Take the message away"),
         Binding("tab", "pane(1)", "Next pane"),
         Binding("shift+tab", "pane(-1)", "Previous pane"),
@@ -154,7 +155,10 @@ class TrainingDashboard(Screen[None]):
         elapsed, snapshot = self._clock() - self._taken, self._snapshot
         asked = self._requests.waits_for(Sync)
         board = "starting …" if self._requests.waits_for(OpenTensorBoard) else self._board
-        self._put("sources", strip(snapshot, view, Errands(asked, board), self.size.width, elapsed))
+        self._put(
+            "sources",
+            strip(snapshot, view, Errands(asked, board, self._requests.waits_for(Diagnose)), self.size.width, elapsed),
+        )
         if view is None:
             lines = empty(snapshot, self._place, ready=self._ready(), size=self.size, elapsed=elapsed)
             self._put("empty", lines)
@@ -180,14 +184,14 @@ class TrainingDashboard(Screen[None]):
 
     def _hear(self, command: Command, answer: Answer) -> None:
         """Say what became of a command; a sync that went well shows in the strip."""
-        what = "TensorBoard" if isinstance(command, OpenTensorBoard) else "sync"
+        what = {OpenTensorBoard: "TensorBoard", Diagnose: "diagnosis"}.get(type(command), "sync")
         if answer.problem:
             self.say(f"✖ {what}: {answer.problem}", "bold $error")
         elif isinstance(command, OpenTensorBoard):
             self._board = port(answer.said)
             self.say(f"TensorBoard: {answer.said}")
         elif answer.said:
-            self.say(f"sync: {answer.said}")
+            self.say(f"{what}: {answer.said}")
 
     def _arrange(self, ranks: int) -> None:
         """Say which pane is shown where one is shown at a time; few ranks leave room for the loss below them."""
@@ -253,6 +257,12 @@ class TrainingDashboard(Screen[None]):
         """Open TensorBoard; the answer says where."""
         self._requests.ask(OpenTensorBoard())
         self._show_ages(self._view())
+
+    def action_diagnose(self) -> None:
+        """Gather what explains the shown job; the answer says where the report is."""
+        if self.job is not None:
+            self._requests.ask(Diagnose(self.job))
+            self._show_ages(self._view())
 
     def action_hush(self) -> None:
         """Take the message away."""

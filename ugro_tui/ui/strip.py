@@ -26,10 +26,11 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Errands:
-    """What the user has asked for: `syncing`: a sync that has not been answered; `board`: TensorBoard's state."""
+    """What the user has asked for and was not answered: a sync, a diagnosis. `board`: TensorBoard's state."""
 
     syncing: bool = False
     board: str = ""
+    diagnosing: bool = False
 
 
 def strip(snapshot: Snapshot, view: JobView | None, errands: Errands, width: int, elapsed: float) -> Content:
@@ -55,6 +56,8 @@ def _parts(
     snapshot: Snapshot, view: JobView | None, errands: Errands, elapsed: float, *, short: bool
 ) -> Iterator[Content]:
     """What stands behind the nodes, the most important first."""
+    if errands.diagnosing:
+        yield Content.styled("diagnosing …", "$accent")
     sync = snapshot.sync
     if errands.syncing and (sync is None or sync.done):
         yield Content.styled("sync asked for …", "$accent")

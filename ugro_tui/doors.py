@@ -1,0 +1,72 @@
+"""What `Agent` lends to others that comes from the room of action; each imports what it needs when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ugro_tui.config import Config
+from ugro_tui.core.jsonable import jsonable
+from ugro_tui.core.ports import Clock
+from ugro_tui.core.snapshot import JobView, NodeView
+from ugro_tui.nodes.fleet import make_nodes
+from ugro_tui.nodes.inventory import LOCAL
+from ugro_tui.nodes.secrets import Secrets
+from ugro_tui.plain import live_dict, summary_dict
+
+if TYPE_CHECKING:
+    from ugro_tui.act.diagnose import Bundle
+    from ugro_tui.act.tensorboard import TensorBoard
+
+
+class TensorBoardDoor:
+    """One TensorBoard on `folder`, started when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._board: TensorBoard | None = None
+
+    def open(self) -> str:
+        """Its address.
+
+        Raises:
+            UgroError: it cannot be started; the message says why and what to do.
+        """
+        from ugro_tui.act.tensorboard import TensorBoard  # only who opens it pays for its imports
+
+        self._board = self._board or TensorBoard(self._folder)
+        return self._board.open()
+
+    def close(self) -> None:
+        """End it, if it runs."""
+        if self._board is not None:
+            self._board.stop()
+
+
+class DiagnosisDoor:
+    """Diagnoses jobs on the nodes of `config`, over connections of its own: the pollers' are theirs alone."""
+
+    def __init__(self, config: Config, secrets: Secrets, clock: Clock) -> None:
+        self._config = config
+        self._secrets = secrets
+        self._clock = clock
+
+    def open(self, view: JobView, nodes: Sequence[NodeView]) -> Bundle:
+        """Diagnose this job; `nodes` are as they were read last.
+
+        Raises:
+            UgroError: the result cannot be written.
+        """
+        from ugro_tui.act.diagnose import Watched, diagnose  # only who opens it pays for its imports
+
+        config = self._config
+        specs = config.inventory()
+        made = make_nodes(
+            specs, config.metrics_dir, config.remote_metrics_dir, config.ssh_config, self._secrets, self._clock
+        )
+        own = {spec.name: spec.metrics_dir or config.remote_metrics_dir for spec in specs if spec.name != LOCAL}
+        watched = [Watched(node, own.get(node.name, str(config.metrics_dir))) for node in made]
+        state = {"summary": summary_dict(view.summary), "live": live_dict(view), "nodes": jsonable(nodes)}
+        jobs = config.central / "jobs" if config.remote else config.metrics_dir
+        return diagnose(view, state, watched, jobs / view.job_id, self._clock.time(), copies=config.remote)
