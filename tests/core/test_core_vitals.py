@@ -123,7 +123,7 @@ def test_the_rank_that_was_killed_comes_before_those_that_the_launcher_ended_the
     assert [state.exit_code(rank) for rank in state.ranks] == [None] * 3
     manifest(state, "failed", exits={"0": -15, "1": -9, "2": -15}, attempt=1)
     assert [state.exit_code(rank) for rank in state.ranks] == [-15, -9, -15]
-    assert alerts(state, 1.0)[0] == ("rank failed", 1)
+    assert alerts(state, 1.0)[0] == ("died silently", 1)
     more(state, 0, start(ts=START_TS + 90, attempt=2, run_id="s"), 2.0)
     assert [state.exit_code(rank) for rank in state.ranks] == [None] * 3
 
