@@ -97,7 +97,7 @@ def test_the_worst_reason_stands_first() -> None:
 
 
 def test_what_is_not_known_costs_nothing_and_is_said() -> None:
-    bare = NodeHealth("n1", age=0.0, state=NodeState.OK, gpu_error=NO_DRIVER, unknown=("home directory: stale",))
+    bare = NodeHealth("n1", age=0.0, state=NodeState.OK, unknown=(f"GPUs: {NO_DRIVER}", "home directory: stale"))
     assert score(bare) == (100, ("not known: GPUs: no NVIDIA driver", "not known: home directory: stale"))
 
 
@@ -129,25 +129,24 @@ def test_many_gpus_with_the_same_trouble_cost_once() -> None:
 
 def test_a_gpu_that_is_gone_is_lost_until_it_is_back() -> None:
     both = (GpuHealth(0, "GPU-a", "A"), GpuHealth(1, "GPU-b", "B"))
-    one = remembered(both, both[:1], "")
+    one = remembered(both, both[:1])
     assert one == (both[0], GpuHealth(1, "GPU-b", "B", lost=True))
-    assert remembered(one, both[:1], "") == one
-    assert remembered(one, both, "") == both
+    assert remembered(one, both[:1]) == one
+    assert remembered(one, both) == both
 
 
-def test_gpus_of_which_nothing_is_told_are_not_lost() -> None:
+def test_a_lost_gpu_that_no_longer_tells_its_uuid_is_told_once() -> None:
     both = (GpuHealth(0, "GPU-a", "A"), GpuHealth(1, "GPU-b", "B"))
-    assert remembered(both, (), "not told") == both
-    named = remembered(both, (both[0], GpuHealth(1, lost=True)), "")
+    named = remembered(both, (both[0], GpuHealth(1, lost=True)))
     assert [gpu.index for gpu in named] == [0, 1]
     assert named[1].lost
 
 
 def test_memory_errors_are_counted_from_when_they_are_watched() -> None:
-    seen = remembered((), (GpuHealth(0, "GPU-a", ecc=5),), "")
+    seen = remembered((), (GpuHealth(0, "GPU-a", ecc=5),))
     assert seen[0].ecc_new == 0
     for ecc, new in ((5, 0), (7, 2), (1, 3), (None, 3), (9, 3)):  # 1: the driver was loaded anew
-        seen = remembered(seen, (GpuHealth(0, "GPU-a", ecc=ecc),), "")
+        seen = remembered(seen, (GpuHealth(0, "GPU-a", ecc=ecc),))
         assert seen[0].ecc_new == new
 
 
@@ -169,7 +168,7 @@ def test_the_words_of_a_node_become_facts() -> None:
     assert health.gpus[0].throttle == ("hw_thermal_slowdown",)
     assert health.gpus[0].temp == 71.0
     assert health.processes == (JobProcess("run", 0, 12, 99.5, 7, "R"),)
-    assert (health.latency, health.clock_offset, health.gpu_error, health.unknown) == (0.02, -1.0, "", ())
+    assert (health.latency, health.clock_offset, health.gpus_known, health.unknown) == (0.02, -1.0, True, ())
 
 
 def test_what_makes_no_sense_is_not_known() -> None:
@@ -193,34 +192,32 @@ def test_what_makes_no_sense_is_not_known() -> None:
 
 
 def test_parts_that_are_not_told_are_said() -> None:
-    assert told("n1", {}).unknown == ("load and memory: not told", "processes of jobs: not told")
+    parts: dict[str, object] = {"machine": {}, "processes": {"error": "no"}, "home": {"late": 1}, "gpus": {"value": {}}}
+    assert told("n1", {"parts": parts}).unknown == ("load and memory: not told", "processes of jobs: no")
     assert told("n1", {"failed": "SyntaxError"}).unknown == ("health: SyntaxError",)
-    assert told("n1", {}).gpu_error == "not told"
+
+
+@pytest.mark.parametrize(
+    ("value", "known", "error", "unknown"),
+    [
+        ({"gpus": []}, True, "", ()),
+        ({"gpus": [], "error": "GPU 3: lost power"}, False, "GPU 3: lost power", ()),
+        ({"error": "Driver/library version mismatch"}, False, "Driver/library version mismatch", ()),
+        ({"absent": True}, False, "", ("GPUs: no NVIDIA driver",)),
+        ({"untold": "no Python"}, False, "", ("GPUs: no Python",)),
+        (None, False, "", ("GPUs: not told",)),
+    ],
+)
+def test_gpus_are_known_missing_or_at_fault(value: object, known: bool, error: str, unknown: tuple[str, ...]) -> None:
+    health = told("n1", {"parts": {"gpus": {"value": value}}})
+    assert (health.gpus_known, health.gpu_error, health.unknown) == (known, error, unknown)
 
 
 WORDS = [
-    "parts",
-    "machine",
-    "gpus",
-    "metrics",
-    "processes",
-    "value",
-    "late",
-    "error",
-    "load",
-    "total",
-    "free",
-    "uuid",
-    "temp",
-    "job",
-    "pid",
-    "state",
-    "throttle",
-    "inodes",
-    "inodes_free",
-    "failed",
-    "absent",
-]
+    "parts", "machine", "gpus", "metrics", "processes", "value", "late",
+    "error", "load", "total", "free", "uuid", "temp", "job",
+    "pid", "state", "throttle", "inodes", "inodes_free", "failed", "absent",
+]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -246,4 +243,4 @@ def test_whatever_a_node_says_is_judged(words: object, latency: float, offset: f
 @given(st.dictionaries(st.sampled_from(["machine", "gpus", "metrics", "home", "processes"]), JSON))
 def test_whatever_the_parts_hold_is_judged(parts: dict[str, object]) -> None:
     health = told("n1", {"parts": {name: {"value": value} for name, value in parts.items()}})
-    assert 0 <= judged(replace(health, gpus=remembered(FINE.gpus, health.gpus, health.gpu_error))).score <= 100
+    assert 0 <= judged(replace(health, gpus=remembered(FINE.gpus, health.gpus))).score <= 100

@@ -11,7 +11,7 @@ CENTRAL = "central directory"
 """The name under which the disk of the central directory is told; no node can have it, as it holds a space."""
 
 NO_DRIVER = "no NVIDIA driver"
-"""What `NodeHealth.gpu_error` says of a machine without NVIDIA GPUs: unknown, and no fault."""
+"""What `NodeHealth.unknown` says of the GPUs of a machine that has none of NVIDIA's: that is no fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,9 @@ class NodeHealth:
     `NodeView`; an error may also be the health's alone, in the state OK. `breaker`: `closed`, `open` (the node is left
     alone) or `half-open` (the next question decides), `retry`: seconds until the next try. `latency`: of a question and
     its answer. `clock_offset`: the node's clock minus ours, to half the latency. `load`: means of 1, 5 and 15 minutes.
-    `gpu_error`: why nothing, or not all, is known of GPUs. `late`: what was asked and has not answered yet. `unknown`:
-    what is not known otherwise, and why. `score`: 0 to 100; `reasons` for it, the worst first.
+    `gpus_known`: whether `gpus` are all that there are. `gpu_error`: the fault for which they, or some, are not known.
+    `late`: what was asked and has not answered yet. `unknown`: what is not known otherwise, and why. `score`: 0 to 100;
+    `reasons` for it, the worst first, and behind them what is not known.
     """
 
     node: str
@@ -113,6 +114,7 @@ class NodeHealth:
     memory_available: int | None = None
     disks: tuple[DiskHealth, ...] = ()
     gpus: tuple[GpuHealth, ...] = ()
+    gpus_known: bool = False
     gpu_error: str = ""
     processes: tuple[JobProcess, ...] = ()
     late: tuple[Late, ...] = ()
@@ -125,13 +127,8 @@ class NodeHealth:
         return next((disk for disk in self.disks if disk.role == role), None)
 
 
-def remembered(before: tuple[GpuHealth, ...], now: tuple[GpuHealth, ...], error: str) -> tuple[GpuHealth, ...]:
-    """The GPUs `now`, with what only several looks tell: those that are gone (`lost`), and errors since (`ecc_new`).
-
-    Where `now` is empty with an `error`, nothing is known of them: that is no loss.
-    """
-    if not now and error:
-        return before
+def remembered(before: tuple[GpuHealth, ...], now: tuple[GpuHealth, ...]) -> tuple[GpuHealth, ...]:
+    """The GPUs `now`, with what only several looks tell: those that are gone (`lost`), and errors since (`ecc_new`)."""
     old = {gpu.uuid or gpu.label: gpu for gpu in before}
     found = [_with_growth(gpu, old.pop(gpu.uuid or gpu.label, None)) for gpu in now]
     places = {gpu.index for gpu in now if gpu.lost or not gpu.uuid}  # a lost GPU may no longer tell its UUID

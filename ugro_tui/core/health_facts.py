@@ -57,10 +57,11 @@ def told(node: str, words: object, latency: float = math.nan, clock_offset: floa
         memory_available=_within(machine.get("available"), machine.get("total")),
         disks=tuple(_disk(role, values[role]) for role in DISKS if isinstance(values[role], Mapping)),
         gpus=tuple(map(_gpu, islice(_mappings(gpus.get("gpus")), MAX_GPUS))),
-        gpu_error=_gpu_error(parts, gpus),
+        gpus_known=isinstance(gpus.get("gpus"), list) and not gpus.get("error"),
+        gpu_error=_text(gpus.get("error"), _MAX_ERROR),
         processes=tuple(islice(_processes(values["processes"]), MAX_PROCESSES)),
         late=late,
-        unknown=tuple(_unknown(words, parts, values, {PARTS[name] for name in PARTS} & {one.part for one in late})),
+        unknown=tuple(_unknown(words, parts, late)),
     )
 
 
@@ -71,24 +72,18 @@ def _late(parts: Mapping[str, Any]) -> Iterator[Late]:
             yield Late(shown, seconds)
 
 
-def _unknown(words: object, parts: Mapping[str, Any], values: Mapping[str, object], late: set[str]) -> Iterator[str]:
+def _unknown(words: object, parts: Mapping[str, Any], late: Sequence[Late]) -> Iterator[str]:
     if failed := _text(_mapping(words).get("failed"), _MAX_ERROR):
         yield f"health: {failed}"
         return
     for name, shown in PARTS.items():
         part = _mapping(parts.get(name))
-        error = _text(part.get("error"), _MAX_ERROR)
-        if name == "gpus":  # `gpu_error` says it
-            continue
-        if error or (name in ("machine", "processes") and values[name] is None and shown not in late):
+        value = _mapping(part.get("value"))
+        error = _text(part.get("error"), _MAX_ERROR) or _text(value.get("untold"), _MAX_ERROR)
+        if value.get("absent") is True:
+            yield f"{shown}: {NO_DRIVER}"
+        elif error or (part.get("value") is None and name in parts and shown not in {one.part for one in late}):
             yield f"{shown}: {error or 'not told'}"
-
-
-def _gpu_error(parts: Mapping[str, Any], gpus: Mapping[str, Any]) -> str:
-    if gpus.get("absent") is True:
-        return NO_DRIVER
-    error = _text(gpus.get("error"), _MAX_ERROR) or _text(_mapping(parts.get("gpus")).get("error"), _MAX_ERROR)
-    return error or ("" if gpus else "not told")
 
 
 def _disk(role: str, value: object) -> DiskHealth:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ugro_tui.core.health import NO_DRIVER, DiskHealth, GpuHealth, NodeHealth
+from ugro_tui.core.health import DiskHealth, GpuHealth, NodeHealth
 from ugro_tui.core.numbers import duration, gibibytes
 from ugro_tui.core.states import NodeState
 
@@ -90,8 +90,6 @@ def _open(health: NodeHealth) -> Iterator[str]:
     if health.state is not NodeState.PERSON and health.error:
         yield health.error
     yield from (f"not known: {one.part}: no answer yet" for one in health.late if one.seconds < LATE_SECONDS)
-    if health.gpu_error == NO_DRIVER:
-        yield f"not known: GPUs: {NO_DRIVER}"
     yield from (f"not known: {what}" for what in health.unknown)
 
 
@@ -156,7 +154,7 @@ def _stopped(health: NodeHealth) -> Iterator[Reason]:
 
 
 def _gpus(health: NodeHealth) -> Iterator[Reason]:
-    if health.gpu_error and health.gpu_error != NO_DRIVER:
+    if health.gpu_error:
         yield Reason(CRITICAL, f"GPUs: {health.gpu_error}: try `nvidia-smi` there, see `dmesg`")
     yield from _each(health.gpus, lambda gpu: gpu.lost, CRITICAL, lambda _: "lost", "restart the node")
     yield from _each(

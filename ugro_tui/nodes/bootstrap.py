@@ -7,9 +7,10 @@ import functools
 import inspect
 import threading
 import zlib
+from types import ModuleType
 
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import helper, helper_files, helper_frame
+from ugro_tui.nodes import helper, helper_files, helper_frame, helper_gpus, helper_health
 
 NO_PYTHON = b"no python"
 """Stands behind the mark where no Python was found."""
@@ -50,10 +51,24 @@ def program() -> bytes:
 
 @functools.cache
 def _program() -> bytes:
-    source = "\n".join(inspect.getsource(part) for part in (helper_files, helper, helper_frame))
-    tree = _Bare().visit(ast.parse(source))
     tail = f"try:\n serve({node_layout()!r},sys.argv[1].encode())\nfinally:\n os._exit(0)\n"
-    return zlib.compress(f"{ast.unparse(ast.fix_missing_locations(tree))}\n{tail}".encode(), 9)
+    return zlib.compress(f"{_bare(helper_files, helper, helper_frame)}\n{tail}".encode(), 9)
+
+
+def health_part() -> str:
+    """The part of the helper that is sent when the node's health is first asked for (`helper_frame.answered`)."""
+    with _building:
+        return _health_part()
+
+
+@functools.cache
+def _health_part() -> str:
+    return _bare(helper_gpus, helper_health)
+
+
+def _bare(*modules: ModuleType) -> str:
+    tree = _Bare().visit(ast.parse("\n".join(map(inspect.getsource, modules))))
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 class _Bare(ast.NodeTransformer):

@@ -13,18 +13,16 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.jobid import is_job_id
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.asking import ANSWER_SECONDS, Clocks
 from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeError, NodeSilent, Probe, Reply
-from ugro_tui.nodes.helper import (
-    MAX_DOCUMENT,
-    OVERHEAD,
-    allot,
-)
+from ugro_tui.nodes.helper import MAX_DOCUMENT, OVERHEAD, allot
 from ugro_tui.nodes.helper_files import MAX_ENTRIES, MAX_JOB_ENTRIES, SPARSE_SIZE, WINDOW, place_digest
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp_files import JobFolders, JobPath, reason, stamp
+from ugro_tui.nodes.sftp_health import health_over
 from ugro_tui.nodes.wire import Connection, Sftp, SftpStat
 
 LIST_SECONDS = 15.0
@@ -129,6 +127,14 @@ class SftpLink:
         except OSError:
             readable = False
         return Probe(self._now(), "", visible(self._root), exists, readable)
+
+    def health(self, name: str) -> NodeHealth:
+        """How the machine is, as far as SFTP tells."""
+        try:
+            return health_over(name, self._sftp, self._root, self._clocks)
+        except NodeSilent:
+            self.over = True
+            raise
 
     def _now(self) -> float:
         return self._clocks.time() + (self._clocks.offset or 0.0)
