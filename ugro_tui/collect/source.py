@@ -6,10 +6,12 @@ import logging
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ugro_tui.collect.breaker import Breaker
 from ugro_tui.collect.follower import Copy, Follower, Role, kinds_of
+from ugro_tui.collect.health import AdaptiveHealthMonitor
+from ugro_tui.collect.looked import Looked
 from ugro_tui.collect.messages import Cycle, Message
 from ugro_tui.collect.mirror import MirrorError
 from ugro_tui.collect.rsyncs import RsyncRuns
@@ -17,9 +19,8 @@ from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.core.commands import Answer, OpenJob, Refresh, Sync, Tell, Ticket
 from ugro_tui.core.layout import POLLED, FileKind
 from ugro_tui.core.ports import Clock
-from ugro_tui.core.snapshot import Question
 from ugro_tui.core.states import NodeState
-from ugro_tui.nodes.base import NeedsPassphrase, Node, NodeError, Reaction, Reply
+from ugro_tui.nodes.base import Node, NodeError, Reaction, Reply
 from ugro_tui.nodes.helper import OVERHEAD
 
 log = logging.getLogger(__name__)
@@ -32,15 +33,6 @@ COPY_AGAIN_SECONDS = 30.0
 
 SLIGHT_BYTES, SLIGHT_REPLIES = 512, 8
 """A node whose replies bring less, so often in a row, is asked no more at once, whatever it says there is."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """What one look came to: the answer, or why there is none."""
-
-    reply: Reply | None = None
-    error: str = ""
-    failure: NodeError | None = None
 
 
 class Source:
@@ -60,6 +52,7 @@ class Source:
         copy: Copy | None = None,
         keep: bool = False,
         rsync: RsyncRuns | None = None,
+        health: AdaptiveHealthMonitor | None = None,
     ) -> None:
         self.name = node.name
         self.in_trouble = False
@@ -72,6 +65,7 @@ class Source:
         self._copy = copy
         self._keep = keep
         self._rsync = rsync
+        self._health = health
         self._last = Cycle(node.name, math.nan, state=NodeState.CONNECTING)
         self._begun = False
         self._events_due = -math.inf
@@ -125,7 +119,9 @@ class Source:
         if looked.failure is not None:
             self._try_to(self._follower.remember)
         more = looked.reply is not None and self._has_more(looked.reply) and not self._stopping.is_set()
-        self._tell(looked, now, more=more)
+        if self._health is not None and looked.reached:
+            self._health.look(self._node, more=more, reads=self._role() is Role.READS)
+        self._tell(looked, more=more)
         return more
 
     def _has_more(self, reply: Reply) -> bool:
@@ -136,25 +132,30 @@ class Source:
 
     def _put_off(self) -> None:
         """While the node is left alone: tell anew what is known of it, and answer whoever asks."""
+        if self._health is not None:
+            self._health.heard(self._last)
         if self._tickets or self._follower.behind:
             self._try_to(self._follower.remember)
         if self._tickets:
-            looked = _Looked(error=self._last.error)
+            looked = Looked(error=self._last.error)
             answers = tuple(self._answer(ticket, looked) for ticket in self._tickets)
             self._post(replace(self._last, answers=answers))
-        self._end(_Looked(error=self._last.error))
+        self._end(Looked(error=self._last.error))
 
     def _role(self) -> Role:
         return Role.NONE if self._copy is None else self._copy.role()
 
-    def _try(self) -> _Looked:
+    def _try(self) -> Looked:
+        began = self._clock.monotonic()
         try:
-            return _Looked(self._look())
+            reply = self._look()
+            offset = reply.time - self._clock.time()
+            return Looked(reply, took=self._clock.monotonic() - began, offset=offset)
         except NodeError as failure:
-            return _Looked(error=str(failure), failure=failure)
+            return Looked(error=str(failure), failure=failure)
         except Exception as failure:  # a thread's outer edge: the next look may succeed
             log.exception("polling %s failed", self.name)
-            return _Looked(error=f"{self.name} cannot be polled: {failure!r}: an error in ugro-tui, see its log")
+            return Looked(error=f"{self.name} cannot be polled: {failure!r}: an error in ugro-tui, see its log")
 
     def _try_to(self, do: Callable[[], None]) -> None:
         try:
@@ -212,14 +213,13 @@ class Source:
             kinds -= {FileKind.LOG, FileKind.EVENTS}
         return frozenset(kinds)
 
-    def _tell(self, looked: _Looked, now: float, *, more: bool) -> None:
+    def _tell(self, looked: Looked, *, more: bool) -> None:
         """Say what became of the look; of a whole one also to those who asked for it."""
         state, brief, retry = self._judged(looked)
-        after = self._clock.monotonic()
         reads = self._role() is Role.READS
         self._last = Cycle(
             node=self.name,
-            at=after,
+            at=self._clock.monotonic(),
             error=looked.error,
             listed=self._follower.listed,
             complete=not more,
@@ -228,12 +228,14 @@ class Source:
             retry_at=retry,
             sure=self._breaker.open,
             via="mirror" if reads else self._node.via,
-            round_trip=math.nan if looked.reply is None or reads else after - now,
-            clock_offset=math.nan if looked.reply is None else looked.reply.time - self._clock.time(),
-            question=_question(looked.failure),
+            round_trip=math.nan if reads else looked.took,
+            clock_offset=looked.offset,
+            question=looked.question,
             troubles=self._troubles(),
             reading=self._copy.said() if self._copy is not None and reads else "",
         )
+        if self._health is not None:
+            self._health.heard(self._last)
         answers = () if more else tuple(self._answer(ticket, looked) for ticket in self._tickets)
         self._post(replace(self._last, answers=answers))
         if not more:
@@ -245,7 +247,7 @@ class Source:
             return (self._copy.said(),)
         return self._follower.troubles
 
-    def _end(self, looked: _Looked) -> None:
+    def _end(self, looked: Looked) -> None:
         self._tickets.clear()
         waiting = [run for run in self._syncs if self._rsync and FileKind.EVENTS in run.kinds and not looked.error]
         for run in self._syncs:
@@ -262,7 +264,7 @@ class Source:
             return f"{self.name} is read in place: there is nothing to copy"
         return f"{self._copy.said()}: sync there" if role is Role.READS else self._copy.said()
 
-    def _judged(self, looked: _Looked) -> tuple[NodeState, str, float]:
+    def _judged(self, looked: Looked) -> tuple[NodeState, str, float]:
         """The state of the node after a look, in words too, and when it is asked again."""
         now = self._clock.monotonic()
         with self._lock:
@@ -281,7 +283,7 @@ class Source:
             return NodeState.PERSON, brief, math.nan
         return (NodeState.WAITING, brief, now + wait) if wait > 0 else (NodeState.SILENT, brief, math.nan)
 
-    def _answer(self, ticket: Ticket, looked: _Looked) -> Answer:
+    def _answer(self, ticket: Ticket, looked: Looked) -> Answer:
         """This node's part of the answer to a command."""
         command = ticket.command
         if isinstance(command, OpenJob):
@@ -289,9 +291,3 @@ class Source:
                 return Answer(ticket.number, said=command.job_id)
             return Answer(ticket.number, looked.error or f"no job {command.job_id} here")
         return Answer(ticket.number, looked.error or (self._unable() if isinstance(command, Sync) else ""))
-
-
-def _question(failure: NodeError | None) -> Question | None:
-    if not isinstance(failure, NeedsPassphrase):
-        return None
-    return Question(failure.key, f"Passphrase of the key {failure.key}")

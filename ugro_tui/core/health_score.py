@@ -85,10 +85,8 @@ def _reasons(health: NodeHealth) -> Iterator[Reason]:
 
 def _open(health: NodeHealth) -> Iterator[str]:
     """What is not known: no reason to lose points, but said."""
-    if health.state is NodeState.CONNECTING and not health.error:
-        yield "not asked yet"
-    if health.state is not NodeState.PERSON and health.error:
-        yield health.error
+    if health.error or math.isnan(health.age):
+        yield health.error or "not asked yet"
     yield from (f"not known: {one.part}: no answer yet" for one in health.late if one.seconds < LATE_SECONDS)
     yield from (f"not known: {what}" for what in health.unknown)
 
