@@ -9,11 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ugro_tui.board import TensorBoardDoor
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.collector import Doors, TrainingMetricsCollector
 from ugro_tui.collect.follower import Role
 from ugro_tui.config import Config
 from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.ports import Clock, Feed
 from ugro_tui.core.snapshot import JobView, Question, Snapshot, SyncView
@@ -21,11 +23,10 @@ from ugro_tui.looks import Looks
 from ugro_tui.nodes.base import Ask
 from ugro_tui.nodes.fleet import make_nodes, make_rsyncs
 from ugro_tui.nodes.secrets import Secrets
-from ugro_tui.plain import live_dict, status_dict, summary_dict
+from ugro_tui.plain import health_dict, live_dict, status_dict, summary_dict
 
 if TYPE_CHECKING:
     from ugro_tui.act.local import LocalJob
-    from ugro_tui.act.tensorboard import TensorBoard
     from ugro_tui.collect.doctor import Diagnosis
 
 
@@ -34,30 +35,6 @@ class SystemClock:
 
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
-
-
-class TensorBoardDoor:
-    """One TensorBoard on `folder`, started when it is first asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._board: TensorBoard | None = None
-
-    def open(self) -> str:
-        """Its address.
-
-        Raises:
-            UgroError: it cannot be started; the message says why and what to do.
-        """
-        from ugro_tui.act.tensorboard import TensorBoard  # only who opens it pays for its imports
-
-        self._board = self._board or TensorBoard(self._folder)
-        return self._board.open()
-
-    def close(self) -> None:
-        """End it, if it runs."""
-        if self._board is not None:
-            self._board.stop()
 
 
 class Agent:
@@ -261,6 +238,25 @@ class Agent:
         if found is None:
             raise BadInput(self._looks.unknown(job_id, [job_id]))
         return found
+
+    def health(self, node: str | None = None) -> tuple[NodeHealth, ...]:
+        """How a node is, or all of them and the disk of the central directory; asked now, waited for half a minute.
+
+        Nodes that do not answer are told as such: state, error and a score of 0.
+
+        Raises:
+            BadInput: no such node is watched.
+        """
+        self.start()
+        return self._looks.health([one.name for one in self.nodes], node)
+
+    def get_health(self, node: str | None = None) -> dict[str, Any]:
+        """How a node is, or all of them, as `ugro-tui health --json` shows it; None for what is not known.
+
+        Raises:
+            BadInput: as `health`.
+        """
+        return health_dict(self.health(node))
 
     def get_status(self) -> dict[str, Any]:
         """All jobs and nodes after everything was read once, as `ugro-tui status --json` shows them.

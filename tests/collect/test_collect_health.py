@@ -301,7 +301,7 @@ def test_nodes_without_a_metrics_directory_are_asked_too(bench: Bench) -> None:
     snapshot = bench.done(collector, Health())
     assert snapshot.nodes[0].brief == "no metrics dir"
     assert snapshot.health[0].disk("metrics") is not None
-    assert snapshot.health[0].state is NodeState.OK
+    assert (snapshot.health[0].state, snapshot.health[0].error) == (NodeState.OK, "")
 
 
 def test_a_node_in_trouble_is_not_asked_for_its_health(bench: Bench) -> None:

@@ -261,6 +261,23 @@ def test_an_nvml_that_never_returns_keeps_nothing_else(shared_fleet: Fleet, gpu_
     node.close()
 
 
+def test_an_nvidia_smi_that_hangs_on_a_node_holds_up_no_poll_and_ends_with_the_connection(
+    shared_fleet: Fleet, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n# A double that hangs.\necho $$ > {pid}; exec sleep 1000\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    machine = shared_fleet.add(env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    machine.metrics.joinpath("job").mkdir()
+    node = real(shared_fleet, machine)
+    wait_until(lambda: "GPUs" in [one.part for one in node.health().late] and pid.exists() and pid.read_text(), LONG)
+    running = Path("/proc", pid.read_text().strip())
+    assert [job.job_id for job in node.poll(Ask()).jobs] == ["job"]
+    assert running.exists()  # so the poll has not waited for it
+    node.close()
+    wait_until(lambda: not running.exists(), LONG)
+
+
 def test_a_node_without_gpus_has_no_fault(shared_fleet: Fleet) -> None:
     node = real(shared_fleet, shared_fleet.add())
     health = settled(node)

@@ -100,6 +100,10 @@ class TrainingMetricsCollector:
         """Whether a job runs, as far as is known."""
         return any(job.summary.status in (JobStatus.STARTING, JobStatus.RUNNING) for job in self.snapshot().jobs)
 
+    def wake(self) -> None:
+        """Look at all nodes now but those that are left alone."""
+        self._pollers.wake()
+
     def watch_health(self) -> int:
         """Ask all nodes how they are, now; the number of this request, for `AdaptiveHealthMonitor.awaited`."""
         request = self.health.watch()

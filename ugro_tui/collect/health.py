@@ -16,7 +16,7 @@ from ugro_tui.core.health_score import LATE_SECONDS, is_well, judged
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.states import NodeState
 from ugro_tui.nodes import helper_health
-from ugro_tui.nodes.base import HEALTH_FRESH_SECONDS, HEALTH_WAIT_SECONDS, Node, NodeError, Reaction
+from ugro_tui.nodes.base import HEALTH_FRESH_SECONDS, HEALTH_WAIT_SECONDS, Node, NodeError, NodeMissing, Reaction
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +122,11 @@ class AdaptiveHealthMonitor:
             record.retry_at, record.sure = cycle.retry_at, cycle.sure
             if not cycle.state.reached:
                 record.answered = self._requests
-            error = cycle.error or (record.error if cycle.state.reached else "")
-            self._set(record, replace(record.health, state=cycle.state, brief=cycle.brief, error=error))
+            brief, error = cycle.brief, cycle.error
+            if brief == NodeMissing.brief:  # no job was ever there, and nothing is wrong with that
+                brief = error = ""
+            error = error or (record.error if cycle.state.reached else "")
+            self._set(record, replace(record.health, state=cycle.state, brief=brief, error=error))
 
     def view(self, now: float) -> tuple[NodeHealth, ...]:
         """How all nodes are, by name; behind them the disk of the central directory, where there is one."""
