@@ -108,6 +108,17 @@ def test_a_look_that_ends_soon_pays_nothing() -> None:
     assert ward.shown().reasons == ()
 
 
+def test_many_nodes_are_not_asked_all_at_once() -> None:
+    clock, patients = Clock(), [Patient(f"n{number}") for number in range(5)]
+    monitor = AdaptiveHealthMonitor([one.name for one in patients], clock, lambda: False, None)
+    clock.now += FIRST_SECONDS
+    for asked in range(1, 6):
+        for one in patients:
+            monitor.look(one)
+        assert sum(one.asked for one in patients) == asked
+        clock.now += FAST_SECONDS / 5
+
+
 def test_a_quiet_node_is_asked_rarely_and_a_job_or_trouble_makes_it_more_often(ward: Ward) -> None:
     assert ward.pause() == QUIET_SECONDS
     ward.lives = True

@@ -66,11 +66,14 @@ class AdaptiveHealthMonitor:
     """
 
     def __init__(self, nodes: Iterable[str], clock: Clock, lives: Callable[[], bool], central: Path | None) -> None:
-        first = clock.monotonic() + FIRST_SECONDS
+        names, first = sorted(nodes), clock.monotonic() + FIRST_SECONDS
         self._clock = clock
         self._lives = lives
         self._lock = threading.Lock()
-        self._records = {name: _Record(judged(NodeHealth(name)), first) for name in sorted(nodes)}
+        apart = FAST_SECONDS / max(1, len(names))  # hundreds of nodes are not asked all at once, now and ever after
+        self._records = {
+            name: _Record(judged(NodeHealth(name)), first + place * apart) for place, name in enumerate(names)
+        }
         self._watched_at = -math.inf
         self._requests = 0
         self._viewed: tuple[float, tuple[NodeHealth, ...]] | None = None
