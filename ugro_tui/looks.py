@@ -8,6 +8,7 @@ from ugro_tui.collect.collector import TrainingMetricsCollector
 from ugro_tui.core.commands import OpenJob, Tell
 from ugro_tui.core.errors import BadInput, NoSource, Partial, UgroError
 from ugro_tui.core.health import NodeHealth
+from ugro_tui.core.health_score import LATE_SECONDS
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import Question, Snapshot
 from ugro_tui.core.text import visible
@@ -18,9 +19,6 @@ FIRST_LOOK_SECONDS = 60.0
 
 HEALTH_SECONDS = 30.0
 """How long nodes may take to say how they are, or to be found not to answer; the others are told meanwhile."""
-
-LATE_SECONDS = 7.0
-"""How long what hangs on a node is waited for: a little longer than nvidia-smi is given there."""
 
 HEALTH_AGAIN_SECONDS = 0.5
 """How often a node is asked again for what it was still looking at."""
@@ -78,13 +76,18 @@ class Looks:
         self._asked_how(wanted)
         if self._tell(self._collector.snapshot()):
             self._asked_how(wanted)
-        self._wait_while(lambda: any(one.late for one in self._told_how(node)), LATE_SECONDS, wake=True)
+        # What hangs is waited for until that can be said of it.
+        self._wait_while(lambda: self._is_looking(node), LATE_SECONDS + 2 * HEALTH_AGAIN_SECONDS, wake=True)
         return self._told_how(node)
 
     def _asked_how(self, names: Sequence[str]) -> None:
         """Ask the nodes how they are, and wait until they have said so, or not answered."""
         request = self._collector.watch_health()
         self._wait_while(lambda: bool(self._collector.health.awaited(request, names)), HEALTH_SECONDS)
+
+    def _is_looking(self, node: str | None) -> bool:
+        """Whether nodes still look at what they were asked for, and it does not hang yet."""
+        return any(late.seconds < LATE_SECONDS for one in self._told_how(node) for late in one.late)
 
     def _told_how(self, node: str | None) -> tuple[NodeHealth, ...]:
         told = self._collector.health.view(self._clock.monotonic())
