@@ -14,6 +14,7 @@ from ugro_tui.collect.collector import Doors, TrainingMetricsCollector
 from ugro_tui.collect.follower import Role
 from ugro_tui.config import Config
 from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.ports import Clock, Feed
 from ugro_tui.core.snapshot import JobView, Question, Snapshot, SyncView
@@ -22,7 +23,7 @@ from ugro_tui.looks import Looks
 from ugro_tui.nodes.base import Ask
 from ugro_tui.nodes.fleet import make_nodes, make_rsyncs
 from ugro_tui.nodes.secrets import Secrets
-from ugro_tui.plain import live_dict, status_dict, summary_dict
+from ugro_tui.plain import health_dict, live_dict, status_dict, summary_dict
 
 if TYPE_CHECKING:
     from ugro_tui.act.diagnose import Bundle
@@ -256,6 +257,25 @@ class Agent:
         if found is None:
             raise BadInput(self._looks.unknown(job_id, [job_id]))
         return found
+
+    def health(self, node: str | None = None) -> tuple[NodeHealth, ...]:
+        """How a node is, or all of them and the disk of the central directory; asked now, waited for half a minute.
+
+        Nodes that do not answer are told as such: state, error and a score of 0.
+
+        Raises:
+            BadInput: no such node is watched.
+        """
+        self.start()
+        return self._looks.health([one.name for one in self.nodes], node)
+
+    def get_health(self, node: str | None = None) -> dict[str, Any]:
+        """How a node is, or all of them, as `ugro-tui health --json` shows it; None for what is not known.
+
+        Raises:
+            BadInput: as `health`.
+        """
+        return health_dict(self.health(node))
 
     def get_status(self) -> dict[str, Any]:
         """All jobs and nodes after everything was read once, as `ugro-tui status --json` shows them.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__, cli_config, cli_diagnose, cli_nodes, exits
+from ugro_tui import __version__, cli_config, cli_diagnose, cli_health, cli_nodes, exits
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, prepare, print_json, print_lines
 
@@ -36,7 +36,7 @@ _GLOBAL = {
 app = typer.Typer(
     name="ugro-tui",
     help="Watch distributed PyTorch training from one terminal. Without a command: the dashboard on all jobs.",
-    epilog="Global options may stand before or after the command. Exit codes: 0 well, 1 a job failed or is unwell, "
+    epilog="Global options may stand before or after the command. Exit codes: 0 well, 1 a job or node is unwell, "
     "2 usage, 3 no node reached, 4 some nodes failed, 130 interrupted.",
     rich_markup_mode=None,
     add_completion=False,
@@ -229,6 +229,7 @@ def demo(
 cli_config.add_to(app, lambda context: _config(context))
 cli_diagnose.add_to(app, lambda context: _config(context))
 cli_nodes.add_to(app, lambda context: _config(context))
+cli_health.add_to(app, lambda context: _config(context))
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from ugro_tui.core.health import CENTRAL, NodeHealth
+from ugro_tui.core.health_score import is_well
 from ugro_tui.nodes.base import NodeMissing
 
 if TYPE_CHECKING:
@@ -61,6 +63,15 @@ def of_doctor(nodes: Sequence[Diagnosis], central: Diagnosis | None) -> int:
     if failed and len(failed) < len(nodes):
         return PARTIAL
     return UNWELL if failed or (central is not None and central.failed) else WELL
+
+
+def of_health(healths: Sequence[NodeHealth]) -> int:
+    """The code for how nodes are. One that does not answer counts as that, not as unwell."""
+    nodes = [one for one in healths if one.node != CENTRAL]
+    away = [one for one in nodes if not one.state.reached]
+    if any(not is_well(one) for one in healths if one not in away):
+        return UNWELL
+    return _of_nodes(away, nodes)
 
 
 def _of_nodes(failed: Collection[object], nodes: Collection[object]) -> int:

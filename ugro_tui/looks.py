@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from ugro_tui.collect.collector import TrainingMetricsCollector
 from ugro_tui.core.commands import OpenJob, Tell
 from ugro_tui.core.errors import BadInput, NoSource, Partial, UgroError
+from ugro_tui.core.health import NodeHealth
+from ugro_tui.core.health_score import LATE_SECONDS
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import Question, Snapshot
 from ugro_tui.core.text import visible
@@ -14,6 +16,12 @@ from ugro_tui.exits import unread
 
 FIRST_LOOK_SECONDS = 60.0
 """How long the first look at all sources may take before a headless command gives up."""
+
+HEALTH_SECONDS = 30.0
+"""How long nodes may take to say how they are, or to be found not to answer; the others are told meanwhile."""
+
+HEALTH_AGAIN_SECONDS = 0.5
+"""How often a node is asked again for what it was still looking at."""
 
 
 class Looks:
@@ -59,6 +67,41 @@ class Looks:
         if problem:
             raise self._absent(job_id, snapshot)
         return snapshot
+
+    def health(self, names: Sequence[str], node: str | None) -> tuple[NodeHealth, ...]:
+        """How a node is, or all of them are; see `Agent.health`."""
+        if node is not None and node not in names:
+            raise BadInput(f"no node {visible(node)!r} is watched: {', '.join(map(visible, names))}")
+        wanted = names if node is None else [node]
+        self._asked_how(wanted)
+        if self._tell(self._collector.snapshot()):
+            self._asked_how(wanted)
+        # What hangs is waited for until that can be said of it.
+        self._wait_while(lambda: self._is_looking(node), LATE_SECONDS + 2 * HEALTH_AGAIN_SECONDS, wake=True)
+        return self._told_how(node)
+
+    def _asked_how(self, names: Sequence[str]) -> None:
+        """Ask the nodes how they are, and wait until they have said so, or not answered."""
+        request = self._collector.watch_health()
+        self._wait_while(lambda: bool(self._collector.health.awaited(request, names)), HEALTH_SECONDS)
+
+    def _is_looking(self, node: str | None) -> bool:
+        """Whether nodes still look at what they were asked for, and it does not hang yet."""
+        return any(late.seconds < LATE_SECONDS for one in self._told_how(node) for late in one.late)
+
+    def _told_how(self, node: str | None) -> tuple[NodeHealth, ...]:
+        told = self._collector.health.view(self._clock.monotonic())
+        return tuple(one for one in told if node in (None, one.node))
+
+    def _wait_while(self, holds: Callable[[], bool], seconds: float, *, wake: bool = False) -> None:
+        """Wait at most so long while it holds; with `wake` nodes whose turn has come are looked at meanwhile."""
+        deadline = self._clock.monotonic() + seconds
+        snapshot = self._collector.snapshot()
+        while holds() and not self._collector.stopped and (left := deadline - self._clock.monotonic()) > 0:
+            newest = self._collector.wait_newer(snapshot.version, min(left, HEALTH_AGAIN_SECONDS))
+            if wake and newest.version == snapshot.version:
+                self._collector.wake()
+            snapshot = newest
 
     def told(self) -> bool:
         """Whether a person had to be asked after everything was read once, and has answered."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ugro_tui.core.columns import Column
+from ugro_tui.core.health import CENTRAL, NodeHealth
+from ugro_tui.core.health_score import is_well
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.states import RankState
@@ -22,6 +25,13 @@ def status_dict(snapshot: Snapshot) -> dict[str, Any]:
     """All jobs and nodes; ages in seconds."""
     found: dict[str, Any] = jsonable({"nodes": snapshot.nodes, "listed": snapshot.listed, "notices": snapshot.notices})
     return {"jobs": [summary_dict(job.summary) for job in snapshot.jobs], **found, "reading": snapshot.reading}
+
+
+def health_dict(healths: Sequence[NodeHealth]) -> dict[str, Any]:
+    """How nodes are, each with `well`: whether nothing has to be done; the central directory's disk apart from them."""
+    told = {health.node: {**jsonable(health), "well": is_well(health)} for health in healths}
+    central = told.pop(CENTRAL, None)
+    return {"nodes": list(told.values()), "central": central}
 
 
 def live_dict(view: JobView) -> dict[str, Any]:

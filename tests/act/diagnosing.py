@@ -17,6 +17,7 @@ import orjson
 
 from tests.writing import clean_environment, wait_until
 from ugro_tui.core.decode import decode
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.snapshot import JobView, curve_of, view
 from ugro_tui.nodes.base import Ask, NodeError, Probe, Ran, Reply
@@ -129,6 +130,9 @@ class FakeNode:
     def poll(self, ask: Ask) -> Reply:
         """Not asked for."""
         raise AssertionError(ask)
+
+    def health(self) -> NodeHealth:
+        raise AssertionError("not asked here")
 
     def probe(self) -> Probe:
         """Not asked for."""

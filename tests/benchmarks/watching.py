@@ -18,6 +18,7 @@ from tests.benchmarks.node_costs import RealClock
 from tests.writing import wait_until
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.collector import TrainingMetricsCollector
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.states import NodeState
 from ugro_tui.nodes.base import Ask, Node, Probe, Ran, Reply
 from ugro_tui.nodes.fleet import make_nodes
@@ -65,6 +66,9 @@ class Counting:
 
     def probe(self) -> Probe:
         return self._node.probe()
+
+    def health(self) -> NodeHealth:
+        return self._node.health()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
         return self._node.run(argv, stdin=stdin, seconds=seconds)

@@ -222,6 +222,7 @@ def test_without_a_terminal_a_locked_key_names_ssh_add(call: Call, locked: Path)
         (("status",), "sesame", "2/2"),
         (("sync", "job"), "sesame", "n2  1 file, 6 B"),
         (("doctor",), "sesame", "✔ n2"),
+        (("health",), "sesame", "n2  "),
         (("status",), "wrong", "needs its passphrase"),
     ],
 )

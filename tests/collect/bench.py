@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.writing import Clock, wait_until
 from ugro_tui.collect.collector import TrainingMetricsCollector
 from ugro_tui.core.commands import Command, Refresh
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.nodes.base import Ask, Node, Probe, Ran, Reply
 from ugro_tui.nodes.local import LocalNode
@@ -71,6 +72,9 @@ class Moody:
 
     def probe(self) -> Probe:
         return self.node.probe()
+
+    def health(self) -> NodeHealth:
+        return self.node.health()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
         return self.node.run(argv, stdin=stdin, seconds=seconds)

@@ -12,6 +12,7 @@ import pytest
 from tests.writing import Clock, as_ordinary_user
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.doctor import Check, Diagnosis, Grade, examine, examine_central
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.exits import NONE_REACHED, PARTIAL, UNWELL, WELL, of_doctor
 from ugro_tui.nodes.base import (
     Ask,
@@ -46,6 +47,9 @@ class Patient:
 
     def poll(self, ask: Ask) -> Reply:
         raise NotImplementedError
+
+    def health(self) -> NodeHealth:
+        raise AssertionError("not asked")
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
         raise NotImplementedError

@@ -74,6 +74,11 @@ class DiskSftp:
         """As `Sftp.realpath`."""
         return os.path.normpath(os.path.join(self.home, path))
 
+    def disk_of(self, path: str, _deadline: float) -> tuple[int, int, int, int]:
+        """As `Sftp.disk_of`."""
+        disk = os.statvfs(path)
+        return disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize, disk.f_files, disk.f_favail
+
     def close(self) -> None:
         """As `Connection.close`."""
         self.alive = False

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.writing import Clock
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import helper, helper_frame
+from ugro_tui.nodes import helper_frame
 from ugro_tui.nodes.base import NodeError, NodeLost, NodeSilent, Ran
 from ugro_tui.nodes.bootstrap import program
 from ugro_tui.nodes.carriers import Sftp
@@ -69,7 +69,7 @@ class Puppet:
             self._text = text
             self._received, self._context = b"", self._header + text
             self.requests.append(json.loads(text))
-            header, parts = self.bend(*helper.answer(self._shelves, self.requests[-1]))
+            header, parts = self.bend(*helper_frame.answered(self._shelves, self.requests[-1]))
             self._header = json.dumps(header).encode()
             arriving = self.carry(self._frame(self._header, parts))
             self._arriving += [(self.clock.now + at, piece) for at, piece in arriving]

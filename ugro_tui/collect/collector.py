@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.breaker import Breaker
 from ugro_tui.collect.follower import Follower
+from ugro_tui.collect.health import AdaptiveHealthMonitor
 from ugro_tui.collect.keeper import Keeper
 from ugro_tui.collect.messages import Forget
 from ugro_tui.collect.pollers import Pollers
@@ -19,11 +20,12 @@ from ugro_tui.collect.rsyncs import RsyncRuns
 from ugro_tui.collect.source import Source
 from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.collect.wanted import Wanted
-from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Sync, Tell, Ticket
+from ugro_tui.core.commands import Answer, Command, Diagnose, Health, OpenJob, OpenTensorBoard, Sync, Tell, Ticket
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.layout import FileKind
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import JobView, Snapshot, SyncView
+from ugro_tui.core.states import JobStatus
 from ugro_tui.nodes.base import Node
 from ugro_tui.nodes.rsync import Rsync
 
@@ -72,7 +74,9 @@ class TrainingMetricsCollector:
         self._doors = doors or Doors()
         self._wanted = Wanted(only)
         self._sync: SyncRun | None = None
-        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view)
+        central = None if aggregator is None else aggregator.central
+        self.health = AdaptiveHealthMonitor(names, clock, self._lives, central)
+        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view)
         self._aggregator = aggregator
         self._rsyncs = rsyncs or {}
         self._sources = [self._source(node, keep=keep) for node in nodes]
@@ -91,7 +95,22 @@ class TrainingMetricsCollector:
         breaker = Breaker(random.random)
         rsync = self._rsyncs.get(node.name)
         runs = None if rsync is None or self._aggregator is None else RsyncRuns(rsync, self._aggregator.jobs_dir)
-        return Source(node, follower, self._clock, self._keeper.post, breaker, copy=copy, keep=keep, rsync=runs)
+        post, health = self._keeper.post, self.health
+        return Source(node, follower, self._clock, post, breaker, copy=copy, keep=keep, rsync=runs, health=health)
+
+    def _lives(self) -> bool:
+        """Whether a job runs, as far as is known."""
+        return any(job.summary.status in (JobStatus.STARTING, JobStatus.RUNNING) for job in self.snapshot().jobs)
+
+    def wake(self) -> None:
+        """Look at all nodes now but those that are left alone."""
+        self._pollers.wake()
+
+    def watch_health(self) -> int:
+        """Ask all nodes how they are, now; the number of this request, for `AdaptiveHealthMonitor.awaited`."""
+        request = self.health.watch()
+        self._pollers.wake()
+        return request
 
     @property
     def stopped(self) -> bool:
@@ -145,6 +164,8 @@ class TrainingMetricsCollector:
         """Ask for something; the answer comes in a later snapshot. Never blocks."""
         if isinstance(command, OpenJob):
             self._wanted.open(command.job_id)
+        if isinstance(command, Health):
+            self.health.watch()
         with self._asking:  # in the order of their numbers, so that the newest answer tells of all before it
             ticket = Ticket(next(self._numbers), command)
             if isinstance(command, OpenTensorBoard | Diagnose):

@@ -16,6 +16,7 @@ from ugro_tui.collect.messages import Cycle, Forget, Message
 from ugro_tui.collect.reader import Delivery, apply
 from ugro_tui.core.commands import Answer
 from ugro_tui.core.curve import EMPTY, Curve
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.rules.catalogue import DEFAULTS
@@ -81,12 +82,14 @@ class Keeper:
         epoch: Callable[[str], int | None],
         nodes: Iterable[str],
         sync: Callable[[float], SyncView | None] = lambda _: None,
+        health: Callable[[float], tuple[NodeHealth, ...]] = lambda _: (),
     ) -> None:
         self._clock = clock
         self._epoch = epoch
         self._inbox: SimpleQueue[Message | None] = SimpleQueue()
         self._jobs: dict[str, _Kept] = {}
         self._sync = sync
+        self._health = health
         unknown = {name: Cycle(name, math.nan, complete=False, state=NodeState.CONNECTING) for name in nodes}
         self._nodes = {name: _NodeNews(cycle) for name, cycle in sorted(unknown.items())}
         self._parts: dict[int, dict[str, Answer]] = {}
@@ -216,6 +219,7 @@ class Keeper:
             notices=tuple(islice(self._notices(), MAX_NOTICES)),
             cycles=min((news.cycles for news in self._nodes.values()), default=0),
             sync=self._sync(now),
+            health=self._health(now),
             questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),
             reading=next((cycle.reading for cycle in cycles if cycle.reading), ""),
         )

@@ -12,11 +12,21 @@ from ugro_tui.nodes.base import NeedsPassphrase, NodeError, Reaction, Reply
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The answer, or why there is none; `error` without `failure` is an error of ours."""
+    """The answer, or why there is none; `error` without `failure` is an error of ours.
+
+    `took`: seconds; `offset`: by how many seconds the node's clock is ahead.
+    """
 
     reply: Reply | None = None
     error: str = ""
     failure: NodeError | None = None
+    took: float = math.nan
+    offset: float = math.nan
+
+    @property
+    def reached(self) -> bool:
+        """Whether the node answered, be it that there is nothing to read."""
+        return self.failure is None or self.failure.reaction is Reaction.WAIT
 
     @property
     def question(self) -> Question | None:

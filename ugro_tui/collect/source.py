@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ugro_tui.collect.breaker import Breaker
 from ugro_tui.collect.follower import Copy, Follower, Role, kinds_of
+from ugro_tui.collect.health import AdaptiveHealthMonitor
 from ugro_tui.collect.looked import Looked
 from ugro_tui.collect.messages import Cycle, Message
 from ugro_tui.collect.mirror import MirrorError
@@ -51,6 +52,7 @@ class Source:
         copy: Copy | None = None,
         keep: bool = False,
         rsync: RsyncRuns | None = None,
+        health: AdaptiveHealthMonitor | None = None,
     ) -> None:
         self.name = node.name
         self.in_trouble = False
@@ -63,6 +65,7 @@ class Source:
         self._copy = copy
         self._keep = keep
         self._rsync = rsync
+        self._health = health
         self._last = Cycle(node.name, math.nan, state=NodeState.CONNECTING)
         self._begun = False
         self._events_due = -math.inf
@@ -121,7 +124,9 @@ class Source:
         if looked.failure is not None:
             self._try_to(self._follower.remember)
         more = looked.reply is not None and self._has_more(looked.reply) and not self._stopping.is_set()
-        self._tell(looked, now, more=more)
+        if self._health is not None and looked.reached:
+            self._health.look(self._node, more=more, reads=self._role() is Role.READS)
+        self._tell(looked, more=more)
         return more
 
     def _has_more(self, reply: Reply) -> bool:
@@ -132,6 +137,8 @@ class Source:
 
     def _put_off(self) -> None:
         """While the node is left alone: tell anew what is known of it, and answer whoever asks."""
+        if self._health is not None:
+            self._health.heard(self._last)
         if self._tickets or self._follower.behind:
             self._try_to(self._follower.remember)
         if self._tickets:
@@ -144,8 +151,11 @@ class Source:
         return Role.NONE if self._copy is None else self._copy.role()
 
     def _try(self, *, anew: bool) -> Looked:
+        began = self._clock.monotonic()
         try:
-            return Looked(self._look(anew=anew))
+            reply = self._look(anew=anew)
+            offset = reply.time - self._clock.time()
+            return Looked(reply, took=self._clock.monotonic() - began, offset=offset)
         except NodeError as failure:
             return Looked(error=str(failure), failure=failure)
         except Exception as failure:  # a thread's outer edge: the next look may succeed
@@ -218,14 +228,13 @@ class Source:
             kinds -= {FileKind.LOG, FileKind.EVENTS}
         return frozenset(kinds)
 
-    def _tell(self, looked: Looked, now: float, *, more: bool) -> None:
+    def _tell(self, looked: Looked, *, more: bool) -> None:
         """Say what became of the look; of a whole one also to those who asked for it."""
         state, brief, retry = self._judged(looked)
-        after = self._clock.monotonic()
         reads = self._role() is Role.READS
         self._last = Cycle(
             node=self.name,
-            at=after,
+            at=self._clock.monotonic(),
             error=looked.error,
             listed=self._follower.listed,
             complete=not more,
@@ -234,12 +243,14 @@ class Source:
             retry_at=retry,
             sure=self._breaker.open,
             via="mirror" if reads else self._node.via,
-            round_trip=math.nan if looked.reply is None or reads else after - now,
-            clock_offset=math.nan if looked.reply is None else looked.reply.time - self._clock.time(),
+            round_trip=math.nan if reads else looked.took,
+            clock_offset=looked.offset,
             question=looked.question,
             troubles=self._troubles(),
             reading=self._copy.said() if self._copy is not None and reads else "",
         )
+        if self._health is not None:
+            self._health.heard(self._last)
         answers = () if more else tuple(self._answer(ticket, looked) for ticket in self._tickets)
         self._post(replace(self._last, answers=answers))
         if not more:

@@ -12,6 +12,11 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """Look at how all nodes are now, and often for a while: somebody watches. A node that is left alone still is."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenJob:
     """Follow this job, however old it is."""
 
@@ -45,7 +50,7 @@ class Tell:
     text: str = field(repr=False)
 
 
-Command: TypeAlias = Refresh | OpenJob | Sync | OpenTensorBoard | Diagnose | Tell
+Command: TypeAlias = Refresh | Health | OpenJob | Sync | OpenTensorBoard | Diagnose | Tell
 
 
 @dataclass(frozen=True, slots=True)

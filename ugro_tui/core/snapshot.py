@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ugro_tui.core.columns import Column
 from ugro_tui.core.commands import Answer
 from ugro_tui.core.curve import EMPTY, Curve, loss_curve
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages
 from ugro_tui.core.records import Matrix
@@ -137,6 +138,8 @@ class Snapshot:
     questions: tuple[Question, ...] = ()
     reading: str = ""
     """Why this application only reads the central directory (another one writes it); empty when it writes itself."""
+    health: tuple[NodeHealth, ...] = ()
+    """How each node is; behind them the disk of the central directory, where there is one."""
 
     def job(self, job_id: str) -> JobView | None:
         """The job of that id, if it is known."""

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
-from ugro_tui.nodes.base import Ask, NodeLied, NodeLost, NodeSilent, Probe, Reply
+from ugro_tui.core.fields import number
+from ugro_tui.core.health import NodeHealth
+from ugro_tui.core.health_facts import told
+from ugro_tui.nodes.base import (
+    HEALTH_FRESH_SECONDS,
+    HEALTH_WAIT_SECONDS,
+    Ask,
+    NodeLied,
+    NodeLost,
+    NodeSilent,
+    Probe,
+    Reply,
+)
+from ugro_tui.nodes.bootstrap import health_part
 from ugro_tui.nodes.channel import Channel
 from ugro_tui.nodes.helper import MAX_DOCUMENT
 from ugro_tui.nodes.pace import Pace
-from ugro_tui.nodes.wire import checked, probe_of, reply_from, request_of, still_wanted
+from ugro_tui.nodes.probing import probe_of
+from ugro_tui.nodes.wire import checked, reply_from, request_of, still_wanted
 
 ANSWER_SECONDS = 5.0
 """How long a look waits for its answer in all."""
@@ -57,9 +72,14 @@ class Link(Protocol):
         """As `Node.probe`."""
         ...
 
+    def health(self, name: str) -> NodeHealth:
+        """As `Node.health`, of the node of that name."""
+        ...
+
 
 @dataclass(slots=True)
 class _Question:
+    op: str
     ask: Ask
     most: int
     """Bytes of data that are believed."""
@@ -80,6 +100,7 @@ class HelperLink:
         self._pace = pace
         self._clocks = clocks
         self._open: _Question | None = None
+        self._has_health_part = False
 
     def poll(self, ask: Ask) -> Reply:
         """What is new; see `Node.poll`. An answer that comes late answers the next call.
@@ -88,6 +109,8 @@ class HelperLink:
             OSError: the metrics directory cannot be read.
             NodeError: as `Node.poll`.
         """
+        if self._open is not None and self._open.op != "poll":
+            self._wait(self._open)
         question = self._open
         if question is None:
             words = request_of(ask, self._pace.cap)
@@ -108,9 +131,34 @@ class HelperLink:
         except msgspec.DecodeError:
             raise NodeLied("not an answer in the helper's protocol") from None
 
+    def health(self, name: str) -> NodeHealth:
+        """How the machine is; see `Node.health`. The first question brings the part of the helper that answers it."""
+        if self._open is not None:
+            self._wait(self._open)
+        words: dict[str, Any] = {"part": "health", "wait": HEALTH_WAIT_SECONDS, "fresh": HEALTH_FRESH_SECONDS}
+        if not self._has_health_part:
+            words["source"] = health_part()
+        question = self._put("health", words, Ask(), 0)
+        self._has_health_part = True
+        header, _ = self._wait(question)
+        try:
+            answer = msgspec.json.decode(header)
+        except msgspec.DecodeError:
+            raise NodeLied("not an answer in the helper's protocol") from None
+        return told(name, answer, *self._distance(question, answer))
+
+    def _distance(self, question: _Question, answer: object) -> tuple[float, float]:
+        """Seconds of the way there and back, without the work for it, and of the clocks; NaN where not known."""
+        words = answer if isinstance(answer, dict) else {}
+        took, time = number(words.get("took")), number(words.get("time"))
+        way = self._clocks.monotonic() - question.asked - took
+        if question.missed or not way >= 0.0:
+            return math.nan, math.nan
+        return way, time - self._clocks.time() + way / 2
+
     def _put(self, op: str, words: dict[str, Any], ask: Ask, most: int) -> _Question:
         now = self._clocks.monotonic()
-        question = _Question(ask, most, now, self._clocks.time())
+        question = _Question(op, ask, most, now, self._clocks.time())
         self.over = True  # until it was sent whole: half a question cannot be taken back
         self._channel.ask({"op": op, "root": self._root, **words}, now + ANSWER_SECONDS)
         self.over = False

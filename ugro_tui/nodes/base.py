@@ -8,10 +8,16 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from ugro_tui.core.errors import UgroError
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.layout import POLLED, FileKind
 
 if TYPE_CHECKING:
     from ugro_tui.core.records import Vital  # brings numpy: `--help` does without
+HEALTH_WAIT_SECONDS = 0.25
+"""How long an answer about a machine's health waits for what it began to look at: so long may polls be held up."""
+
+HEALTH_FRESH_SECONDS = 5.0
+"""What was found so short a time ago is told again rather than looked at again."""
 
 
 class Reaction(Enum):
@@ -267,6 +273,14 @@ class Node(Protocol):
 
         Raises:
             NodeError: as `poll`; never NodeMissing or NodeDenied.
+        """
+        ...
+
+    def health(self) -> NodeHealth:
+        """How the machine is: its facts, without a score. What hangs there holds the answer up by a moment only.
+
+        Raises:
+            NodeError: as `probe`.
         """
         ...
 

@@ -11,7 +11,16 @@ from collections.abc import Iterable
 from types import ModuleType
 
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import helper, helper_evidence, helper_files, helper_frame, helper_stacks, helper_vitals
+from ugro_tui.nodes import (
+    helper,
+    helper_evidence,
+    helper_files,
+    helper_frame,
+    helper_gpus,
+    helper_health,
+    helper_stacks,
+    helper_vitals,
+)
 
 NO_PYTHON = b"no python"
 """Stands behind the mark where no Python was found."""
@@ -73,10 +82,26 @@ def evidence_program() -> bytes:
         return _packed((helper_files, helper_stacks, helper_evidence), "try:\n serve()\nfinally:\n os._exit(0)\n")
 
 
+def health_part() -> str:
+    """The part of the helper that is sent when the node's health is first asked for (`helper_frame.answered`)."""
+    with _building:
+        return _health_part()
+
+
+@functools.cache
+def _health_part() -> str:
+    return _bare((helper_gpus, helper_health))
+
+
 def _packed(parts: Iterable[ModuleType], tail: str) -> bytes:
-    """Modules in one piece, without what only people read, compressed."""
+    """Modules in one piece, compressed."""
+    return zlib.compress(f"{_bare(parts)}\n{tail}".encode(), 9)
+
+
+def _bare(parts: Iterable[ModuleType]) -> str:
+    """Modules in one piece, without what only people read."""
     tree = _Bare().visit(ast.parse("\n".join(inspect.getsource(part) for part in parts)))
-    return zlib.compress(f"{ast.unparse(ast.fix_missing_locations(tree))}\n{tail}".encode(), 9)
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 class _Bare(ast.NodeTransformer):

@@ -55,6 +55,10 @@ class Sftp(Protocol):
         """`path` made absolute by the server."""
         ...
 
+    def disk_of(self, path: str, deadline: float) -> tuple[int, int, int, int]:
+        """The disk that holds `path`: bytes and free bytes, inodes and free ones, as users may take them."""
+        ...
+
     def close(self) -> None:
         """End it."""
         ...

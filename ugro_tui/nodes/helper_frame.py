@@ -7,7 +7,7 @@ import json
 import struct
 import sys
 import zlib
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from ugro_tui.nodes.helper import answer
 from ugro_tui.nodes.helper_files import Layout, Shelves
@@ -54,6 +54,26 @@ def frame(mark: bytes, header: bytes, data: List[bytes]) -> bytes:
     return b"".join([mark, FRAME.pack(len(header), size, checksum), header] + data)
 
 
+_parts: Dict[str, Dict[str, Any]] = {}
+
+
+def answered(shelves: Shelves, question: Dict[str, Any]) -> Tuple[Dict[str, Any], List[bytes]]:
+    """The reply to one request: from here, or from a part of the program that is sent with its first question.
+
+    A `part` has a function `answer`, and `close` for the end. What goes wrong in it must not end the rest.
+    """
+    name = question.get("part")
+    if name is None:
+        return answer(shelves, question)
+    try:
+        if "source" in question:
+            _parts[name] = {}
+            exec(question["source"], _parts[name])
+        return _parts[name]["answer"](question), []
+    except Exception as error:  # noqa: BLE001
+        return {"failed": repr(error)[:300]}, []
+
+
 def serve(layout: Layout, mark: bytes) -> None:
     """Answer requests from standard input until it ends."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
@@ -68,9 +88,11 @@ def serve(layout: Layout, mark: bytes) -> None:
         sink.flush()
         size = source.read(4)
         if len(size) < 4:
+            for part in _parts.values():
+                part["close"]()
             return
         if any(size):  # nothing: the same question again
             request = unpack(source.read(struct.unpack(">I", size)[0]), context + header, sys.maxsize)
             question = json.loads(request.decode())
         context = header + request
-        reply, parts = answer(shelves, question)
+        reply, parts = answered(shelves, question)

@@ -8,13 +8,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ugro_tui.core.health import NodeHealth
+from ugro_tui.core.health_facts import told
 from ugro_tui.core.layout import node_layout
 from ugro_tui.core.text import visible
-from ugro_tui.nodes import helper
-from ugro_tui.nodes.base import Ask, NodeDenied, NodeError, NodeMissing, NodeSilent, Probe, Ran, Reply
+from ugro_tui.nodes import helper, helper_health
+from ugro_tui.nodes.base import (
+    HEALTH_FRESH_SECONDS,
+    HEALTH_WAIT_SECONDS,
+    Ask,
+    NodeDenied,
+    NodeError,
+    NodeMissing,
+    NodeSilent,
+    Probe,
+    Ran,
+    Reply,
+)
 from ugro_tui.nodes.carriers import CAP_OF_RUN
 from ugro_tui.nodes.helper_files import Shelves
-from ugro_tui.nodes.wire import probe_of, reply_of, request_of
+from ugro_tui.nodes.probing import probe_of
+from ugro_tui.nodes.wire import reply_of, request_of
 
 MAX_FETCH = 32 << 20
 """Bytes read per look, so that a job of thousands of ranks is not taken into memory at once."""
@@ -39,6 +53,7 @@ class LocalNode:
         self._time = time
         self._name = name
         self._shelves = Shelves(node_layout() if layout is None else layout)
+        self._parts: dict[str, helper_health.Part] = {}
 
     @property
     def name(self) -> str:
@@ -63,6 +78,12 @@ class LocalNode:
         """How this machine is."""
         return probe_of(helper.probe(str(self._root), self._time()))
 
+    def health(self) -> NodeHealth:
+        """How this machine is; see `Node.health`."""
+        self._parts = self._parts or helper_health.parts_of(str(self._root))
+        words = helper_health.tell(self._parts, HEALTH_WAIT_SECONDS, HEALTH_FRESH_SECONDS)
+        return told(self._name, words, latency=0.0, clock_offset=0.0)
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
         """Run a command and wait for its end; see `Node.run`."""
         try:
@@ -74,7 +95,8 @@ class LocalNode:
         return Ran(done.returncode, done.stdout[:CAP_OF_RUN], done.stderr[:CAP_OF_RUN])
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is held but tools that were started to ask the GPUs."""
+        helper_health.close()
 
 
 def refused(error: OSError, root: str, where: str) -> NodeError:

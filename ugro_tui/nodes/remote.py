@@ -8,6 +8,7 @@ import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.nodes.asking import Clocks, HelperLink, Link
 from ugro_tui.nodes.base import Ask, NodeBusy, NodeError, NodeLied, NodeLost, NodeSilent, NodeUnfit, Probe, Ran, Reply
 from ugro_tui.nodes.bootstrap import command
@@ -97,6 +98,11 @@ class RemoteNode:
             probe = self._reader().probe()
             self._via = self._reader().via
             return probe
+
+    def health(self) -> NodeHealth:
+        """How the machine is; see `Node.health`."""
+        with self._mended():
+            return self._reader().health(self._name)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
         """Run a command and wait for its end; see `Node.run`."""

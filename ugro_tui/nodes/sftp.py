@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.jobid import is_job_id
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.asking import ANSWER_SECONDS, Clocks
@@ -31,6 +32,7 @@ from ugro_tui.nodes.helper_files import (
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.sftp_clock import SftpClock
 from ugro_tui.nodes.sftp_files import JobFolders, JobPath, reason, stamp
+from ugro_tui.nodes.sftp_health import health_over
 
 LIST_SECONDS = 15.0
 """How often folders are listed unasked; what was found there before is looked at each time."""
@@ -135,6 +137,14 @@ class SftpLink:
         except OSError:
             readable = False
         return Probe(self._clock.now(), "", visible(self._root), exists, readable)
+
+    def health(self, name: str) -> NodeHealth:
+        """How the machine is, as far as SFTP tells."""
+        try:
+            return health_over(name, self._sftp, self._root, self._clocks)
+        except NodeSilent:
+            self.over = True
+            raise
 
     def _poll(self, ask: Ask, deadline: float) -> Reply:
         began = self._clocks.monotonic()

@@ -11,6 +11,7 @@ from ugro_tui.nodes.base import NodeLied
 
 INIT, VERSION, OPEN, CLOSE, READ, LSTAT, FSTAT = 1, 2, 3, 4, 5, 7, 8
 OPENDIR, READDIR, REALPATH, STATUS, HANDLE, DATA, NAME, ATTRS = 11, 12, 16, 101, 102, 103, 104, 105
+EXTENDED, EXTENDED_REPLY = 200, 201
 END, NO_FILE, DENIED = 1, 2, 3
 
 
@@ -137,3 +138,19 @@ def names_in(answer: Answer) -> list[tuple[str, Attributes]]:
         words.string()  # a line for people, as `ls -l` would show it
         found.append((name, words.attributes()))
     return found
+
+
+def disk_in(answer: Answer, path: str) -> tuple[int, int, int, int]:
+    """Bytes and free bytes of a disk, inodes and free ones (statvfs@openssh.com, OpenSSH's PROTOCOL, 4.4).
+
+    Raises:
+        OSError: the server does not know, or does not do this.
+        NodeLied: it is no such answer.
+    """
+    if answer.missed:
+        raise answer.error(path)
+    if answer.kind != EXTENDED_REPLY:
+        raise NodeLied("another SFTP answer than to what was asked")
+    words = Words(answer.body)
+    _size, fragment, blocks, _free, available, files, _files_free, files_available = (words.number(8) for _ in range(8))
+    return blocks * fragment, available * fragment, files, files_available

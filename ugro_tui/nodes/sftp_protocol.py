@@ -14,6 +14,7 @@ from ugro_tui.nodes.base import NodeLied, NodeLost, NodeSilent
 from ugro_tui.nodes.carriers import SftpStat, Stream
 from ugro_tui.nodes.sftp_packets import (
     CLOSE,
+    EXTENDED,
     FSTAT,
     HANDLE,
     INIT,
@@ -28,6 +29,7 @@ from ugro_tui.nodes.sftp_packets import (
     Words,
     attributes_in,
     data_in,
+    disk_in,
     handle_in,
     names_in,
     packet,
@@ -153,6 +155,11 @@ class SftpSession:
         if not names:
             raise NodeLied("no path came back over SFTP")
         return names[0][0]
+
+    def disk_of(self, path: str, deadline: float) -> tuple[int, int, int, int]:
+        """See `Sftp.disk_of`."""
+        (answer,) = self._ask([(EXTENDED, string(b"statvfs@openssh.com") + string(raw(path)))], deadline)
+        return disk_in(answer, path)
 
     def close(self) -> None:
         """End it."""

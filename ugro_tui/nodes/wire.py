@@ -14,10 +14,10 @@ import msgspec
 from ugro_tui.core.jobid import is_job_id
 from ugro_tui.core.layout import FileKind, classify
 from ugro_tui.core.text import visible
-from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeLied, Probe, Reply
+from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeLied, Reply
 from ugro_tui.nodes.vitals import Words, is_asked, process_of, still_meant
 
-_MAX_TEXT, _MAX_JOBS = 300, 20_000
+MAX_TEXT, _MAX_JOBS = 300, 20_000
 
 
 def request_of(ask: Ask, cap: int) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def reply_of(header: Mapping[str, Any], data: Sequence[bytes]) -> Reply:
     try:
         return _reply(msgspec.convert(header, _Header), data)
     except msgspec.ValidationError as error:
-        raise _no_answer(error) from None
+        raise no_answer(error) from None
 
 
 def reply_from(header: bytes, data: bytes) -> Reply:
@@ -83,7 +83,7 @@ def reply_from(header: bytes, data: bytes) -> Reply:
             raise _refusal(_REFUSAL.decode(header))
         told = _HEADER.decode(header)
     except msgspec.DecodeError as error:
-        raise _no_answer(error) from None
+        raise no_answer(error) from None
     parts, place = [], 0
     for words in told.chunks:
         parts.append(data[place : place + words[6]])
@@ -93,8 +93,9 @@ def reply_from(header: bytes, data: bytes) -> Reply:
     return _reply(told, parts)
 
 
-def _no_answer(error: Exception) -> NodeLied:
-    return NodeLied(f"not an answer in the helper's protocol: {visible(str(error), _MAX_TEXT)}")
+def no_answer(error: Exception) -> NodeLied:
+    """The error for what is no answer at all, and why."""
+    return NodeLied(f"not an answer in the helper's protocol: {visible(str(error), MAX_TEXT)}")
 
 
 _ERRORS = {"FileNotFoundError": errno.ENOENT, "NotADirectoryError": errno.ENOTDIR, "PermissionError": errno.EACCES}
@@ -102,7 +103,7 @@ _ERRORS = {"FileNotFoundError": errno.ENOENT, "NotADirectoryError": errno.ENOTDI
 
 def _refusal(told: _Refusal) -> OSError:
     number = _ERRORS.get(told.error, errno.EIO)
-    return OSError(number, visible(told.text, _MAX_TEXT), visible(told.root, _MAX_TEXT))
+    return OSError(number, visible(told.text, MAX_TEXT), visible(told.root, MAX_TEXT))
 
 
 def _reply(told: _Header, data: Sequence[bytes]) -> Reply:
@@ -116,7 +117,7 @@ def _reply(told: _Header, data: Sequence[bytes]) -> Reply:
         older=None if told.older is None else tuple(job for job in told.older[:_MAX_JOBS] if is_job_id(job)),
         listed=told.listed[:64],
         chunks=tuple(map(_chunk, told.chunks, data)),
-        denied=tuple(Denied(job, visible(what, _MAX_TEXT)) for job, what in told.denied[:_MAX_JOBS] if is_job_id(job)),
+        denied=tuple(Denied(job, visible(what, MAX_TEXT)) for job, what in told.denied[:_MAX_JOBS] if is_job_id(job)),
         more=told.more,
         processes=tuple(map(process_of, told.vitals)),
     )
@@ -144,7 +145,7 @@ def checked(reply: Reply, ask: Ask) -> Reply:
         files, appended = ask.jobs.get(chunk.job_id), _is_appended(chunk.path, ask.kinds)
         seen.add((chunk.job_id, chunk.path))
         if files is None or appended is None:
-            raise NodeLied(f"told of {visible(f'{chunk.job_id}/{chunk.path}', _MAX_TEXT)}, which nobody asked for")
+            raise NodeLied(f"told of {visible(f'{chunk.job_id}/{chunk.path}', MAX_TEXT)}, which nobody asked for")
         known = files.get(chunk.path, _NOTHING).offset if appended else 0
         if chunk.offset not in (0, known) or (chunk.old and not known == chunk.offset > 0):
             raise NodeLied(f"brought {chunk.job_id}/{chunk.path} from byte {chunk.offset:,}, not from {known:,}")
@@ -183,16 +184,3 @@ def _same_place(chunk: Chunk, asked: Ask, ask: Ask) -> bool:
     if files is None or _is_appended(chunk.path, ask.kinds) is None:
         return False
     return files.get(chunk.path, _NOTHING) == asked.jobs[chunk.job_id].get(chunk.path, _NOTHING)
-
-
-def probe_of(words: object) -> Probe:
-    """The answer of `helper.probe`, checked.
-
-    Raises:
-        NodeLied: it is not such an answer.
-    """
-    try:
-        told = msgspec.convert(words, Probe)
-    except msgspec.ValidationError as error:
-        raise _no_answer(error) from None
-    return replace(told, root=visible(told.root, _MAX_TEXT), python=visible(told.python, 40))
