@@ -19,7 +19,7 @@ class BadLoss:
     """The first non-finite record of an episode: `since` in the collector's monotonic seconds.
 
     `finite` counts the records since the last bad one that show a finite loss or gradient norm. `of_loss`: whether
-    a loss was not finite, and not only a gradient norm.
+    a loss was not finite, and not only a gradient norm; `masked`: whether a loss of exactly 0 stood beside one.
     """
 
     step: float
@@ -27,6 +27,7 @@ class BadLoss:
     value: float
     finite: int = 0
     of_loss: bool = False
+    masked: bool = False
 
 
 def followed(episode: BadLoss | None, rows: Matrix, at: float) -> BadLoss | None:
@@ -43,7 +44,9 @@ def followed(episode: BadLoss | None, rows: Matrix, at: float) -> BadLoss | None
             first = rows[bad[clear[-1] if len(clear) else 0]]
             episode = BadLoss(float(first[Column.STEP]), at, float(first[Column.LOSS]))
         episode.finite = int(passed[-1] - passed[bad[-1]])
-        episode.of_loss |= bool((rows[bad[clear[-1] if len(clear) else 0] :, Column.BAD] > 1).any())
+        of_it = rows[bad[clear[-1] if len(clear) else 0 :]]
+        episode.of_loss |= bool((of_it[:, Column.BAD] > 1).any())
+        episode.masked |= bool((of_it[:, Column.LOSS] == 0).any())
     elif episode is not None:
         episode.finite = int(passed[-1])
     return None if episode is None or episode.finite >= CLEAR_AFTER else episode

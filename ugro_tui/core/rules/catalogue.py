@@ -74,7 +74,7 @@ _ROWS: Final = (
     ),
     Rule(
         "gradient_vanish", "gradient vanish", WARN, "grad_norm, highest of the ranks",
-        "below a thousandth of the median of 128 for 50 steps", "one record above", "ours",
+        "below a thousandth of the median of 128 for 50 steps", "two records in a row above", "ours",
         "look for frozen layers and at the loss scale", (
             Number("share", 1e-3, "share of the median"),
             Number("steps", 50, "steps below it", 1),
@@ -90,7 +90,7 @@ _ROWS: Final = (
     ),
     Rule(
         "throughput_drop", "throughput drop", WARN, "throughput, sum over the ranks",
-        "below 80 % of its own median for 20 steps", "above 90 %", "NVRx: individual score 0.75",
+        "below 80 % of its own median for 20 steps", "two records in a row above 90 %", "NVRx: individual score 0.75",
         "look for stragglers, and at the input pipeline", (
             Number("threshold", 0.80, "share of the median"),
             Number("clear", 0.90, "share of the median that clears it"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -118,11 +118,12 @@ class Divergence:
     def feed(self, step: float, ts: float, value: float, spike: Episode | None, *, steps: float, factor: float) -> None:
         """Judge one finite point, after the spikes have."""
         if self._open is None:
-            if spike is not None and spike is not self._seen and math.isfinite(spike.usual):
-                self._open = self._seen = spike
-                self._recent.clear()
-                self._recent.append(value)
-            return
+            if spike is None or not math.isfinite(spike.usual):
+                return
+            # It came back once since this spike, which is not over yet: if it rises again, its steps count from here.
+            self._open = replace(spike, step=step, ts=ts) if spike is self._seen else spike
+            self._seen = spike
+            self._recent.clear()
         self._recent.append(value)
         usual = self._open.usual
         limit = usual + (factor - 1.0) * abs(usual)

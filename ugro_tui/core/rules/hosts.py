@@ -121,16 +121,17 @@ class Lines:
         bad = [(rank.tally.skipped + rank.lost, rank) for rank in ranks if rank.tally.skipped or rank.lost]
         if not bad:
             return
-        total, records = sum(count for count, _ in bad), sum(rank.tally.lines for rank in ranks)
+        total, records = sum(count for count, _ in bad), sum(rank.tally.lines + rank.lost for rank in ranks)
         worst = max(bad, key=lambda pair: pair[0])[1]
-        share = total / max(1, total + records)
+        share = total / max(1, records)
         limit = look.thresholds["lines_skipped"]["warn"]
         yield alert(
-            "lines_skipped", worst, _said(worst, total, share), 0.0, ranks=len(bad), value=share, threshold=limit,
+            "lines_skipped", worst, _said(worst, total, records), 0.0, ranks=len(bad), value=share, threshold=limit,
             severity=Severity.WARN if share > limit and total >= FEWEST_LINES else Severity.INFO,
         )  # fmt: skip
 
 
-def _said(worst: Rank, total: int, share: float) -> str:
+def _said(worst: Rank, total: int, records: int) -> str:
     here = worst.tally.skipped + worst.lost
-    return f"{total:,} lines ({100 * share:.2g} %) are missing or no record, {here:,} of this rank"
+    share = f"{100 * total / max(1, records):.2g} %"
+    return f"missing or no record: {total:,} of {records:,} lines ({share}), {here:,} of this rank"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -31,6 +31,7 @@ class Learning:
         self._loss, self._grad = Spikes(), Spikes()
         self._divergence, self._vanish, self._drop = Divergence(), Drop(), Drop()
         self._skipped: deque[tuple[float, float]] = deque()
+        self._storm = False
         self._losses: deque[tuple[float, float]] = deque(maxlen=4_096)
         self._flat: Episode | None = None
         self._last = Episode(math.nan, math.nan, math.nan, math.nan, math.nan)
@@ -115,19 +116,26 @@ class Learning:
         while seen and seen[-1][0] - seen[0][0] > numbers["steps"]:
             seen.popleft()
         steps = seen[-1][0] - seen[0][0] if seen else 0.0
-        skipped = _skipped([value for _, value in seen])
-        if steps >= numbers["steps"] / 2 and skipped > numbers["share"] * numbers["steps"]:
+        skipped = _skipped(seen)
+        limit = numbers["share"] * numbers["steps"] * (0.5 if self._storm else 1.0)
+        self._storm = steps >= numbers["steps"] / 2 and skipped > limit
+        if self._storm:
             what = f"{skipped:,.0f} of the last {steps:,.0f} steps were skipped"
             share = skipped / steps
             yield alert("overflow_storm", None, what, 0.0, value=share, threshold=numbers["share"])
 
 
-def _skipped(values: list[float]) -> float:
-    """Steps skipped, by a count that grows over the run (DeepSpeed), or by one of each record (Megatron-LM, flags)."""
-    if not values:
-        return 0.0
-    grows = all(before <= after for before, after in pairwise(values))
-    return values[-1] - values[0] if grows and values[-1] > 1 else sum(values[1:])
+def _skipped(seen: Sequence[tuple[float, float]]) -> float:
+    """Steps skipped, by a count that grows over the run (DeepSpeed), or by one of each record (Megatron-LM, flags).
+
+    Of each record it can be no more than the steps since the one before; a count that fell back began anew.
+    """
+    pairs = list(pairwise(seen))
+    grows = all(before <= after for (_, before), (_, after) in pairs)
+    fits = all(value <= step - last for (last, _), (step, value) in pairs)
+    if fits and not (grows and seen and seen[-1][1] > 1):
+        return sum(value for _, (_, value) in pairs)
+    return sum(max(0.0, after - before) for (_, before), (_, after) in pairs)
 
 
 class BadLosses:
@@ -147,12 +155,12 @@ def _bad(rank: Rank, ranks: int, now: float) -> Alert:
     value = "NaN" if math.isnan(bad.value) else plain(bad.value)
     since = f"since step {bad.step:,.0f} (loss {value})"
     age = now - bad.since
-    if bad.value == 0.0:
+    if bad.of_loss:
+        return alert("non_finite_loss", rank, f"loss not finite {since}", age, ranks=ranks)
+    if bad.masked:
         return alert("masked_nan", rank, f"loss 0 with a gradient norm that is not finite {since}", age, ranks=ranks)
-    if not bad.of_loss:
-        what = f"gradient norm not finite {since}"
-        return alert("non_finite_loss", rank, what, age, ranks=ranks, severity=Severity.WARN, next_step=OVERFLOWED)
-    return alert("non_finite_loss", rank, f"loss not finite {since}", age, ranks=ranks)
+    what = f"gradient norm not finite {since}"
+    return alert("non_finite_loss", rank, what, age, ranks=ranks, severity=Severity.WARN, next_step=OVERFLOWED)
 
 
 def _recovered(ranks: list[Rank]) -> Iterator[Alert]:

@@ -125,8 +125,9 @@ def _common(look: Look, steps: Floats) -> Floats:
     first = max((rank.first_step for rank in look.job.current()[:1]), default=math.nan)
     known = steps[~np.isnan(steps)]
     found, counts = np.unique(known[known >= first + WARM_UP_STEPS], return_counts=True)
-    shared: Floats = found[counts == len(steps)]
-    return shared[-ROUNDS:]
+    shared: Floats = found[counts >= len(steps)]
+    by_all = [(steps == step).any(axis=1).all() for step in shared]  # a rank may tell a step twice
+    return shared[by_all][-ROUNDS:] if len(shared) else shared
 
 
 def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
