@@ -14,7 +14,11 @@ from ugro_tui.config import Config, state_path
 from ugro_tui.core.alerts import Severity
 from ugro_tui.core.entries import Event, Happening
 from ugro_tui.core.jsonable import jsonable
+from ugro_tui.core.layout import mirror_layout
 from ugro_tui.core.ports import Clock
+from ugro_tui.core.replay import Past, replay
+from ugro_tui.nodes.inventory import LOCAL
+from ugro_tui.nodes.local import LocalNode
 
 if TYPE_CHECKING:
     from ugro_tui.act.notify import Notifier
@@ -60,6 +64,21 @@ def _notifier(config: Config) -> Notifier | None:
 def book_folder(metrics_dir: Path) -> Path:
     """Where the alerts of a directory are kept that is read in place: job ids are its own."""
     return state_path() / "alerts" / hashlib.sha256(str(metrics_dir).encode()).hexdigest()[:16]
+
+
+def past_alerts(config: Config, clock: Clock, job_id: str) -> tuple[Past, ...]:
+    """What fired over a run, as its records tell: those in place, or their copies.
+
+    Raises:
+        NodeError: they cannot be read.
+    """
+    from ugro_tui.collect.history import read_history
+
+    if not config.remote:
+        return replay(read_history([(LOCAL, LocalNode(config.metrics_dir, clock.time))], job_id), config.thresholds)
+    names = [spec.name for spec in config.inventory()]
+    copies = [(name, LocalNode(config.central / "jobs", clock.time, name, mirror_layout(name))) for name in names]
+    return replay(read_history(copies, job_id), config.thresholds)
 
 
 def worth_telling(event: Event) -> bool:

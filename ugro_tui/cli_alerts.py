@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +16,11 @@ from ugro_tui.core.text import visible
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
+    from ugro_tui.agent import Agent
     from ugro_tui.config import Config
     from ugro_tui.core.entries import Entry
     from ugro_tui.core.rules.rule import Rule
+    from ugro_tui.core.snapshot import Snapshot
 
 
 def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> None:
@@ -30,7 +33,9 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
             str | None,
             typer.Argument(metavar="[JOB]", help="The job's id; all recent jobs and nodes without it."),
         ] = None,
-        history: Annotated[bool, typer.Option("--history", help="Also what fired and is over.")] = False,
+        history: Annotated[
+            bool, typer.Option("--history", help="Also what is over; of one job also from its records.")
+        ] = False,
         explain: Annotated[
             bool, typer.Option("--explain", help="Say what an alert means: --explain NAME; all of them without.")
         ] = False,
@@ -56,7 +61,7 @@ def _alerts(config: Config, job: str | None, *, history: bool, as_json: bool) ->
         snapshot = agent.look() if job is None else agent.open(job)
         now = agent.clock.time()
     firing = [entry for entry in snapshot.book.firing if job in (None, entry.job_id)]
-    over = [entry for entry in snapshot.book.history if job in (None, entry.job_id)] if history else []
+    over = _over(config, agent, snapshot, job) if history else ()
     if as_json:
         told = {"firing": [entry_dict(entry) for entry in firing]}
         print_json(told | ({"history": [entry_dict(entry) for entry in over]} if history else {}), pretty=True)
@@ -65,6 +70,17 @@ def _alerts(config: Config, job: str | None, *, history: bool, as_json: bool) ->
         print_lines(history_lines(over) if history else ())
     complain(trouble_lines(snapshot))
     raise typer.Exit(exits.of_alerts([entry.alert for entry in firing], snapshot))
+
+
+def _over(config: Config, agent: Agent, snapshot: Snapshot, job: str | None) -> tuple[Entry, ...]:
+    """What is over: all that the book remembers; of one job also what its records tell."""
+    if job is None:
+        return snapshot.book.history
+    from ugro_tui.alerting import past_alerts
+    from ugro_tui.core.pasts import merged
+
+    over = [entry for entry in snapshot.book.history if entry.job_id == job]
+    return merged(job, over, snapshot.book.of(job), past_alerts(config, agent.clock, job))
 
 
 def entry_dict(entry: Entry) -> dict[str, Any]:
@@ -102,11 +118,18 @@ def history_lines(over: Sequence[Entry]) -> Iterator[str]:
     yield ""
     yield "over:" if over else "over: nothing that is remembered"
     for entry in over:
-        alert, times = entry.alert, f"  ({entry.times} times)" if entry.times > 1 else ""
+        alert = entry.alert
         where = f"{alert.where}: " if alert.where else ""
-        span = f"{_local(entry.since)} for {duration(entry.resolved - entry.since)}"
+        times = f"  ({entry.times} times)" if entry.times > 1 else ""
         who = f"{entry.job_id or 'nodes'}  {alert.name}"
-        yield f"{span}  {alert.severity.name.lower():<4}  {who}  {where}{alert.what}{times}"
+        yield f"{_span(entry):<33}  {alert.severity.name.lower():<4}  {who}  {where}{alert.what}{times}"
+
+
+def _span(entry: Entry) -> str:
+    """When it fired, and for how long; an event has no length."""
+    seconds = entry.resolved - entry.since
+    length = " to the end" if math.isnan(seconds) else f" for {duration(seconds)}" if seconds else ""
+    return f"{_local(entry.since)}{length}"
 
 
 def _local(at: float) -> str:

@@ -157,3 +157,22 @@ def test_a_command_that_cannot_be_run_is_said_and_monitor_goes_on(
     code, out, err = ended(process)
     assert (code, "step 40/100" in out) == (1, True)
     assert err.count("on_alert: /none/such cannot be run: No such file or directory: correct on_alert") == 1
+
+
+def test_the_history_of_one_job_is_told_from_its_records(call: Call, root: Path, clock: Clock) -> None:
+    (writer,) = whole_job(root / "job", clock)
+    writer.steps(21, 22, loss="NaN")
+    clock.now += 100
+    writer.steps(23, 80)
+    writer.end()
+    assert "non-finite loss" not in call("alerts", "--history")[1]  # nobody watched
+    code, out, err = call("alerts", "job", "--history")
+    assert (code, err) == (0, "")
+    _, _, over = out.partition("\nover:\n")
+    assert "  info  job  finished  finished\n" in over
+    (line,) = [line for line in over.splitlines() if "non-finite loss" in line]
+    assert "  crit  job  non-finite loss  rank 0 on node0: " in line
+    history = json.loads(call("alerts", "job", "--history", "--json")[1])["history"]
+    (entry,) = [entry for entry in history if entry["alert"]["rule"] == "non_finite_loss"]
+    assert entry["state"] == "resolved"
+    assert 0 < entry["resolved"] - entry["since"] < 200

@@ -9,7 +9,7 @@ from ugro_tui.collect.alert_log import LOOK_SECONDS, AlertLog, encoded
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.book import ENDINGS, FLEET, AlertBook
 from ugro_tui.core.commands import Acknowledge, Answer, SetThreshold, Snooze, Ticket
-from ugro_tui.core.entries import BookView, Event, Saved, Sight
+from ugro_tui.core.entries import EMPTY_BOOK, Event, Saved, Sight
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.ports import Clock
@@ -37,6 +37,8 @@ class Alarms:
     ) -> None:
         self.thresholds = thresholds
         """The numbers of all rules that are in force."""
+        self.view = EMPTY_BOOK
+        """The book as it was observed last."""
         self._clock = clock
         self._book = AlertBook()
         self._log = kept
@@ -54,8 +56,8 @@ class Alarms:
         """Go on from what another application keeps, or kept."""
         self._adopt(saved)
 
-    def observe(self, jobs: Iterable[JobView], fleet: tuple[Alert, ...], now: float) -> BookView:
-        """Take in what fires at `now` (monotonic seconds), tell what is new, and keep it; the book after that."""
+    def observe(self, jobs: Iterable[JobView], fleet: tuple[Alert, ...], now: float) -> None:
+        """Take in what fires at `now` (monotonic seconds), tell what is new, and keep it."""
         at = self._clock.time()
         events = [*self._book.observe(Sight(FLEET, fleet), at)]
         for job in jobs:
@@ -64,7 +66,7 @@ class Alarms:
             for event in events:
                 self._tell(event)
         self._keep(now)
-        return self._book.view(at)
+        self.view = self._book.view(at)
 
     def obey(self, ticket: Ticket) -> Answer:
         """Do what a person asks for: `Acknowledge`, `Snooze` or `SetThreshold`."""

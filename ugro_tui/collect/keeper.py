@@ -206,11 +206,12 @@ class Keeper:
         pictures.sort(key=lambda pair: worst_first(pair[1], pair[0].drawn))
         cycles = [news.last for news in self._nodes.values()]
         jobs = tuple(picture for _, picture in pictures)
+        self._try(lambda: self._alarms.observe(jobs, (), now), "keeping the book of alerts")
         snapshot = Snapshot(
             version=self._snapshot.version + 1,
             now=now,
             jobs=jobs,
-            book=self._alarms.observe(jobs, (), now),
+            book=self._alarms.view,
             thresholds=self._alarms.thresholds,
             listed=self._all_listed([cycle.listed for cycle in cycles]),
             nodes=tuple(_node(news, now) for news in self._nodes.values()),

@@ -14,17 +14,7 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Static
 
-from ugro_tui.core.commands import (
-    Acknowledge,
-    Answer,
-    Command,
-    Diagnose,
-    OpenJob,
-    OpenTensorBoard,
-    Refresh,
-    SetThreshold,
-    Sync,
-)
+from ugro_tui.core.commands import Acknowledge, Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Refresh, Sync
 from ugro_tui.core.ports import Feed
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.watch import worst
@@ -32,7 +22,7 @@ from ugro_tui.ui.chart import LossChart, title
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, verdict
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.rank_table import RankTable
-from ugro_tui.ui.requests import Requests
+from ugro_tui.ui.requests import Requests, about
 from ugro_tui.ui.strip import Errands, port, strip
 
 COMPACT_BELOW = (100, 30)
@@ -54,15 +44,6 @@ SAID_SECONDS = 60.0
 """How long a message stands: a URL has to be read, and copied."""
 
 _PANES = ("ranks", "loss", "alerts")
-
-_ABOUT: dict[type, str] = {
-    OpenTensorBoard: "TensorBoard",
-    Diagnose: "diagnosis",
-    Sync: "sync",
-    SetThreshold: "set",
-    Acknowledge: "alert",
-}
-"""What an answer is about, by its command."""
 
 
 class TrainingDashboard(Screen[None]):
@@ -205,7 +186,7 @@ class TrainingDashboard(Screen[None]):
 
     def _hear(self, command: Command, answer: Answer) -> None:
         """Say what became of a command; a sync that went well shows in the strip."""
-        what = _ABOUT.get(type(command), "")
+        what = about(command)
         if answer.problem:
             self.say(f"✖ {what}: {answer.problem}", "bold $error")
         elif isinstance(command, OpenTensorBoard):
