@@ -67,7 +67,7 @@ def book_folder(metrics_dir: Path) -> Path:
 
 
 def past_alerts(config: Config, clock: Clock, job_id: str) -> tuple[Past, ...]:
-    """What fired over a run, as its records tell: those in place, or their copies.
+    """What fired over a run, as its records tell: those in place, or their copies, where there are any.
 
     Raises:
         NodeError: they cannot be read.
@@ -76,6 +76,8 @@ def past_alerts(config: Config, clock: Clock, job_id: str) -> tuple[Past, ...]:
 
     if not config.remote:
         return replay(read_history([(LOCAL, LocalNode(config.metrics_dir, clock.time))], job_id), config.thresholds)
+    if not (config.central / "jobs").is_dir():
+        return ()
     names = [spec.name for spec in config.inventory()]
     copies = [(name, LocalNode(config.central / "jobs", clock.time, name, mirror_layout(name))) for name in names]
     return replay(read_history(copies, job_id), config.thresholds)

@@ -199,7 +199,9 @@ class AlertBook:
         self.version += times - one.entry.times
         if alert.severity > one.entry.alert.severity:
             one.acknowledged = False  # that was said of something less bad
-        one.entry, one.rested, one.confirmed = replace(one.entry, alert=alert, times=times), math.nan, True
+        if alert is not one.entry.alert or times != one.entry.times:  # a job that is over shows the same for long
+            one.entry = replace(one.entry, alert=alert, times=times)
+        one.rested, one.confirmed = math.nan, True
         if job.quiet or alert.rule in _ENDING_RULES:
             one.told = Severity.CRIT
         elif not one.acknowledged and not self._snoozes(one, at) and (one.told is None or alert.severity > one.told):
