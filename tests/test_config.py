@@ -9,6 +9,7 @@ import pytest
 from tests.writing import as_ordinary_user
 from ugro_tui.config import Config, load_config
 from ugro_tui.core.errors import BadInput
+from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.nodes.inventory import NodeSettings, NodeSpec
 
 
@@ -234,4 +235,68 @@ def test_where_each_setting_came_from(tmp_path: Path) -> None:
         "central": ("/d", "environment: UGRO_CENTRAL"),
         "engine": ("builtin", "default"),
         "node.gpu1.port": (5, f"{file}: node"),
+        "on_alert": ([], "default"),
+        "bell": (True, "default"),
     }
+
+
+def test_alerts_are_judged_by_the_numbers_of_the_file(tmp_path: Path) -> None:
+    text = (
+        'on_alert = ["notify-send", "-u", "critical", ""]\nbell = false\n'
+        "[alerts.gpu_underused]\nthreshold = 70\n[alerts.plateau]\nenabled = true\nshare = 0.1"
+    )
+    file = written(tmp_path / "a.toml", text)
+    config = load_config({}, {}, file)
+    assert (config.on_alert, config.bell) == (("notify-send", "-u", "critical", ""), False)
+    assert config.thresholds["gpu_underused"] == {"threshold": 70.0, "clear": 85.0, "seconds": 60.0, "enabled": 1.0}
+    assert (config.thresholds.enabled("plateau"), DEFAULTS.enabled("plateau")) == (True, False)
+    found = {key: (value, origin) for key, value, origin in config.in_force()}
+    assert found["on_alert"] == (["notify-send", "-u", "critical", ""], f"{file}: on_alert")
+    assert found["bell"] == (False, f"{file}: bell")
+    assert {key: told for key, told in found.items() if key.startswith("alerts.")} == {
+        "alerts.gpu_underused.threshold": (70.0, f"{file}: alerts"),
+        "alerts.plateau.enabled": (1.0, f"{file}: alerts"),
+        "alerts.plateau.share": (0.1, f"{file}: alerts"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[alerts.gpu_undrused]\nthreshold = 70",
+            "a.toml: alerts: gpu_undrused: no such alert: there are: auth_refused",
+        ),
+        (
+            "[alerts.gpu_underused]\ntreshold = 7",
+            "a.toml: alerts: gpu_underused.treshold: no such setting of this alert",
+        ),
+        (
+            "[alerts.gpu_underused]\nthreshold = -7",
+            "a.toml: alerts: gpu_underused.threshold: -7 is not a number from 0 on",
+        ),
+        ("[alerts.gpu_underused]\nthreshold = nan", "a.toml: alerts: gpu_underused.threshold: nan is not a number"),
+        (
+            '[alerts.gpu_underused]\nthreshold = "7"',
+            "a.toml: alerts.gpu_underused.threshold: '7' is not a number: write",
+        ),
+        (
+            "[alerts.gpu_underused]\nthreshold = true",
+            "a.toml: alerts.gpu_underused.threshold: True is not a number: write",
+        ),
+        ("[alerts.gpu_underused]\nthreshold = [7]", "a.toml: alerts: gpu_underused.threshold: [7] is not a number"),
+        ("[alerts.gpu_underused]\nenabled = 0", "a.toml: alerts.gpu_underused.enabled: 0 is neither true nor false"),
+        ("[alerts]\ngpu_underused = 70", "a.toml: alerts.gpu_underused: 70 is not a table: write [alerts.NAME]"),
+        ("alerts = 3", "a.toml: alerts: 3 is not a table: write [alerts.NAME]"),
+        ('on_alert = "notify-send"', "a.toml: on_alert: 'notify-send' is no command: give a list"),
+        ("on_alert = []", "a.toml: on_alert: [] is no command"),
+        ('on_alert = ["", "a"]', "a.toml: on_alert: ['', 'a'] is no command"),
+        ('on_alert = ["a", 3]', "a.toml: on_alert: ['a', 3] is no command"),
+        ('on_alert = ["a\\u0000"]', "is no command"),
+        ('bell = "no"', "a.toml: bell: 'no' is neither true nor false"),
+    ],
+)
+def test_bad_settings_of_alerts_name_file_key_and_reason(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadInput) as error:
+        load_config({}, {}, written(tmp_path / "a.toml", text))
+    assert said in str(error.value)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ugro_tui.alerting import AlertDoor
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.collector import Doors, TrainingMetricsCollector
 from ugro_tui.collect.follower import Role
@@ -42,8 +43,9 @@ class Agent:
     """Watches the jobs of `config.nodes`, or of this machine. Use it as a context manager, or `start` and `close`.
 
     With `only`, that job alone is read. With `keep`, logs and event files are copied to the central directory all the
-    time; without it, only when they are asked for. `ask` answers what only a person can, the passphrase of a key, once
-    for each; empty: no answer. Any thread may call all methods.
+    time; without it, only when they are asked for. With `notify`, alerts are kept over restarts and told by `on_alert`.
+    `ask` answers what only a person can, the passphrase of a key, once for each; empty: no answer. Any thread may call
+    all methods.
 
     Raises:
         BadInput: the nodes that `config` names cannot be used.
@@ -56,6 +58,7 @@ class Agent:
         only: str | None = None,
         *,
         keep: bool = False,
+        notify: bool = False,
         ask: Callable[[Question], str] | None = None,
     ) -> None:
         self.config = config
@@ -68,6 +71,7 @@ class Agent:
         self.copies = ResultAggregator(config.central, self.clock, names) if config.remote else None
         self._board = TensorBoardDoor(self.event_files)
         self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock)
+        self._alerts = AlertDoor(config, self.copies, self.clock, notify=notify)
         self._collector = TrainingMetricsCollector(
             self.nodes,
             self.clock,
@@ -77,6 +81,7 @@ class Agent:
             keep=keep,
             doors=Doors(self._tell, self._board.open, lambda job_id: str(self.bundle(job_id).report)),
             rsyncs=make_rsyncs(specs, there, config.ssh_config) if config.engine == "rsync" else {},
+            alarms=self._alerts.alarms,
         )
         self._looks = Looks(self._collector, self.clock, ask, self.place, remote=self.copies is not None)
 
@@ -100,6 +105,7 @@ class Agent:
     def close(self) -> None:
         """Watch no more. What was learned stays readable."""
         self._collector.stop()
+        self._alerts.close()
         self._board.close()
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__, cli_config, cli_diagnose, cli_health, cli_nodes, exits
+from ugro_tui import __version__, cli_alerts, cli_config, cli_diagnose, cli_health, cli_nodes, exits
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, prepare, print_json, print_lines
 
@@ -191,7 +191,7 @@ def monitor(context: typer.Context, job: Job, refresh: Refresh = None, as_json: 
     from ugro_tui.headless import headless
     from ugro_tui.monitor import follow
 
-    with headless(_config(context, refresh), only=job) as agent:
+    with headless(_config(context, refresh), only=job, notify=True) as agent:
         view, snapshot = follow(agent, job, as_json=as_json)
     raise typer.Exit(exits.of_job(view, snapshot))
 
@@ -209,7 +209,7 @@ def demo(
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
 
-    agent = Agent(_config(context).here())  # the run is on this machine, whatever else is watched
+    agent = Agent(_config(context).here(), notify=True)  # the run is on this machine, whatever else is watched
     print("Starting a training run …", flush=True)
     run = agent.start_demo(context.args)
     log_to_file(hang_up=lambda: _hang_up(None if keep else run))
@@ -226,6 +226,7 @@ def demo(
         raise typer.Exit(exits.UNWELL)
 
 
+cli_alerts.add_to(app, lambda context: _config(context))
 cli_config.add_to(app, lambda context: _config(context))
 cli_diagnose.add_to(app, lambda context: _config(context))
 cli_nodes.add_to(app, lambda context: _config(context))
@@ -247,7 +248,7 @@ def _show(config: Config, job: str | None) -> None:
     from ugro_tui.applog import log_to_file
 
     log_to_file(hang_up=lambda: _hang_up(None))
-    agent = Agent(config, keep=True)
+    agent = Agent(config, keep=True, notify=True)
     if job is not None:
         agent.follow(job)
     with agent:
@@ -268,7 +269,8 @@ def _run_screens(agent: Agent, job: str | None, *, stops_training: bool = False)
 
     gc.freeze()
     gc.enable()
-    message = UgroApp(agent.feed, job=job, place=agent.place, stops_training=stops_training).run()
+    bell = agent.config.bell
+    message = UgroApp(agent.feed, job=job, place=agent.place, stops_training=stops_training, bell=bell).run()
     if message:
         print(message)
 

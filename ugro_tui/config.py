@@ -11,14 +11,18 @@ from typing import Any
 import platformdirs
 
 from ugro_tui.core.errors import BadInput
+from ugro_tui.core.rules.catalogue import DEFAULTS
+from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.inventory import LOCAL, NodeSettings, NodeSpec, inventory
 from ugro_tui.settings import (
     DEFAULT_CENTRAL,
     DEFAULT_METRICS_DIR,
     ENGINES,
+    FILE_READERS,
     NODE_KEYS,
     READERS,
+    alert_tables,
     directory,
     node_tables,
 )
@@ -28,6 +32,10 @@ REFRESH_IN_PLACE, REFRESH_OVER_SSH = 2.0, 5.0
 
 _AUTOMATIC = 0.0
 _KEYS = tuple(READERS)
+_FILE_KEYS = tuple(FILE_READERS)
+"""Settings that stand in the file alone."""
+
+_TABLES = ("node", "alerts")
 _DEFAULT = "default"
 
 
@@ -37,7 +45,8 @@ class Config:
 
     `metrics_dir` is this machine's; `remote_metrics_dir` the same setting as typed, for nodes, where `~` is their own
     home. `refresh` is in seconds; left out, it follows from whether nodes are reached over SSH. `nodes` are comma lists
-    as typed. `origins` says for each setting where it was set.
+    as typed. `on_alert` is a command with its arguments, run for each alert. `origins` says for each setting where it
+    was set.
     """
 
     metrics_dir: Path = Path(DEFAULT_METRICS_DIR)
@@ -49,6 +58,9 @@ class Config:
     engine: str = ENGINES[0]
     node: Mapping[str, NodeSettings] = field(default_factory=dict)
     remote_metrics_dir: str = ""
+    on_alert: tuple[str, ...] = ()
+    bell: bool = True
+    thresholds: Thresholds = DEFAULTS
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +118,11 @@ class Config:
             for key in NODE_KEYS:
                 if value := getattr(own, key):
                     yield f"node.{name}.{key}", value, self.origins.get("node", _DEFAULT)
+        for key in _FILE_KEYS:
+            yield key, _plain(getattr(self, key)), self.origins.get(key, _DEFAULT)
+        for name, numbers in self.thresholds.own.items():
+            for key, value in numbers.items():
+                yield f"alerts.{name}.{key}", value, self.origins.get("alerts", _DEFAULT)
 
 
 def _plain(value: object) -> object:
@@ -117,6 +134,11 @@ def _plain(value: object) -> object:
 def config_path() -> Path:
     """Where the TOML file is looked for when none is named."""
     return platformdirs.user_config_path("ugro-tui") / "config.toml"
+
+
+def state_path() -> Path:
+    """The application's own directory for what it learns."""
+    return platformdirs.user_state_path("ugro-tui")
 
 
 def log_path() -> Path:
@@ -147,8 +169,11 @@ def load_config(flags: Mapping[str, object], environ: Mapping[str, str], file: P
     read = {key: READERS[key](values[key], origins[key]) for key in _KEYS if key in values}
     if "metrics_dir" in values:
         read["remote_metrics_dir"] = str(values["metrics_dir"])
+    read |= {key: FILE_READERS[key](values[key], origins[key]) for key in _FILE_KEYS if key in values}
     if "node" in values:
         read["node"] = node_tables(values["node"], origins["node"])
+    if "alerts" in values:
+        read["thresholds"] = alert_tables(values["alerts"], origins["alerts"])
     return Config(**read, origins={key: origin for key, origin in origins.items() if key in values})
 
 
@@ -178,8 +203,8 @@ def _from_file(named: Path | None) -> dict[str, Any]:
         raise BadInput(f"{path}: cannot be read: {error.strerror}: allow it, or give another with --config") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not valid TOML: {error}: correct it, or give another with --config") from None
-    unknown = sorted(values.keys() - {*_KEYS, "node"})
+    unknown = sorted(values.keys() - {*_KEYS, *_FILE_KEYS, *_TABLES})
     if unknown:
-        there = ", ".join((*_KEYS, "[node.NAME]"))
+        there = ", ".join((*_KEYS, *_FILE_KEYS, *(f"[{table}.NAME]" for table in _TABLES)))
         raise BadInput(f"{path}: {visible(unknown[0], 80)}: no such setting: remove it; there are: {there}")
     return values

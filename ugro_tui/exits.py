@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ugro_tui.core.alerts import Severity
 from ugro_tui.core.health import CENTRAL, NodeHealth
 from ugro_tui.core.health_score import is_well
+from ugro_tui.core.summary import UNHEARD
 from ugro_tui.nodes.base import NodeMissing
 
 if TYPE_CHECKING:
     from ugro_tui.act.diagnose import Bundle
     from ugro_tui.collect.doctor import Diagnosis
+    from ugro_tui.core.alerts import Alert
     from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
 
 WELL, UNWELL, NONE_REACHED, PARTIAL = 0, 1, 3, 4
@@ -34,6 +37,13 @@ def of_job(view: JobView, snapshot: Snapshot) -> int:
     if view.summary.heard_unwell:
         return UNWELL
     return _of_nodes(unread(snapshot), snapshot.nodes) if lacks_ranks(view) else WELL
+
+
+def of_alerts(alerts: Iterable[Alert], snapshot: Snapshot) -> int:
+    """The code for the alerts that fire. That a node does not answer is told by the codes for nodes."""
+    if any(alert.severity is Severity.CRIT and alert.rule not in UNHEARD for alert in alerts):
+        return UNWELL
+    return _of_nodes(unread(snapshot), snapshot.nodes)
 
 
 def lacks_ranks(view: JobView) -> bool:

@@ -13,11 +13,11 @@ from ugro_tui.core.snapshot import NodeView, Question, Snapshot
 from ugro_tui.core.states import NodeState
 
 
-def headless(config: Config, only: str | None = None, *, keep: bool = False) -> Agent:
+def headless(config: Config, only: str | None = None, *, keep: bool = False, notify: bool = False) -> Agent:
     """An agent for a command: it asks for passphrases where a person can answer, and logs to the log file."""
     log_to_file()
     person = sys.stdin.isatty() and sys.stderr.isatty()
-    return Agent(config, only=only, keep=keep, ask=_asked if person else None)
+    return Agent(config, only=only, keep=keep, notify=notify, ask=_asked if person else None)
 
 
 def _asked(question: Question) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ugro_tui.core.errors import BadInput
+from ugro_tui.core.rules.catalogue import DEFAULTS
+from ugro_tui.core.rules.rule import ENABLED, Thresholds
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.inventory import LOCAL, NodeSettings, is_word
 
@@ -82,6 +84,57 @@ READERS: Mapping[str, Callable[[object, str], Any]] = {
     "engine": _engine,
 }
 """The settings that the file, a variable and a flag can each give."""
+
+
+def _command(value: object, origin: str) -> tuple[str, ...]:
+    texts = value if isinstance(value, list) else []
+    if not texts or not texts[0] or not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise BadInput(
+            f"{origin}: {_shown(value)} is no command: give a list of the program and its arguments, as "
+            '["notify-send", "training"]; no shell reads it'
+        )
+    return tuple(texts)
+
+
+def _switch(value: object, origin: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadInput(f"{origin}: {_shown(value)} is neither true nor false")
+    return value
+
+
+FILE_READERS: Mapping[str, Callable[[object, str], Any]] = {"on_alert": _command, "bell": _switch}
+"""The settings that stand in the file alone."""
+
+
+def alert_tables(value: object, origin: str) -> Thresholds:
+    """The tables `[alerts.NAME]` of a settings file.
+
+    Raises:
+        BadInput: one of them is no table, or holds what is not known or not usable.
+    """
+    if not isinstance(value, dict):
+        raise BadInput(f"{origin}: {_shown(value)} is not a table: write [alerts.NAME] and below it its numbers")
+    found = DEFAULTS
+    for name, table in value.items():
+        if not isinstance(table, dict):
+            raise BadInput(
+                f"{origin}.{visible(name, 80)}: {_shown(table)} is not a table: write [alerts.NAME] and below it its "
+                "numbers"
+            )
+        for number, wanted in table.items():
+            found = _threshold(found, f"{name}.{number}", wanted, origin)
+    return found
+
+
+def _threshold(thresholds: Thresholds, name: str, wanted: object, origin: str) -> Thresholds:
+    if name.endswith(f".{ENABLED}"):
+        wanted = float(_switch(wanted, f"{origin}.{visible(name, 80)}"))
+    elif isinstance(wanted, bool | str):
+        raise BadInput(f"{origin}.{visible(name, 80)}: {_shown(wanted)} is not a number: write it without quotes")
+    try:
+        return thresholds.having(name, wanted)
+    except BadInput as error:
+        raise BadInput(f"{origin}: {error}") from None
 
 
 def node_tables(value: object, origin: str) -> dict[str, NodeSettings]:

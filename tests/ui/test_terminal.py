@@ -94,7 +94,8 @@ def app(tmp_path: Path) -> str:
     evil = CRASH | {"error": {"type": "\x1b[2JBoom", "message": "\x1b]0;owned\x07[/b] \x9b31m"}}
     hosts = "\x1b[5mnode\u202e"
     write(tmp_path / "jobs", Run("loud", ranks=2, steps=50, total=80, ends={1: evil}, hosts=lambda _: hosts))
-    return f"{shlex.quote(sys.executable)} -m ugro_tui --metrics-dir {shlex.quote(str(tmp_path / 'jobs'))}"
+    own = f"env XDG_STATE_HOME={shlex.quote(str(tmp_path / 'state'))}"
+    return f"{own} {shlex.quote(sys.executable)} -m ugro_tui --metrics-dir {shlex.quote(str(tmp_path / 'jobs'))}"
 
 
 def at_prompt(screen: str) -> bool:
@@ -174,6 +175,19 @@ def test_no_byte_of_a_node_moves_the_terminal(terminal: Callable[..., Terminal],
     sent = tty.bytes.read_bytes()
     for chosen in (b"\x1b[2JBoom", b"\x1b]0;owned", b"\x1b[5mnode", "\x9b31m".encode(), "\u202e".encode()):
         assert chosen not in sent
+
+
+def test_the_end_of_a_job_is_heard_once(terminal: Callable[..., Terminal], app: str) -> None:
+    tty = terminal()
+    for ringing in (True, False):
+        before = len(tty.bytes.read_bytes())
+        tty.run(f"{app} watch loud")
+        tty.wait(lambda screen: "FAILED" in screen and "Boom" in screen)
+        tty.type("q")
+        tty.wait(at_prompt)
+        sent = tty.bytes.read_bytes()[before:]
+        assert (sent.count(b"\x07\x1b]9;ugro-tui: loud failed: "), b"\x07\x1b]9;" in sent) == (ringing, ringing)
+        assert b"\x1b]0;owned" not in sent
 
 
 def test_no_color_sends_no_colour(terminal: Callable[..., Terminal], app: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ugro_tui.collect.aggregator import ResultAggregator
+from ugro_tui.collect.alarms import Alarms
 from ugro_tui.collect.breaker import Breaker
 from ugro_tui.collect.follower import Follower
 from ugro_tui.collect.health import AdaptiveHealthMonitor
@@ -20,7 +21,18 @@ from ugro_tui.collect.rsyncs import RsyncRuns
 from ugro_tui.collect.source import Source
 from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.collect.wanted import Wanted
-from ugro_tui.core.commands import Answer, Command, Diagnose, Health, OpenJob, OpenTensorBoard, Sync, Tell, Ticket
+from ugro_tui.core.commands import (
+    Answer,
+    Command,
+    Diagnose,
+    Health,
+    OpenJob,
+    OpenTensorBoard,
+    Order,
+    Sync,
+    Tell,
+    Ticket,
+)
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.layout import FileKind
 from ugro_tui.core.ports import Clock
@@ -53,7 +65,7 @@ class TrainingMetricsCollector:
 
     With `only`, that job alone is read; otherwise every job that changed within a day, and those that are opened.
     With an `aggregator`, what the nodes say is copied there first; with `keep`, logs and event files too, the latter by
-    rsync from the nodes that `rsyncs` names.
+    rsync from the nodes that `rsyncs` names. `alarms` keeps the book of alerts.
     """
 
     def __init__(
@@ -67,6 +79,7 @@ class TrainingMetricsCollector:
         keep: bool = False,
         doors: Doors | None = None,
         rsyncs: Mapping[str, Rsync] | None = None,
+        alarms: Alarms | None = None,
     ) -> None:
         names = [node.name for node in nodes]
         self._clock = clock
@@ -76,7 +89,7 @@ class TrainingMetricsCollector:
         self._sync: SyncRun | None = None
         central = None if aggregator is None else aggregator.central
         self.health = AdaptiveHealthMonitor(names, clock, self._lives, central)
-        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view)
+        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view, alarms)
         self._aggregator = aggregator
         self._rsyncs = rsyncs or {}
         self._sources = [self._source(node, keep=keep) for node in nodes]
@@ -170,6 +183,9 @@ class TrainingMetricsCollector:
             ticket = Ticket(next(self._numbers), command)
             if isinstance(command, OpenTensorBoard | Diagnose):
                 threading.Thread(target=self._go_through, args=(ticket.number, command), daemon=True).start()
+                return ticket
+            if isinstance(command, Order):
+                self._keeper.post(ticket)
                 return ticket
             if isinstance(command, Tell) and self._doors.tell is not None:
                 self._doors.tell(command.question, command.text)

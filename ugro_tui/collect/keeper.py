@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, SimpleQueue
 
+from ugro_tui.collect.alarms import Alarms
 from ugro_tui.collect.messages import Cycle, Forget, Message
 from ugro_tui.collect.reader import Delivery, apply
-from ugro_tui.core.commands import Answer
+from ugro_tui.collect.urgency import worst_first
+from ugro_tui.core.commands import Answer, Ticket
 from ugro_tui.core.curve import EMPTY, Curve
+from ugro_tui.core.entries import Saved
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.ports import Clock
-from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView, curve_of, view
-from ugro_tui.core.states import JobStatus, NodeState
+from ugro_tui.core.states import NodeState
 from ugro_tui.core.watch import JobWatch
 
 log = logging.getLogger(__name__)
@@ -38,16 +40,6 @@ REST = 19
 """Times that drawing a snapshot took, which pass before the next: at most a twentieth of a core goes into drawing."""
 
 MOST_REST_SECONDS = 1.0
-
-_URGENCY = {
-    JobStatus.RUNNING: 1,
-    JobStatus.STARTING: 1,
-    JobStatus.FAILED: 2,
-    JobStatus.PENDING: 3,
-    JobStatus.UNKNOWN: 4,
-    JobStatus.STOPPED: 5,
-    JobStatus.FINISHED: 6,
-}
 
 
 @dataclass(slots=True)
@@ -83,8 +75,10 @@ class Keeper:
         nodes: Iterable[str],
         sync: Callable[[float], SyncView | None] = lambda _: None,
         health: Callable[[float], tuple[NodeHealth, ...]] = lambda _: (),
+        alarms: Alarms | None = None,
     ) -> None:
         self._clock = clock
+        self._alarms = alarms or Alarms(clock)
         self._epoch = epoch
         self._inbox: SimpleQueue[Message | None] = SimpleQueue()
         self._jobs: dict[str, _Kept] = {}
@@ -95,7 +89,6 @@ class Keeper:
         self._parts: dict[int, dict[str, Answer]] = {}
         self._answers: deque[Answer] = deque(maxlen=KEPT_ANSWERS)
         self._failures: dict[str, str] = {}
-        self._thresholds = DEFAULTS
         self._rested = -math.inf
         self._listed: tuple[str, ...] = ()
         self._listed_by: tuple[list[tuple[str, ...]], set[str]] = ([], set())
@@ -129,12 +122,14 @@ class Keeper:
 
     def _run(self) -> None:
         going = True
+        self._try(lambda: self._alarms.begin(self.post), "reading the book of alerts")
         while going:
             going = self._gather()
             began = time.perf_counter()
             self._try(self._publish, "drawing the snapshot")
             ended = time.perf_counter()
             self._rested = ended + min(MOST_REST_SECONDS, REST * (ended - began))
+        self._try(self._alarms.close, "writing the book of alerts")
 
     def _gather(self) -> bool:
         """Apply the next message, all that is queued behind it, and what comes while resting; False at the end."""
@@ -164,6 +159,10 @@ class Keeper:
                 self._cycle(message)
             case Answer():
                 self._answers.append(message)
+            case Ticket():
+                self._answers.append(self._alarms.obey(message))
+            case Saved():
+                self._try(lambda: self._alarms.take_over(message), "reading the book of alerts")
             case Forget():
                 kept = self._jobs.get(message.job_id)
                 if kept is not None and kept.epoch <= message.epoch:
@@ -207,12 +206,16 @@ class Keeper:
         now = self._clock.monotonic()
         away = self._away(now)
         pictures = [(kept, picture) for kept in self._jobs.values() if (picture := self._shown(kept, now, away))]
-        pictures.sort(key=lambda pair: _worst_first(*pair))
+        pictures.sort(key=lambda pair: worst_first(pair[1], pair[0].drawn))
         cycles = [news.last for news in self._nodes.values()]
+        jobs = tuple(picture for _, picture in pictures)
+        self._try(lambda: self._alarms.observe(jobs, (), now), "keeping the book of alerts")
         snapshot = Snapshot(
             version=self._snapshot.version + 1,
             now=now,
-            jobs=tuple(picture for _, picture in pictures),
+            jobs=jobs,
+            book=self._alarms.view,
+            thresholds=self._alarms.thresholds,
             listed=self._all_listed([cycle.listed for cycle in cycles]),
             nodes=tuple(_node(news, now) for news in self._nodes.values()),
             answers=tuple(self._answers),
@@ -241,6 +244,7 @@ class Keeper:
 
     def _notices(self) -> Iterator[str]:
         yield from self._failures.values()
+        yield from self._alarms.notices()
         yield from dict.fromkeys(trouble for news in self._nodes.values() for trouble in news.last.troubles)
         for job_id, kept in self._jobs.items():
             for node, denied in kept.denied.items():
@@ -268,7 +272,7 @@ class Keeper:
         kept.version, kept.away = kept.state.version, away
         over = kept.picture is not None and kept.picture.summary.status.over
         if not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
-            kept.picture = view(kept.state, now, kept.curve, kept.watch, self._thresholds)
+            kept.picture = view(kept.state, now, kept.curve, kept.watch, self._alarms.thresholds)
             kept.drawn = now
 
 
@@ -292,11 +296,3 @@ def _node(news: _NodeNews, now: float) -> NodeView:
         round_trip=last.round_trip,
         clock_offset=last.clock_offset,
     )
-
-
-def _worst_first(kept: _Kept, job: JobView) -> tuple[int, int, float, str]:
-    summary = job.summary
-    alarmed = summary.status is JobStatus.RUNNING and bool(summary.alerts)
-    # Of those that are over, the newest first; by when they ended, so that the order does not change any more.
-    ended = kept.drawn - summary.age if summary.status.over and math.isfinite(summary.age) else 0.0
-    return (0 if alarmed else 1, _URGENCY[summary.status], -round(ended, 1), summary.job_id)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ugro_tui.collect.reader import Delivery
-from ugro_tui.core.commands import Answer
+from ugro_tui.core.commands import Answer, Ticket
+from ugro_tui.core.entries import Saved
 from ugro_tui.core.snapshot import Question
 from ugro_tui.core.states import NodeState
 
@@ -47,5 +48,6 @@ class Forget:
     epoch: int
 
 
-Message: TypeAlias = Delivery | Cycle | Forget | Answer
-"""An `Answer` on its own is the whole answer to a command that no node is asked about."""
+Message: TypeAlias = Delivery | Cycle | Forget | Answer | Ticket | Saved
+"""An `Answer` on its own is the whole answer to a command that no node is asked about, a `Ticket` one about alerts;
+`Saved` is the book of alerts that another application keeps."""

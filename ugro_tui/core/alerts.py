@@ -12,7 +12,10 @@ from ugro_tui.core.numbers import duration
 Subject: TypeAlias = tuple[str, int | None, str]
 """Which alert it is, of one job: rule, rank, node."""
 
-_TELL_TIME = frozenset({"rank_stalled", "job_hang", "node_unreachable", "auth_refused", "host_key_changed"})
+UNHEARD = frozenset({"node_unreachable", "auth_refused", "host_key_changed"})
+"""Rules that fire because a node cannot be heard, not because of what it says."""
+
+_TELL_TIME = UNHEARD | {"rank_stalled", "job_hang"}
 _EVENTS = frozenset({"rank_error", "died_silently"})
 
 

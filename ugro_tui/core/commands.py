@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ugro_tui.core.alerts import Subject
+
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
@@ -50,7 +52,35 @@ class Tell:
     text: str = field(repr=False)
 
 
-Command: TypeAlias = Refresh | Health | OpenJob | Sync | OpenTensorBoard | Diagnose | Tell
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """This alert is known: ring no more for it until it is over. `subject`: `Alert.subject`; no job: of a node."""
+
+    job_id: str
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Ring for this alert again in so many seconds, if it still fires then."""
+
+    job_id: str
+    subject: Subject
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetThreshold:
+    """Have rules judge by this number from now on, until the application ends: `gpu_underused.threshold`, 70."""
+
+    name: str
+    value: float | str
+
+
+Order: TypeAlias = Acknowledge | Snooze | SetThreshold
+"""Commands about alerts, which no node is asked about."""
+
+Command: TypeAlias = Refresh | Health | OpenJob | Sync | OpenTensorBoard | Diagnose | Tell | Order
 
 
 @dataclass(frozen=True, slots=True)

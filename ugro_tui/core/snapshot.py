@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ugro_tui.core.columns import Column
 from ugro_tui.core.commands import Answer
 from ugro_tui.core.curve import EMPTY, Curve, loss_curve
+from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages
@@ -136,6 +137,10 @@ class Snapshot:
     """Completed looks at the node that was looked at least often: 0 until everything was read once."""
     sync: SyncView | None = None
     questions: tuple[Question, ...] = ()
+    book: BookView = EMPTY_BOOK
+    """The alerts that fire, with what people said to them, those that are over, and what was told of them."""
+    thresholds: Thresholds = DEFAULTS
+    """The numbers by which alerts are judged."""
     reading: str = ""
     """Why this application only reads the central directory (another one writes it); empty when it writes itself."""
     health: tuple[NodeHealth, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ugro_tui.core.alerts import Alert, Severity
+from ugro_tui.core.alerts import UNHEARD, Alert, Severity
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
@@ -78,9 +78,6 @@ class JobSummary:
         crit = {alert.rule for alert in self.alerts if alert.severity is Severity.CRIT}
         return self.status is JobStatus.FAILED or bool(crit - UNHEARD)
 
-
-UNHEARD = frozenset({"node_unreachable", "auth_refused", "host_key_changed"})
-"""Rules that fire because a node cannot be heard, not because of what it says."""
 
 _WELL = ("running", "slow", "finished")
 

@@ -11,11 +11,16 @@ from typing import ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 
+from ugro_tui.core.commands import Command
 from ugro_tui.core.ports import Feed
+from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.help import HelpScreen, help_text
+from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
 from ugro_tui.ui.rank_table import RankTable
@@ -28,10 +33,11 @@ class UgroApp(App[str]):
     """Shows what `feed` knows. Returns what the terminal is to say after it has ended."""
 
     TITLE = "ugro-tui"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Settings}
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "These keys"),
+        Binding("colon,ctrl+p", "command_palette", "Set a number that alerts are judged by"),
         Binding("ctrl+z", "suspend_process", "Suspend; fg comes back"),
         Binding("q", "leave", "Quit"),  # no priority: a passphrase may have a q
         Binding("ctrl+c", "leave", "Quit", priority=True),
@@ -44,9 +50,11 @@ class UgroApp(App[str]):
         place: str,
         job: str | None = None,
         stops_training: bool = False,
+        bell: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        self._bell = Bell() if bell else None
         self._stops_training = stops_training
         self._feed = feed
         self._dashboard = TrainingDashboard(feed, place, job, clock)
@@ -64,7 +72,26 @@ class UgroApp(App[str]):
         if snapshot.version != self._version:
             self._version = snapshot.version
             self._dashboard.show(snapshot)
+            self._ring(snapshot)
         self._ask(snapshot)
+
+    def _ring(self, snapshot: Snapshot) -> None:
+        sound = "" if self._bell is None else self._bell.due(snapshot.book.events)
+        if sound and self._driver is not None and not self.is_headless:
+            self._driver.write(sound)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The numbers that alerts are judged by now."""
+        return self._feed.snapshot().thresholds
+
+    def order(self, command: Command) -> None:
+        """Ask for this; the dashboard says what became of it."""
+        self._dashboard.ask(command)
+
+    def explain_setting(self, name: str) -> None:
+        """Say how a setting of the palette is set."""
+        self._dashboard.say(f"type `:` and then: set {name} NUMBER")
 
     def _ask(self, snapshot: Snapshot) -> None:
         """Put the next question, over the dashboard alone; take one away that nobody asks any more."""

@@ -14,14 +14,15 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Static
 
-from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Refresh, Sync
+from ugro_tui.core.commands import Acknowledge, Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Refresh, Sync
 from ugro_tui.core.ports import Feed
 from ugro_tui.core.snapshot import JobView, Snapshot
+from ugro_tui.core.watch import worst
 from ugro_tui.ui.chart import LossChart, title
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, verdict
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.rank_table import RankTable
-from ugro_tui.ui.requests import Requests
+from ugro_tui.ui.requests import Requests, about
 from ugro_tui.ui.strip import Errands, port, strip
 
 COMPACT_BELOW = (100, 30)
@@ -58,6 +59,7 @@ class TrainingDashboard(Screen[None]):
         Binding("S", "sync", "Copy event files and logs here now"),
         Binding("T", "tensorboard", "Open TensorBoard"),
         Binding("d", "diagnose", "Diagnosis bundle: stacks, logs, a report"),
+        Binding("a", "acknowledge", "Acknowledge the alert of the second line"),
         Binding("escape", "hush", "Take the message away"),
         Binding("tab", "pane(1)", "Next pane"),
         Binding("shift+tab", "pane(-1)", "Previous pane"),
@@ -184,7 +186,7 @@ class TrainingDashboard(Screen[None]):
 
     def _hear(self, command: Command, answer: Answer) -> None:
         """Say what became of a command; a sync that went well shows in the strip."""
-        what = {OpenTensorBoard: "TensorBoard", Diagnose: "diagnosis"}.get(type(command), "sync")
+        what = about(command)
         if answer.problem:
             self.say(f"✖ {what}: {answer.problem}", "bold $error")
         elif isinstance(command, OpenTensorBoard):
@@ -263,6 +265,19 @@ class TrainingDashboard(Screen[None]):
         if self.job is not None:
             self._requests.ask(Diagnose(self.job))
             self._show_ages(self._view())
+
+    def ask(self, command: Command) -> None:
+        """Ask for this, and say what became of it when that is known."""
+        self._requests.ask(command)
+
+    def action_acknowledge(self) -> None:
+        """Ring no more for the alert that the verdict tells."""
+        view = self._view()
+        alert = worst(view.summary.alerts) if view is not None else None
+        if view is None or alert is None:
+            self.say("no alert to acknowledge")
+            return
+        self.ask(Acknowledge(view.job_id, alert.subject))
 
     def action_hush(self) -> None:
         """Take the message away."""

@@ -16,6 +16,7 @@ _KEY_NAMES = {
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "question_mark": "?",
+    "colon": ":",
     "escape": "esc",
     "pagedown": "pgdn",
     "pageup": "pgup",

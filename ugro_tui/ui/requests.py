@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ugro_tui.core.commands import Answer, Command
+from ugro_tui.core.commands import Acknowledge, Answer, Command, Diagnose, OpenTensorBoard, SetThreshold, Snooze, Sync
 from ugro_tui.core.ports import Feed
+
+_ABOUT: dict[type, str] = {
+    OpenTensorBoard: "TensorBoard",
+    Diagnose: "diagnosis",
+    Sync: "sync",
+    SetThreshold: "set",
+    Acknowledge: "alert",
+    Snooze: "alert",
+}
+
+
+def about(command: Command) -> str:
+    """What the answer to a command is about, in a word."""
+    return _ABOUT.get(type(command), "")
 
 
 class Requests:

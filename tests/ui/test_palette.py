@@ -1,0 +1,156 @@
+"""The palette that sets numbers, acknowledging, and what is heard of alerts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from textual.command import CommandPalette
+
+from tests.ui.scenes import SCENES, FakeFeed, app_of
+from tests.ui.test_errands import WELL, Desk, at
+from ugro_tui.core.alerts import Alert, Severity
+from ugro_tui.core.commands import Acknowledge, Answer, SetThreshold
+from ugro_tui.core.entries import BookView, Event, Happening
+from ugro_tui.core.rules.catalogue import DEFAULTS
+from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.bell import Bell
+
+STALLED = Alert("rank stalled", Severity.CRIT, 3, "gpu1", "no step for 20 s", 0.0, "look", "rank_stalled")
+
+
+def in_palette(desk: Desk) -> bool:
+    return any(isinstance(screen, CommandPalette) for screen in desk.app.screen_stack)
+
+
+def event(number: int, what: Happening = Happening.FIRED, alert: Alert = STALLED, **changed: object) -> Event:
+    made = Event(number, what, "job", 1, alert, 1e9, "what the verdict says")
+    return replace(made, **changed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["colon", "ctrl+p"])
+async def test_a_number_is_set_by_typing_it(key: str) -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press(key)
+        await desk.type("set gpu_underused.threshold 70")
+        await desk.app.workers.wait_for_complete()
+        await desk.pilot.pause()
+        assert "set gpu_underused.threshold 70" in desk.text
+        await desk.pilot.press("enter")
+        await desk.pilot.pause()
+        assert desk.feed.asked == [SetThreshold("gpu_underused.threshold", "70")]
+        await desk.news(answers=(Answer(1, said="gpu_underused.threshold is 70 until ugro-tui ends"),))
+        assert "set: gpu_underused.threshold is 70 until ugro-tui ends" in desk.text
+
+
+async def test_what_cannot_be_set_says_why() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("colon")
+        await desk.type("gpu_underused.treshold 70")
+        await desk.app.workers.wait_for_complete()
+        await desk.pilot.press("enter")
+        await desk.pilot.pause()
+        assert desk.feed.asked == [SetThreshold("gpu_underused.treshold", "70")]
+        await desk.news(answers=(Answer(1, "gpu_underused.treshold: no such setting of this alert"),))
+        assert "✖ set: gpu_underused.treshold: no such setting of this alert" in desk.text
+
+
+async def test_settings_are_suggested_with_the_value_in_force() -> None:
+    async with at(replace(WELL, thresholds=DEFAULTS.having("gpu_underused.threshold", 70))) as desk:
+        await desk.pilot.press("colon")
+        await desk.type("underused.thr")
+        await desk.app.workers.wait_for_complete()
+        await desk.pilot.pause()
+        assert "gpu_underused.threshold = 70" in desk.text
+        assert "percent" in desk.text
+        await desk.pilot.press("enter")
+        await desk.pilot.pause()
+        assert not in_palette(desk)
+        assert "type `:` and then: set gpu_underused.threshold NUMBER" in desk.text
+        assert desk.feed.asked == []
+
+
+async def test_esc_leaves_the_palette_and_letters_are_letters_there() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("colon")
+        await desk.type("qrST?")
+        assert in_palette(desk)
+        await desk.pilot.press("escape")
+        await desk.pilot.pause()
+        assert not in_palette(desk)
+        assert desk.feed.asked == []
+
+
+async def test_a_acknowledges_the_alert_of_the_verdict() -> None:
+    async with at(SCENES["non_finite"]()) as desk:
+        alert = desk.feed.current.jobs[0].summary.alerts[0]
+        await desk.pilot.press("a", "a")
+        assert desk.feed.asked == [Acknowledge("gpt2-small", alert.subject)]
+        await desk.news(answers=(Answer(1, said="non-finite loss: acknowledged until it is over"),))
+        assert "alert: non-finite loss: acknowledged until it is over" in desk.text
+
+
+async def test_without_an_alert_there_is_nothing_to_acknowledge() -> None:
+    async with at(SCENES["healthy"]()) as desk:
+        await desk.pilot.press("a")
+        await desk.pilot.pause()
+        assert desk.feed.asked == []
+        assert "no alert to acknowledge" in desk.text
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (event(1), "ugro-tui: job: rank stalled rank 3 on gpu1: no step for 20 s"),
+        (event(1, job_id=""), "ugro-tui: nodes: rank stalled rank 3 on gpu1: no step for 20 s"),
+        (event(1, Happening.FINISHED), "ugro-tui: job finished: what the verdict says"),
+        (event(1, Happening.FAILED), "ugro-tui: job failed: what the verdict says"),
+        (event(1, Happening.RESOLVED), ""),
+        (event(1, alert=replace(STALLED, severity=Severity.WARN)), ""),
+    ],
+)
+def test_what_is_critical_and_the_end_of_a_job_ring_once(told: Event, said: str) -> None:
+    bell = Bell()
+    assert bell.due([told]) == (f"\x07\x1b]9;{said}\x07" if said else "")
+    assert bell.due([told]) == ""
+    assert bell.due([]) == ""
+
+
+def test_many_at_once_ring_once() -> None:
+    bell = Bell()
+    assert bell.due([event(number) for number in range(1, 6)]).endswith("no step for 20 s (+4 more)\x07")
+    assert bell.due([event(5), event(6)]).endswith("no step for 20 s\x07")
+
+
+def test_nothing_of_a_node_gets_out_of_the_notification() -> None:
+    evil = replace(STALLED, what="\x07\x1b]52;c;aGk=\x07\x9c" + "x" * 10_000)
+    sound = Bell().due([event(1, alert=evil)])
+    assert sound.count("\x07") == 2
+    assert sound.count("\x1b") == 1
+    assert "\x9c" not in sound
+    assert len(sound) < 300
+
+
+@pytest.mark.parametrize("bell", [True, False])
+async def test_it_is_written_to_the_terminal_unless_it_is_switched_off(
+    bell: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    feed = FakeFeed(WELL)
+    app = UgroApp(feed, place="here", bell=bell)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert app._driver is not None
+        monkeypatch.setattr(app._driver, "write", written.append)
+        monkeypatch.setattr(UgroApp, "is_headless", False)
+        feed.current = replace(WELL, version=2, book=BookView(events=(event(1),)))
+        app.look()
+        app.look()
+        monkeypatch.undo()
+    assert [text for text in written if "\x1b]9;" in text] == (
+        ["\x07\x1b]9;ugro-tui: job: rank stalled rank 3 on gpu1: no step for 20 s\x07"] if bell else []
+    )
+
+
+def test_the_application_rings_by_default() -> None:
+    assert app_of(FakeFeed(WELL))._bell is not None
