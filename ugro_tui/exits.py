@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ugro_tui.core.alerts import Severity
+from ugro_tui.core.alerts import UNHEARD, Severity
 from ugro_tui.core.health import CENTRAL, NodeHealth
 from ugro_tui.core.health_score import is_well
-from ugro_tui.core.summary import UNHEARD
 from ugro_tui.nodes.base import NodeMissing
 
 if TYPE_CHECKING:
