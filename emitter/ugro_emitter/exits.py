@@ -1,4 +1,4 @@
-"""How a process ends: normally, by an exception, or by an interrupt. No signal handler is ever installed.
+"""How a process ends: normally, by an exception, or by an interrupt. No handler in Python is installed for signals.
 
 A Python handler for SIGTERM runs only between two bytecodes: a rank that hangs in a collective would stop obeying
 SIGTERM because of it.

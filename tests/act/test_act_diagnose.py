@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def test_a_real_rank_that_hangs_is_explained(tmp_path: Path) -> None:
         assert "- rank 0 stands in `load_batch (<string>:" in text
         assert "- rank 1 stands in `all_reduce (<string>:" in text
         assert "in the phase `data`" in text
+        assert "- *hung*: all ranks stand still together" in text
         assert "starting\nprogress 2\n" in text
         found = files(bundle)
         assert "load_batch" in found["rank_0/stack.txt"]
@@ -251,6 +253,13 @@ def test_the_newest_are_kept_and_no_other_folder_is_touched(tmp_path: Path) -> N
     assert len({path.name for path in made}) == KEPT + 3  # two in each second
     assert [path.exists() for path in made] == [False] * 3 + [True] * KEPT
     assert mine.exists()
+
+
+def test_several_at_the_same_moment_are_all_whole(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda number: write(tmp_path / "job", {"a/b": str(number)}, WHEN), range(8)))
+    assert [(path / "a" / "b").read_text() for path in made] == [str(number) for number in range(8)]
+    assert len(list((tmp_path / "job" / "diagnosis").iterdir())) == 8
 
 
 def test_a_job_that_is_over_does_not_look_alive_because_of_it(tmp_path: Path) -> None:

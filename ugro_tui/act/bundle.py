@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ def write(job: Path, files: Mapping[str, str], when: float) -> Path:
     folder = job / FOLDER
     try:
         _make(folder)
-        half = folder / f".{datetime.fromtimestamp(when, UTC):%Y%m%d-%H%M%SZ}.{os.getpid()}.tmp"
+        half = folder / f".{next(_names(when))}.{secrets.token_hex(4)}.tmp"
         try:
             _fill(half, files)
             whole = _renamed(half, folder, when)
@@ -64,7 +65,6 @@ def _make(folder: Path) -> None:
 
 
 def _fill(half: Path, files: Mapping[str, str]) -> None:
-    shutil.rmtree(half, ignore_errors=True)
     half.mkdir(0o700)
     for name, text in files.items():
         path = half / name
@@ -78,8 +78,12 @@ def _fill(half: Path, files: Mapping[str, str]) -> None:
 
 def _renamed(half: Path, folder: Path, when: float) -> Path:
     for name in _names(when):
-        if not (folder / name).exists():
+        try:
             half.rename(folder / name)
+        except OSError:
+            if not (folder / name).exists():  # else it is taken, perhaps just now
+                raise
+        else:
             return folder / name
     raise AssertionError("names never end")
 

@@ -13,13 +13,28 @@ from ugro_tui.core.numbers import duration
 from ugro_tui.core.stacks import Thread
 
 MOST_ROWS = 64
+"""Ranks in the table."""
+
+_STATES = {
+    "slow": "it steps, but much slower than the others",
+    "stalled": "it lives, and makes no step for longer than it should",
+    "hung": "all ranks stand still together: in synchronous training most only wait for the one that holds them up",
+    "dead": "its process has ended in failure, or is gone without a word",
+    "unreachable": "its node does not answer, so nothing is known of what it does now",
+    "unknown": "nothing tells what it does",
+}
+_FILES = (
+    "- `state.json`: the job, its alerts and the nodes as they were known when this was written",
+    "- `rank_N/`: all stacks, the last lines of the log, heartbeat and error file of rank N",
+    "- `nodes/`: GPUs, kernel messages and the processes of the ranks above on each node",
+)
 _FRAMES, _LOG_LINES, _TRACE_LINES = 30, 20, 20
 
 
 def report(found: Findings) -> str:
     """The page, in Markdown. What nodes said is in it as text, never as markup."""
-    parts = (_head(found), _short(found), _suspects(found), _ranks(found), _nodes(found), _gaps(found), _next(found))
-    return "\n".join(line for part in parts for line in part) + "\n"
+    parts = (_head, _short, _suspects, _ranks, _nodes, _gaps, _next, _legend)
+    return "\n".join(line for part in parts for line in part(found)) + "\n"
 
 
 def _head(found: Findings) -> Iterator[str]:
@@ -141,6 +156,12 @@ def _next(found: Findings) -> Iterator[str]:
     hints = ["have the script use `MetricsEmitter(stack_signal=True)`, or install py-spy there"] if dumb else []
     hints += [f"`ugro-tui doctor` says what is wrong with {inline(node.node)}" for node in found.failed]
     yield from ("## What to look at next", "", *(f"- {step}" for step in [*steps, *hints][:20] or ["nothing"]))
+
+
+def _legend(found: Findings) -> Iterator[str]:
+    """What the words and the files mean, for who has only this directory."""
+    states = dict.fromkeys(one.state for one in found.ranks if one.state in _STATES)
+    yield from ("", "## How to read this", "", *(f"- *{state}*: {_STATES[state]}" for state in states), *_FILES)
 
 
 def _close(found: Findings) -> list[RankFinding]:
