@@ -29,6 +29,8 @@ class Cycle:
     complete: bool = True
     state: NodeState = NodeState.OK
     brief: str = ""
+    rule: str = ""
+    """The alert's key that says why the node does not answer."""
     retry_at: float = math.nan
     sure: bool = False
     via: str = ""

@@ -16,7 +16,7 @@ from ugro_tui.core.decode import decode
 from ugro_tui.core.documents import parse_error, parse_heartbeat, parse_manifest
 from ugro_tui.core.job import JobState
 from ugro_tui.core.layout import FileKind, JobFile, classify
-from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Tally, Vital
+from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Start, Tally, Vital
 from ugro_tui.nodes.base import Chunk, Examined, Known, NodeLied
 
 Content: TypeAlias = Batch | Heartbeat | Manifest | ErrorReport | Vital
@@ -45,6 +45,8 @@ class Delivery:
     pieces: tuple[Piece, ...] = ()
     denied: tuple[str, ...] = ()
     more: bool = False
+    rewritten: int = 0
+    """Metrics files that lie under the names of others now and do not begin as a run does."""
 
 
 _KINDS = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERROR, FileKind.LOG, FileKind.EVENTS)
@@ -78,6 +80,8 @@ class JobReader:
         self._known: dict[FileKind, dict[str, Known]] = {kind: {} for kind in FileKind}
         self._vitals = Vitals()
         self._replaced = 0
+        self._suspects: set[str] = set()
+        self._rewritten = 0
         self._whole = False
         self._last = Delivery(node, job_id, epoch)
 
@@ -153,7 +157,7 @@ class JobReader:
 
     def _deliver(self, pieces: tuple[Piece, ...], denied: tuple[str, ...], more: bool) -> tuple[Delivery, bool]:
         said = denied + self._said()
-        old, new = self._last, Delivery(self._node, self.job_id, self.epoch, pieces, said, more)
+        old, new = self._last, Delivery(self._node, self.job_id, self.epoch, pieces, said, more, self._rewritten)
         self._last = replace(new, pieces=(), denied=denied)
         return new, bool(pieces) or (old.denied + self._said(), old.more) != (said, more)
 
@@ -175,10 +179,17 @@ class JobReader:
         batch = None
         if file.kind is FileKind.METRICS:
             batch = self._batch(file, chunk)
+            self._suspect(file.path, batch)
         else:
             place.extend(chunk.data)
         self._note(file, "" if chunk.old else chunk.stamp)
         return batch
+
+    def _suspect(self, path: str, batch: Batch | None) -> None:
+        """A file that was replaced by the beginning of a run is a run begun anew; else somebody rewrites it."""
+        if path in self._suspects and batch is not None and batch.items:
+            self._suspects.remove(path)
+            self._rewritten += not isinstance(batch.items[0], Start)
 
     def _place(self, file: JobFile) -> Place:
         if file.kind is FileKind.METRICS and file.path not in self._tails:
@@ -189,6 +200,7 @@ class JobReader:
     def _restart(self, file: JobFile) -> None:
         """Another file lies under the path now: what the former held is put aside."""
         self._replaced += 1
+        self._suspects.add(file.path)
         if self._copy is not None:
             self._try(lambda copy: copy.supersede(self.job_id, file))
         if file.path in self._tails:

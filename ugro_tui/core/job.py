@@ -44,6 +44,8 @@ class JobState:
         self.manifest: Manifest | None = None
         self.away: Mapping[str, Away] = {}
         """The nodes that do not answer now, by name."""
+        self.rewritten: Mapping[str, int] = {}
+        """Metrics files that were replaced by others that do not begin as a run does, by node."""
         self.stall = StallLimit()
         """When a rank counts as stalled."""
         self._slow = np.zeros(0, bool)

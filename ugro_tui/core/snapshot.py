@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Column
 from ugro_tui.core.commands import Answer
 from ugro_tui.core.curve import EMPTY, Curve, loss_curve
@@ -81,6 +82,12 @@ class NodeView:
     via: str = ""
     round_trip: float = math.nan
     clock_offset: float = math.nan
+    rule: str = ""
+    """The alert's key that says why it does not answer, where that is no short blip."""
+    behind: float = math.nan
+    """For how long there has been more to read than one answer held; NaN where all was read."""
+    looked: float = math.nan
+    """Seconds since the last look at it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,8 @@ class Snapshot:
     """The numbers by which alerts are judged."""
     reading: str = ""
     """Why this application only reads the central directory (another one writes it); empty when it writes itself."""
+    alerts: tuple[Alert, ...] = ()
+    """What is wrong with nodes, the worst first; what is wrong with a job is in its summary."""
     health: tuple[NodeHealth, ...] = ()
     """How each node is; behind them the disk of the central directory, where there is one."""
 

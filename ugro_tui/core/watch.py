@@ -9,7 +9,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import StallLimit
-from ugro_tui.core.rules.away import Unreachable
+from ugro_tui.core.rules.away import Rewritten, Unreachable
 from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.rules.ends import Ends, Restarts
 from ugro_tui.core.rules.gpus import Broken, Heat, MemoryTrend, Throttled, Underused
@@ -29,7 +29,7 @@ class JobWatch:
         # In the order in which alerts of one severity are told: causes before their effects.
         self._rules: Sequence[JobRule] = (
             Ends(), BadLosses(), Unreachable(), Broken(), Stalls(), Learning(), self._stragglers, Desync(),
-            Restarts(), Throttled(), Heat(), MemoryTrend(), Underused(), Leaks(), Disks(), Lines(),
+            Restarts(), Throttled(), Heat(), MemoryTrend(), Underused(), Leaks(), Disks(), Rewritten(), Lines(),
         )  # fmt: skip
 
     @property

@@ -37,6 +37,8 @@ class NodeError(UgroError):
     exit_code = 3
     reaction = Reaction.RETRY
     brief = "cannot be read"
+    rule = "node_unreachable"
+    """Key of the alert that says so."""
 
 
 class NodeMissing(NodeError):
@@ -86,6 +88,7 @@ class NodeLied(NodeError):
 class NodeAuth(NodeError):
     """The node does not accept any of our keys."""
 
+    rule = "auth_refused"
     reaction = Reaction.PERSON
     brief = "no key accepted"
 
@@ -103,6 +106,7 @@ class NeedsPassphrase(NodeAuth):
 class HostKeyUnknown(NodeError):
     """The host key is in no known_hosts file; no credential was sent."""
 
+    rule = "auth_refused"
     reaction = Reaction.PERSON
     brief = "host key unknown"
 
@@ -110,6 +114,7 @@ class HostKeyUnknown(NodeError):
 class HostKeyChanged(NodeError):
     """The host key is not the one in known_hosts, or it is revoked; no credential was sent."""
 
+    rule = "host_key_changed"
     reaction = Reaction.PERSON
     brief = "host key changed"
 

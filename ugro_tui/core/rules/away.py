@@ -8,8 +8,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.numbers import duration
-from ugro_tui.core.rules.catalogue import RULES
-from ugro_tui.core.rules.look import Look
+from ugro_tui.core.rules.look import Look, about_node
 
 
 class Unreachable:
@@ -28,8 +27,18 @@ class Unreachable:
 
 def _alert(look: Look, node: str, ranks: list[int]) -> Alert:
     away = look.job.away[node]
-    rule = RULES[away.rule]
     heard = "never heard of" if np.isnan(away.age) else f"last heard of {duration(away.age)} ago"
     there = f"rank {ranks[0]}" if len(ranks) == 1 else f"{len(ranks)} ranks"
     what = f"{away.why}; {heard}; {there} there"
-    return Alert(rule.title, rule.severity, None, node, what, float(np.nan_to_num(away.age)), away.next_step, rule.key)
+    return about_node(away.rule, node, what, float(np.nan_to_num(away.age)), next_step=away.next_step)
+
+
+class Rewritten:
+    """Metrics files that somebody rewrites: what was copied of them is kept apart, and they are read anew."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """One alert for each node."""
+        for node, files in sorted(look.job.rewritten.items()):
+            if files:
+                what = f"{files} metrics file{'s' if files > 1 else ''} replaced, not by a new run"
+                yield about_node("mirror_quarantined", node, what, 0.0, value=float(files))

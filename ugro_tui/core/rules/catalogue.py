@@ -243,7 +243,8 @@ _ROWS: Final = (
     ),
     Rule(
         "mirror_quarantined", "mirror quarantined", CRIT, "digest of what was copied",
-        "a file was replaced under its name; the old copy is kept apart", "told until the job is opened anew",
+        "a metrics file was replaced by one that does not begin as a run does; the old copy is kept apart",
+        "told until the job is opened anew",
         "Vector, Filebeat: fingerprints", "see generations/ in the central directory; look who rewrites the file",
     ),
     Rule(

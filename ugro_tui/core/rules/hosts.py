@@ -13,7 +13,7 @@ from ugro_tui.core.columns import Beat
 from ugro_tui.core.numbers import duration, gibibytes
 from ugro_tui.core.ranks import Rank
 from ugro_tui.core.rules.latch import Floats, Latch
-from ugro_tui.core.rules.look import Look, alert, each, worst_of
+from ugro_tui.core.rules.look import Look, about_node, alert, each, worst_of
 from ugro_tui.core.rules.samples import Samples
 from ugro_tui.core.rules.slope import resistant_slope
 
@@ -88,7 +88,9 @@ class Disks:
             if rank.node not in seen:
                 seen.add(rank.node)
                 age = look.now - float(self._latch.fired_at[rank.row])
-                yield disk_alert(rank.node, "", share[rank.row], free[rank.row], slope[rank.row], look, age)
+                what = disk_sentence(share[rank.row], free[rank.row], slope[rank.row])
+                severity = Severity.CRIT if low[rank.row] > 1 else Severity.WARN
+                yield about_node("disk_filling", rank.node, what, age, severity=severity, value=float(share[rank.row]))
 
 
 def disk_low(share: Floats, free: Floats, slope: Floats, numbers: dict[str, float]) -> Floats:
@@ -99,17 +101,10 @@ def disk_low(share: Floats, free: Floats, slope: Floats, numbers: dict[str, floa
     return np.where(share < numbers["crit"], 2.0, np.where(warn, 1.0, 0.0))
 
 
-def disk_alert(node: str, disk: str, share: float, free: float, slope: float, look: Look | None, age: float) -> Alert:
-    """The alert of one disk; `disk` says which, where a node has several."""
-    critical = share < (look.thresholds["disk_filling"]["crit"] if look else 0.05)
+def disk_sentence(share: float, free: float, slope: float) -> str:
+    """How full a disk is, and when it will be full."""
     left = f", full in {duration(free / -slope)}" if slope < 0 else ""
-    what = f"{disk + ': ' if disk else ''}{100 * share:.1f} % free ({gibibytes(float(free))}){left}"
-    found = alert(
-        "disk_filling", None, what, age, severity=Severity.CRIT if critical else Severity.WARN, value=float(share)
-    )
-    return Alert(
-        found.name, found.severity, None, node, found.what, found.age, found.next_step, found.rule, value=found.value
-    )
+    return f"{100 * share:.1f} % free ({gibibytes(float(free))}){left}"
 
 
 class Lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -90,6 +90,24 @@ def alert(
         value=value,
         threshold=threshold,
     )
+
+
+def about_node(
+    key: str,
+    node: str,
+    what: str,
+    age: float,
+    *,
+    next_step: str = "",
+    severity: Severity | None = None,
+    value: float = math.nan,
+    threshold: float = math.nan,
+) -> Alert:
+    """An alert of the rule `key` about a node; what is not given is as the catalogue says."""
+    found = alert(
+        key, None, what, age, next_step=next_step, severity=severity, value=value, threshold=threshold
+    )
+    return replace(found, node=node)
 
 
 def each(ranks: list[Rank], make: Callable[[Rank, int], Alert]) -> Iterator[Alert]:
