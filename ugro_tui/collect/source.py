@@ -240,6 +240,7 @@ class Source:
             complete=not more,
             state=state,
             brief=brief,
+            rule="" if looked.failure is None else looked.failure.rule,
             retry_at=retry,
             sure=self._breaker.open,
             via="mirror" if reads else self._node.via,
