@@ -37,7 +37,7 @@ def is_silent(news: News, now: float) -> bool:
 def as_known(news: News) -> bool:
     """Whether a file that is replaced whole is the one that is known."""
     mark, known = stamp(news.info), news.was[2]
-    return known == mark or known == mark + SETTLED
+    return bool(known == mark or known == mark + SETTLED)
 
 
 def examine(silent: List[News], folders: Folders) -> List[Vital]:
