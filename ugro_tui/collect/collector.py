@@ -89,7 +89,7 @@ class TrainingMetricsCollector:
         self._sync: SyncRun | None = None
         central = None if aggregator is None else aggregator.central
         self.health = AdaptiveHealthMonitor(names, clock, self._lives, central)
-        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view, alarms)
+        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view, alarms, interval)
         self._aggregator = aggregator
         self._rsyncs = rsyncs or {}
         self._sources = [self._source(node, keep=keep) for node in nodes]

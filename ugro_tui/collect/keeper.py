@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -15,15 +15,17 @@ from queue import Empty, SimpleQueue
 from ugro_tui.collect.alarms import Alarms
 from ugro_tui.collect.messages import Cycle, Forget, Message
 from ugro_tui.collect.reader import Delivery, apply
+from ugro_tui.collect.roster import Roster
 from ugro_tui.collect.urgency import worst_first
+from ugro_tui.core.alerts import Alert
 from ugro_tui.core.commands import Answer, Ticket
 from ugro_tui.core.curve import EMPTY, Curve
 from ugro_tui.core.entries import Saved
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.ports import Clock
+from ugro_tui.core.rules.fleet import FleetWatch
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView, curve_of, view
-from ugro_tui.core.states import NodeState
 from ugro_tui.core.watch import JobWatch
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,9 @@ OVER_REFRESH_SECONDS = 30.0
 
 HELD_SECONDS = 10.0
 """How long the picture of a job is held back while it is read: one slow node must not hide the others' ranks."""
+
+SILENCE_SECONDS = 5.0
+"""How long the picture may stay as it is without news."""
 
 REST = 19
 """Times that drawing a snapshot took, which pass before the next: at most a twentieth of a core goes into drawing."""
@@ -50,19 +55,13 @@ class _Kept:
     picture: JobView | None = None
     reading: dict[str, bool] = field(default_factory=dict)
     denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rewritten: dict[str, int] = field(default_factory=dict)
     curve: Curve = EMPTY
     version: int = -1
     away: frozenset[str] = frozenset()
     drawn: float = -math.inf
     held: float = math.nan
     """Since when its picture is held back, as it is still being read."""
-
-
-@dataclass(slots=True)
-class _NodeNews:
-    last: Cycle
-    good_at: float = math.nan
-    cycles: int = 0
 
 
 class Keeper:
@@ -76,6 +75,7 @@ class Keeper:
         sync: Callable[[float], SyncView | None] = lambda _: None,
         health: Callable[[float], tuple[NodeHealth, ...]] = lambda _: (),
         alarms: Alarms | None = None,
+        interval: float = 5.0,
     ) -> None:
         self._clock = clock
         self._alarms = alarms or Alarms(clock)
@@ -84,8 +84,9 @@ class Keeper:
         self._jobs: dict[str, _Kept] = {}
         self._sync = sync
         self._health = health
-        unknown = {name: Cycle(name, math.nan, complete=False, state=NodeState.CONNECTING) for name in nodes}
-        self._nodes = {name: _NodeNews(cycle) for name, cycle in sorted(unknown.items())}
+        self._nodes = Roster(nodes)
+        self._fleet = FleetWatch(interval)
+        self._firing: tuple[Alert, ...] = ()
         self._parts: dict[int, dict[str, Answer]] = {}
         self._answers: deque[Answer] = deque(maxlen=KEPT_ANSWERS)
         self._failures: dict[str, str] = {}
@@ -132,8 +133,14 @@ class Keeper:
         self._try(self._alarms.close, "writing the book of alerts")
 
     def _gather(self) -> bool:
-        """Apply the next message, all that is queued behind it, and what comes while resting; False at the end."""
-        message = self._inbox.get()
+        """Apply the next message, all that is queued behind it, and what comes while resting; False at the end.
+
+        Without any for a while the picture is drawn all the same: that nobody looks any more must be seen.
+        """
+        try:
+            message = self._inbox.get(timeout=SILENCE_SECONDS)
+        except Empty:
+            return True
         while message is not None:
             self._take(message)
             rest = self._rested - time.perf_counter()
@@ -179,15 +186,12 @@ class Keeper:
             self._jobs[delivery.job_id] = kept
         kept.reading[delivery.node] = delivery.more
         kept.denied[delivery.node] = delivery.denied
+        kept.rewritten[delivery.node] = delivery.rewritten
         for piece in delivery.pieces:
             apply(kept.state, piece, delivery.node)
 
     def _cycle(self, cycle: Cycle) -> None:
-        news = self._nodes[cycle.node]
-        news.cycles += cycle.complete
-        news.last = cycle
-        if cycle.state.reached and not cycle.error:
-            news.good_at = cycle.at
+        self._nodes.take(cycle)
         for answer in cycle.answers:
             self._answer(cycle.node, answer)
 
@@ -204,12 +208,13 @@ class Keeper:
 
     def _publish(self) -> None:
         now = self._clock.monotonic()
-        away = self._away(now)
+        away = self._nodes.away(now)
         pictures = [(kept, picture) for kept in self._jobs.values() if (picture := self._shown(kept, now, away))]
         pictures.sort(key=lambda pair: worst_first(pair[1], pair[0].drawn))
-        cycles = [news.last for news in self._nodes.values()]
+        cycles, nodes, health = self._nodes.last, self._nodes.views(now), self._health(now)
+        self._try(lambda: self._judge(nodes, health, now), "judging the nodes")
         jobs = tuple(picture for _, picture in pictures)
-        self._try(lambda: self._alarms.observe(jobs, (), now), "keeping the book of alerts")
+        self._try(lambda: self._alarms.observe(jobs, self._firing, now), "keeping the book of alerts")
         snapshot = Snapshot(
             version=self._snapshot.version + 1,
             now=now,
@@ -217,12 +222,13 @@ class Keeper:
             book=self._alarms.view,
             thresholds=self._alarms.thresholds,
             listed=self._all_listed([cycle.listed for cycle in cycles]),
-            nodes=tuple(_node(news, now) for news in self._nodes.values()),
+            nodes=nodes,
+            alerts=self._firing,
             answers=tuple(self._answers),
             notices=tuple(islice(self._notices(), MAX_NOTICES)),
-            cycles=min((news.cycles for news in self._nodes.values()), default=0),
+            cycles=self._nodes.cycles,
             sync=self._sync(now),
-            health=self._health(now),
+            health=health,
             questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),
             reading=next((cycle.reading for cycle in cycles if cycle.reading), ""),
         )
@@ -238,14 +244,13 @@ class Keeper:
             self._listed = tuple(sorted({job for listed in told for job in listed} - self._jobs.keys()))
         return self._listed
 
-    def _away(self, now: float) -> dict[str, Away]:
-        """The nodes that do not answer."""
-        return {name: _away(news, now) for name, news in self._nodes.items() if not news.last.state.reached}
+    def _judge(self, nodes: Sequence[NodeView], health: Sequence[NodeHealth], now: float) -> None:
+        self._firing = self._fleet.tick(nodes, health, now, self._alarms.thresholds)
 
     def _notices(self) -> Iterator[str]:
         yield from self._failures.values()
         yield from self._alarms.notices()
-        yield from dict.fromkeys(trouble for news in self._nodes.values() for trouble in news.last.troubles)
+        yield from self._nodes.troubles()
         for job_id, kept in self._jobs.items():
             for node, denied in kept.denied.items():
                 yield from (f"{node}: {job_id}: {problem}" for problem in denied)
@@ -260,7 +265,7 @@ class Keeper:
         reading = any(kept.reading.values())
         kept.held = (now if math.isnan(kept.held) else kept.held) if reading else math.nan
         if not reading or now - kept.held > HELD_SECONDS:
-            kept.state.away = away
+            kept.state.away, kept.state.rewritten = away, kept.rewritten
             self._try(lambda: self._picture(kept, now), f"drawing job {kept.state.job_id}")
         return kept.picture
 
@@ -274,25 +279,3 @@ class Keeper:
         if not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
             kept.picture = view(kept.state, now, kept.curve, kept.watch, self._alarms.thresholds)
             kept.drawn = now
-
-
-def _away(news: _NodeNews, now: float) -> Away:
-    last = news.last
-    person = last.state is NodeState.PERSON
-    next_step = "`ugro-tui doctor` says what to do; then press r" if person else "look at its network and its sshd"
-    return Away(now - news.good_at, last.brief or last.state.value, last.sure, next_step)
-
-
-def _node(news: _NodeNews, now: float) -> NodeView:
-    last = news.last
-    return NodeView(
-        name=last.node,
-        age=now - news.good_at,
-        error=last.error,
-        state=last.state,
-        brief=last.brief,
-        retry=max(0.0, last.retry_at - now) if math.isfinite(last.retry_at) else math.nan,
-        via=last.via,
-        round_trip=last.round_trip,
-        clock_offset=last.clock_offset,
-    )

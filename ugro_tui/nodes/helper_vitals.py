@@ -36,8 +36,8 @@ def is_silent(news: News, now: float) -> bool:
 
 def as_known(news: News) -> bool:
     """Whether a file that is replaced whole is the one that is known."""
-    mark, known = stamp(news.info), str(news.was[2])
-    return known == mark or known == mark + SETTLED
+    mark, known = stamp(news.info), news.was[2]
+    return bool(known == mark or known == mark + SETTLED)
 
 
 def examine(silent: List[News], folders: Folders) -> List[Vital]:

@@ -1,4 +1,4 @@
-"""What is wrong with nodes, whatever runs there: reach, clock, disks, GPUs, and the looks of this application itself."""
+"""What is wrong with nodes, whatever runs there: reach, clock, disks, GPUs, and our own looks at them."""
 
 from __future__ import annotations
 
@@ -67,9 +67,7 @@ class FleetWatch:
         if age >= numbers["minutes"] * 60:
             which = "ahead of" if node.clock_offset > 0 else "behind"
             what = f"its clock is {duration(abs(node.clock_offset))} {which} this machine's"
-            yield about_node(
-                "clock_skew", node.name, what, age, value=node.clock_offset, threshold=numbers["seconds"]
-            )
+            yield about_node("clock_skew", node.name, what, age, value=node.clock_offset, threshold=numbers["seconds"])
 
     def _of_health(self, node: NodeHealth, now: float, thresholds: Thresholds) -> Iterator[Alert]:
         disks = [found for disk in node.disks if (found := self._disk(node.node, disk, now, thresholds))]
@@ -82,7 +80,11 @@ class FleetWatch:
         age = self._lasts(("ecc", node.node), bool(bad), now)
         if bad:
             errors = sum(gpu.ecc_new or 0 for gpu in bad)
-            what = f"{_named(bad)}: {errors:,} new uncorrected memory errors" if errors else f"{_named(bad)}: no spare rows"
+            what = (
+                f"{_named(bad)}: {errors:,} new uncorrected memory errors"
+                if errors
+                else f"{_named(bad)}: no spare rows"
+            )
             yield about_node("ecc", node.node, what, age, value=float(errors))
 
     def _disk(self, node: str, disk: DiskHealth, now: float, thresholds: Thresholds) -> Alert | None:

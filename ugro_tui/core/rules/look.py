@@ -104,9 +104,7 @@ def about_node(
     threshold: float = math.nan,
 ) -> Alert:
     """An alert of the rule `key` about a node; what is not given is as the catalogue says."""
-    found = alert(
-        key, None, what, age, next_step=next_step, severity=severity, value=value, threshold=threshold
-    )
+    found = alert(key, None, what, age, next_step=next_step, severity=severity, value=value, threshold=threshold)
     return replace(found, node=node)
 
 
