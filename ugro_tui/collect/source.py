@@ -235,7 +235,7 @@ class Source:
             reading=self._copy.said() if self._copy is not None and reads else "",
         )
         answers = () if more else tuple(self._answer(ticket, looked) for ticket in self._tickets)
-        self._post(replace(self._last, answers=answers))
+        self._post(replace(self._last, answers=answers) if answers else self._last)
         if not more:
             self._end(looked)
 
