@@ -43,9 +43,11 @@ def growing(writers: Sequence[RankWriter]) -> Iterator[None]:
 
     thread = Thread(target=grow)
     thread.start()
-    yield
-    over.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def watchers(fleet: Fleet, places: Sequence[tuple[str, str]], counts: Sequence[int]) -> list[Found]:

@@ -184,17 +184,29 @@ class Mirror:
             os.utime(handle, (written, written))
 
     def _replace(self, parts: tuple[str, ...], data: bytes, age: float) -> None:
-        *folders, name = parts
-        beside = f".{name}.{self._node}.{os.getpid()}.tmp"  # all nodes' threads write the job's own manifest
-        with (
-            told("written", self._path(parts)),
-            folder_below(self._root, folders, create=True) as folder,
-            _gone_unless_renamed(folder, beside),
-        ):
-            with file_in(folder, beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as (handle, _):
-                write_at(handle, data, 0)
-                self._date(handle, age)
-            os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        beside = f".{parts[-1]}.{self._node}.{os.getpid()}.tmp"  # all nodes' threads write the job's own manifest
+        try:
+            with folder_below(self._root, parts[:-1], create=True) as folder:
+                self._write_beside(folder, beside, data, age)
+                _rename(folder, beside, parts[-1])
+        except OSError as error:
+            raise mirror_error(error, "written", self._path(parts)) from None
+
+    def _write_beside(self, folder: int, beside: str, data: bytes, age: float) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            handle, _ = open_file(folder, beside, flags)
+        except FileExistsError:  # left by an earlier process with this number
+            os.unlink(beside, dir_fd=folder)
+            handle, _ = open_file(folder, beside, flags)
+        try:
+            write_at(handle, data, 0)
+            self._date(handle, age)
+        except BaseException:
+            _remove(folder, beside)
+            raise
+        finally:
+            os.close(handle)
 
     def _names(self, folders: tuple[str, ...]) -> list[str]:
         with told("read", self._path(folders)):
@@ -232,17 +244,18 @@ def _parts_below(file: JobFile, node: str) -> tuple[str, ...]:
     return (*mirror_folder(file.kind, node).split("/"), *rest.split("/"))
 
 
-@contextlib.contextmanager
-def _gone_unless_renamed(folder: int, name: str) -> Iterator[None]:
-    """Remove a temporary file, of an earlier process with this number before, of a failed write after."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
+def _rename(folder: int, beside: str, name: str) -> None:
+    """Have a temporary file be `name`; it is gone if that fails."""
     try:
-        yield
+        os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=folder)
+        _remove(folder, beside)
         raise
+
+
+def _remove(folder: int, name: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _free_name(folder: int, name: str) -> str:

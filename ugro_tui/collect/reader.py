@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from ugro_tui.collect.mirror import Mirror, MirrorError, MirrorFull, MirrorMoved
@@ -157,8 +157,9 @@ class JobReader:
 
     def _deliver(self, pieces: tuple[Piece, ...], denied: tuple[str, ...], more: bool) -> tuple[Delivery, bool]:
         said = denied + self._said()
-        old, new = self._last, Delivery(self._node, self.job_id, self.epoch, pieces, said, more, self._rewritten)
-        self._last = replace(new, pieces=(), denied=denied)
+        old = self._last
+        new = Delivery(self._node, self.job_id, self.epoch, pieces, said, more, self._rewritten)
+        self._last = Delivery(self._node, self.job_id, self.epoch, (), denied, more, self._rewritten)
         return new, bool(pieces) or (old.denied + self._said(), old.more) != (said, more)
 
     def _said(self) -> tuple[str, ...]:

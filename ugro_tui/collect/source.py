@@ -253,7 +253,7 @@ class Source:
         if self._health is not None:
             self._health.heard(self._last)
         answers = () if more else tuple(self._answer(ticket, looked) for ticket in self._tickets)
-        self._post(replace(self._last, answers=answers))
+        self._post(replace(self._last, answers=answers) if answers else self._last)
         if not more:
             self._end(looked)
 
