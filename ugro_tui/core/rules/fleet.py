@@ -92,7 +92,7 @@ class FleetWatch:
             return None
         slope, share = self._slope((node, disk.role), now, disk.free), disk.free / disk.total
         numbers = dict(thresholds["disk_filling"])
-        low = float(disk_low(np.float64(share), np.float64(disk.free), np.float64(slope), numbers))
+        low = float(disk_low(np.array([share]), np.array([float(disk.free)]), np.array([slope]), numbers)[0])
         age = self._lasts(("disk_filling", f"{node} {disk.role}"), low > 0, now)
         if not low:
             return None
