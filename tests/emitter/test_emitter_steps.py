@@ -75,7 +75,7 @@ def test_fields_of_start_and_end(tmp_path: Path) -> None:
     start, end = read_records(tmp_path / "job", rank=1)
     assert set(start) == {
         "v", "kind", "seq", "ts", "rank", "run_id", "job_id", "attempt", "local_rank", "world_size", "host", "pid",
-        "pid_start", "boot_id", "gpu", "total_steps", "emit_every", "versions",
+        "pid_start", "boot_id", "pid_ns", "gpu", "total_steps", "emit_every", "versions",
     }  # fmt: skip
     named = {key: start[key] for key in ("v", "kind", "seq", "rank", "run_id", "job_id", "attempt", "total_steps")}
     assert named == {
