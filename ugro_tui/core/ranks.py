@@ -221,7 +221,8 @@ class RankTable:
     def _start(self, rank: Rank, start: Start, at: float) -> None:
         if start == rank.start:  # the same run goes on in a file that was made anew
             return
-        rank.starts.append((start.ts, float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else np.nan))
+        last = float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else np.nan
+        rank.starts.append((start.ts, float(np.fmax(last, rank.starts[-1][1])) if rank.starts else last))
         del rank.starts[:-MAX_STARTS]
         rank.start, rank.end, rank.bad = start, None, None
         rank.ended_at = rank.first_step = np.nan

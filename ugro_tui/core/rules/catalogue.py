@@ -209,7 +209,7 @@ _ROWS: Final = (
     ),
     Rule(
         "disk_filling", "disk filling", WARN, "disk_free of heartbeats and nodes, central directory",
-        "below 15 % and full within 4 hours; critical below 5 %", "above 15 %, or no longer filling", "node-mixin",
+        "below 15 % and full within 4 hours; critical below 5 %", "above 15 %, or not full in 8 hours", "node-mixin",
         "remove old checkpoints and logs", (
             Number("warn", 0.15, "share that is free"),
             Number("crit", 0.05, "share that is free: critical"),

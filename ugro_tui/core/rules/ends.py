@@ -75,6 +75,8 @@ class Restarts:
         """One alert for the job."""
         if look.job.attempt < 2 and not any(len(rank.starts) > 1 for rank in look.job.current()[:1]):
             return
+        if look.job.status(look.now) in (JobStatus.FINISHED, JobStatus.STOPPED):
+            return
         numbers = look.thresholds["restart_loop"]
         rank = max(look.job.current()[:MOST_NAMED], key=lambda rank: len(rank.starts), default=None)
         if rank is None or not rank.starts:
@@ -89,7 +91,8 @@ class Restarts:
         if len(recent) >= numbers["starts"] and not settled:
             what = f"{len(recent)} starts within {duration(newest - recent[0])}"
         elif idle >= numbers["idle"]:
-            what = f"{idle} starts in a row without getting beyond step {0 if np.isnan(best) else best:,.0f}"
+            beyond = "a step" if np.isnan(best) else f"getting beyond step {best:,.0f}"
+            what = f"{idle} starts in a row without {beyond}"
         else:
             return
         yield alert("restart_loop", None, what, rank.last_ts - newest)

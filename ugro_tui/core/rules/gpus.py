@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -11,7 +12,7 @@ from ugro_tui.core.columns import Beat, Column, Throttle
 from ugro_tui.core.ranks import Rank
 from ugro_tui.core.rules.latch import Floats, Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
-from ugro_tui.core.rules.samples import Samples
+from ugro_tui.core.rules.samples import Samples, share_of
 
 _THERMAL = Throttle.SW_THERMAL_SLOWDOWN | Throttle.HW_THERMAL_SLOWDOWN | Throttle.HW_SLOWDOWN
 _HARDWARE = Throttle.HW_THERMAL_SLOWDOWN | Throttle.HW_SLOWDOWN
@@ -54,6 +55,7 @@ class Underused:
         mean = np.full(len(util), np.nan)
         if self._samples.begun <= look.now - 0.95 * numbers["seconds"] and len(values) > 2:
             mean[: values.shape[1]] = values.mean(axis=0)  # NaN where a sample is missing: not judged
+        mean[np.isnan(util)] = np.nan
         firing = self._latch.update(mean < numbers["threshold"], mean <= numbers["clear"], look.now)
         yield from _found(look, self._latch, firing, -mean, lambda rank, ranks, age: alert(
             "gpu_underused", rank,
@@ -123,27 +125,27 @@ class Heat:
 
 
 class Broken:
-    """Memory errors, and GPUs that are gone. Latched for the attempt: such a GPU does not mend itself."""
+    """Memory errors, latched for the attempt, as such a GPU does not mend itself; and GPUs that are gone."""
 
     def __init__(self) -> None:
         self._ecc, self._lost = Latch(), Latch()
-        self._first = np.empty(0)
+        self._first, self._worst = np.empty(0), np.empty(0)
         self._attempt = 0
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """Which GPUs are broken."""
         ecc, beats = _latest(look, Column.GPU_ECC), look.job.table.beats[: len(look.states)]
         if look.job.attempt != self._attempt:
-            self._attempt, self._first = look.job.attempt, np.empty(0)
+            self._attempt, self._first, self._worst = look.job.attempt, np.empty(0), np.empty(0)
             self._ecc = Latch()
-        self._first = np.concatenate([self._first, np.full(len(ecc) - len(self._first), np.nan)])
+        unknown = np.full(len(ecc) - len(self._first), np.nan)
+        self._first, self._worst = np.append(self._first, unknown), np.append(self._worst, unknown)
         self._first = np.where(np.isnan(self._first), ecc, self._first)
-        more, failed = ecc - self._first, beats[:, Beat.REMAP_FAILED] > 0
-        bad = look.current & ((more > 0) | failed)
-        firing = self._ecc.update(bad, look.current, look.now)
-        yield from _found(look, self._ecc, firing, np.nan_to_num(more), lambda rank, ranks, age: alert(
-            "ecc", rank, _memory(float(more[rank.row]), bool(failed[rank.row])), age, ranks=ranks,
-            value=float(more[rank.row]),
+        more = np.where(beats[:, Beat.REMAP_FAILED] > 0, np.inf, ecc - self._first)
+        worst = self._worst = np.fmax(self._worst, more)
+        firing = self._ecc.update(look.current & (worst > 0), look.current, look.now)
+        yield from _found(look, self._ecc, firing, worst, lambda rank, ranks, age: alert(
+            "ecc", rank, _memory(float(worst[rank.row])), age, ranks=ranks, value=float(worst[rank.row]),
         ))  # fmt: skip
         lost = look.current & (beats[:, Beat.LOST] > 0)
         firing = self._lost.update(lost, lost, look.now)
@@ -152,8 +154,8 @@ class Broken:
         ))  # fmt: skip
 
 
-def _memory(more: float, failed: bool) -> str:
-    if failed:
+def _memory(more: float) -> str:
+    if math.isinf(more):
         return "the GPU could not remap rows of its memory that are broken"
     return f"{more:,.0f} uncorrected memory errors since the attempt began"
 
@@ -168,7 +170,8 @@ class MemoryTrend:
     def judge(self, look: Look) -> Iterator[Alert]:
         """Which GPUs will soon be full."""
         limit = look.thresholds["gpu_memory_trend"]["threshold"]
-        share = np.where(look.living, _latest(look, Column.GPU_MEM_USED) / _latest(look, Column.GPU_MEM_TOTAL), np.nan)
+        share = share_of(_latest(look, Column.GPU_MEM_USED), _latest(look, Column.GPU_MEM_TOTAL))
+        share = np.where(look.living, share, np.nan)
         self._samples.add(look.now, share)
         _, values = self._samples.since(-np.inf)
         rising = np.zeros(len(share), bool)

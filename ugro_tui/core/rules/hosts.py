@@ -14,7 +14,7 @@ from ugro_tui.core.numbers import duration, gibibytes
 from ugro_tui.core.ranks import Rank
 from ugro_tui.core.rules.latch import Floats, Latch
 from ugro_tui.core.rules.look import Look, about_node, alert, each, worst_of
-from ugro_tui.core.rules.samples import Samples
+from ugro_tui.core.rules.samples import Samples, share_of
 from ugro_tui.core.rules.slope import resistant_slope
 
 HOUR: Final = 3_600.0
@@ -60,7 +60,7 @@ class Leaks:
         slope = resistant_slope(times - times[0], values)
         room = share * beats[:, Beat.RAM] - beats[:, Beat.RSS]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(slope > 0, np.maximum(room, 0.0) / slope, np.nan)
+            return np.where((slope > 0) & (beats[:, Beat.RAM] > 0), np.maximum(room, 0.0) / slope, np.nan)
 
 
 class Disks:
@@ -80,9 +80,11 @@ class Disks:
         slope = np.full(rows, np.nan)
         if len(times) and times[-1] - times[0] >= DISK_MINUTES * 60:
             slope[: values.shape[1]] = resistant_slope(times - times[0], values)
-        share = free / beats[:, Beat.DISK_TOTAL]
-        low = disk_low(share, free, slope, dict(look.thresholds["disk_filling"]))
-        firing = self._latch.update(low > 0, low > 0, look.now)
+        share = share_of(free, beats[:, Beat.DISK_TOTAL])
+        numbers = dict(look.thresholds["disk_filling"])
+        low = disk_low(share, free, slope, numbers)
+        holds = disk_low(share, free, slope, numbers | {"hours": 2 * numbers["hours"]})
+        firing = self._latch.update(low > 0, holds > 0, look.now)
         seen: set[str] = set()
         for rank in worst_of(look, firing, -share) if firing.any() else ():
             if rank.node not in seen:

@@ -38,3 +38,10 @@ class Samples:
     def begun(self) -> float:
         """The time of the oldest sample; infinite before the first."""
         return self._times[0] if self._times else np.inf
+
+
+def share_of(part: Floats, whole: Floats) -> Floats:
+    """`part` / `whole`; NaN where `whole` is nothing, or one of the two is not known or no finite number."""
+    known = np.isfinite(part) & (whole > 0) & np.isfinite(whole)
+    found: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=known)
+    return found

@@ -99,7 +99,7 @@ def _culprits(hung: Sequence[Rank]) -> list[Rank]:
     if 0 < len(apart) <= len(hung) / 2:
         return apart
     steps = np.array([rank.heartbeat.step if rank.heartbeat else np.nan for rank in hung])
-    behind = [rank for rank, step in zip(hung, steps.tolist(), strict=True) if step < np.nanmax(steps)]
+    behind = [rank for rank, step in zip(hung, steps.tolist(), strict=True) if step < np.fmax.reduce(steps)]
     return behind if 0 < len(behind) <= len(hung) / 2 else []
 
 
