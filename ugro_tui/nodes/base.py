@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.layout import POLLED, FileKind
-from ugro_tui.core.records import Vital
+from ugro_tui.core.vital import Vital
 
 
 class Reaction(Enum):
