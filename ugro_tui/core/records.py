@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ugro_tui.core.states import ProcessState
+from ugro_tui.core.vital import Vital as Vital
 
 PROTOCOL_VERSION = 1
 
@@ -129,20 +129,6 @@ class Heartbeat:
     pid_start: int | None = None
     mem_total: float = math.nan
     disk_total: float = math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Vital:
-    """What a node's system says of the process behind a heartbeat that has not been replaced for seconds.
-
-    `pid` and `pid_start` name the process. `oom`: whether the kernel has killed one of its memory cgroup for want of
-    memory since the heartbeat was written; None where that is not known.
-    """
-
-    pid: int
-    pid_start: int
-    state: ProcessState
-    oom: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

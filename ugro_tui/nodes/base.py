@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.layout import POLLED, FileKind
+from ugro_tui.core.vital import Vital
 
-if TYPE_CHECKING:
-    from ugro_tui.core.records import Vital  # brings numpy: `--help` does without
 HEALTH_WAIT_SECONDS = 0.25
 """How long an answer about a machine's health waits for what it began to look at: so long may polls be held up."""
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from ugro_tui.core.layout import FileKind, classify
-from ugro_tui.core.records import Vital
 from ugro_tui.core.states import ProcessState
+from ugro_tui.core.vital import Vital
 from ugro_tui.nodes.base import Ask, Examined
 from ugro_tui.nodes.helper_vitals import SETTLED
 
