@@ -287,6 +287,21 @@ def test_alerts_of_nodes_belong_to_no_job() -> None:
     assert book.view(T0).of(FLEET)[0].alert == lost
 
 
+def test_a_node_that_is_away_rings_once_and_not_for_each_of_its_jobs() -> None:
+    book = AlertBook()
+    lost = Alert("node unreachable", Severity.CRIT, None, "gpu2", "no answer", 0.0, "look", "node_unreachable")
+    other = replace(lost, node="gpu3")
+    told = [*book.observe(Sight(FLEET, (lost,)), T0)]
+    told += book.observe(sight(lost, other), T0)
+    told += book.observe(sight(replace(lost, what="no answer; 4 ranks there"), job_id="second"), T0)
+    assert [(event.job_id, event.alert.node) for event in told] == [("", "gpu2"), ("job", "gpu3")]
+    assert len(book.view(T0).firing) == 4
+    for job_id in (FLEET, "job", "second"):
+        for second in (1, 100):
+            told += book.observe(replace(sight(job_id=job_id), attempt=bool(job_id)), T0 + second)
+    assert [(event.what, event.job_id) for event in told[2:]] == [(RESOLVED, ""), (RESOLVED, "job")]
+
+
 def test_events_are_numbered_and_history_is_bounded() -> None:
     book = AlertBook()
     for number in range(MOST_HISTORY + 20):

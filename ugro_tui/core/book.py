@@ -202,7 +202,7 @@ class AlertBook:
         if alert is not one.entry.alert or times != one.entry.times:  # a job that is over shows the same for long
             one.entry = replace(one.entry, alert=alert, times=times)
         one.rested, one.confirmed = math.nan, True
-        if job.quiet or alert.rule in _ENDING_RULES:
+        if job.quiet or alert.rule in _ENDING_RULES or self._told_of_node(one):
             one.told = Severity.CRIT
         elif not one.acknowledged and not self._snoozes(one, at) and (one.told is None or alert.severity > one.told):
             one.told, one.rang = alert.severity, True
@@ -229,6 +229,10 @@ class AlertBook:
     def _event(self, what: Happening, alert: Alert, sight: Sight, at: float) -> Event:
         self._number += 1
         return Event(self._number, what, sight.job_id, sight.attempt, alert, at, sight.verdict)
+
+    def _told_of_node(self, one: Open) -> bool:
+        """Whether this is told of the node itself already: a node that is away rings once, not for each of its jobs."""
+        return one.entry.job_id != FLEET and (0, one.entry.alert.subject) in self._open.get(FLEET, {})
 
     def _snoozes(self, one: Open, at: float) -> bool:
         """Whether a person wants to hear of it later; when that time has come, it is news again."""
