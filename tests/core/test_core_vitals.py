@@ -134,3 +134,25 @@ def test_the_launchers_word_on_the_end_comes_first() -> None:
     manifest(state, "stopped")
     assert states(state, 9.0)[1] == "finished"
     assert state.status(9.0) is JobStatus.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("code", "oom", "cause"),
+    [
+        (-9, True, "killed: out of memory"),
+        (-9, False, "killed (SIGKILL), without an end record or an error file"),
+        (-11, True, "segmentation fault (SIGSEGV), without an end record or an error file"),
+        (
+            -6,
+            None,
+            "aborted (SIGABRT): a failed check in C, or NCCL's watchdog, without an end record or an error file",
+        ),
+        (-3, None, "ended by signal 3, without an end record or an error file"),
+        (17, None, "exited with code 17, without an end record or an error file"),
+    ],
+)
+def test_what_the_launcher_knows_of_a_death(code: int, oom: bool | None, cause: str) -> None:
+    state = two_ranks()
+    state.apply_vital(1, Vital(7, 1_000, ProcessState.GONE, oom), "local")
+    manifest(state, "failed", exits={"0": -15, "1": code}, attempt=1)
+    assert evaluate(state, 6.0)[0].what == cause

@@ -137,7 +137,7 @@ def _rank(job: JobState, rank: Rank, state: RankState, first: Rank | None) -> Ra
         rank=rank.rank,
         node=rank.node,
         state=state.word,
-        cause=cause_of_death(rank, first) if state == RankState.DEAD else "",
+        cause=cause_of_death(job, rank, first) if state == RankState.DEAD else "",
         step=float(latest[Column.STEP]),
         final_loss=float(finite[-1]) if len(finite) else math.nan,
         min_loss=float(finite.min()) if len(finite) else math.nan,

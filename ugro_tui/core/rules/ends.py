@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Ends:
         after = first is not None and first is not rank
         where = "" if key == "rank_error" or after else "look at its node's kernel log (dmesg), and "
         next_step = f"{where}read the end of {output_of(look.job, rank)}"
-        return alert(key, rank, cause_of_death(rank, first), age, next_step=next_step, ranks=ranks)
+        return alert(key, rank, cause_of_death(look.job, rank, first), age, next_step=next_step, ranks=ranks)
 
 
 def output_of(job: JobState, rank: Rank) -> str:
@@ -47,7 +48,16 @@ def output_of(job: JobState, rank: Rank) -> str:
     return f"logs/rank_{rank.rank}.log of the job" if job.manifest is not None else "what it printed"
 
 
-def cause_of_death(rank: Rank, first: Rank | None) -> str:
+_SIGNALS: Final = {
+    -4: "killed by SIGILL: a program for another processor",
+    -6: "aborted (SIGABRT): a failed check in C, or NCCL's watchdog",
+    -7: "killed by SIGBUS: often shared memory (/dev/shm) that is full",
+    -9: "killed (SIGKILL)",
+    -11: "segmentation fault (SIGSEGV)",
+}
+
+
+def cause_of_death(job: JobState, rank: Rank, first: Rank | None) -> str:
     """Why a rank is taken for dead, in one line. `first`: the rank that the job's failure began with."""
     if rank.end is not None and rank.end.error_type:
         return f"{rank.end.error_type}: {rank.end.error_message}"
@@ -55,14 +65,18 @@ def cause_of_death(rank: Rank, first: Rank | None) -> str:
         return rank.error.message
     if rank.end is not None:
         return "ended in failure, without saying why"
-    if rank.vital is not None and rank.vital.state.over and rank.vital.oom:
+    code = job.exit_code(rank)
+    if code in (None, -9) and rank.vital is not None and rank.vital.state.over and rank.vital.oom:
         return "killed: out of memory"
     if first is None or first is rank:
-        return _vanished(rank)
+        return _vanished(rank, code)
     return f"ended after rank {first.rank} had failed"
 
 
-def _vanished(rank: Rank) -> str:
+def _vanished(rank: Rank, code: int | None) -> str:
+    if code is not None:
+        signal = f"ended by signal {-code}" if code < 0 else f"exited with code {code}"
+        return f"{_SIGNALS.get(code, signal)}, without an end record or an error file"
     if rank.vital is not None and rank.vital.state.over:
         return "killed: its process is gone, without an end record or an error file (SIGKILL?)"
     return "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
