@@ -26,7 +26,8 @@ def unread(snapshot: Snapshot) -> tuple[NodeView, ...]:
 
 def of_status(snapshot: Snapshot) -> int:
     """The code for all jobs."""
-    if any(job.summary.heard_unwell for job in snapshot.jobs):
+    critical = any(alert.severity is Severity.CRIT for alert in snapshot.heard)
+    if critical or any(job.summary.heard_unwell for job in snapshot.jobs):
         return UNWELL
     return _of_nodes(unread(snapshot), snapshot.nodes)
 

@@ -22,8 +22,10 @@ def summary_dict(summary: JobSummary) -> dict[str, Any]:
 
 
 def status_dict(snapshot: Snapshot) -> dict[str, Any]:
-    """All jobs and nodes; ages in seconds."""
-    found: dict[str, Any] = jsonable({"nodes": snapshot.nodes, "listed": snapshot.listed, "notices": snapshot.notices})
+    """All jobs and nodes, and the alerts about nodes; ages in seconds."""
+    found: dict[str, Any] = {
+        name: jsonable(getattr(snapshot, name)) for name in ("alerts", "nodes", "listed", "notices")
+    }
     return {"jobs": [summary_dict(job.summary) for job in snapshot.jobs], **found, "reading": snapshot.reading}
 
 

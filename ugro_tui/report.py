@@ -44,6 +44,7 @@ def trouble_lines(snapshot: Snapshot) -> Iterator[str]:
         if node.error:
             heard = "" if node.age != node.age else f" (last heard of {age(node.age)} ago)"
             yield f"{node.error}{heard}"
+    yield from (alert.sentence for alert in snapshot.heard)
     yield from snapshot.notices
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ugro_tui.core.alerts import Alert
+from ugro_tui.core.alerts import UNHEARD, Alert
 from ugro_tui.core.columns import Column
 from ugro_tui.core.commands import Answer
 from ugro_tui.core.curve import EMPTY, Curve, loss_curve
@@ -154,6 +154,11 @@ class Snapshot:
     """What is wrong with nodes, the worst first; what is wrong with a job is in its summary."""
     health: tuple[NodeHealth, ...] = ()
     """How each node is; behind them the disk of the central directory, where there is one."""
+
+    @property
+    def heard(self) -> tuple[Alert, ...]:
+        """The alerts about nodes that can be heard: that others cannot be is told by `nodes`."""
+        return tuple(alert for alert in self.alerts if alert.rule not in UNHEARD)
 
     def job(self, job_id: str) -> JobView | None:
         """The job of that id, if it is known."""

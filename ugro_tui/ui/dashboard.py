@@ -165,6 +165,7 @@ class TrainingDashboard(Screen[None]):
             lines = empty(snapshot, self._place, ready=self._ready(), size=self.size, elapsed=elapsed)
             self._put("empty", lines)
         else:
+            self._put("verdict", verdict(view, snapshot.nodes, elapsed))
             self._put("alert-lines", alert_lines(view, snapshot, MOST_ALERTS, elapsed))
 
     def _show_job(self, view: JobView) -> None:
@@ -172,7 +173,6 @@ class TrainingDashboard(Screen[None]):
         jobs = [job for name in self._order if (job := self._snapshot.job(name)) is not None]
         self._put("jobs", job_bar(jobs, self.job, width))
         self._put("header", header(view, self._snapshot.reading, width))
-        self._put("verdict", verdict(view, self._snapshot.nodes))
         self.query_one(RankTable).show(view.ranks)
         self.query_one(LossChart).show(view.curve)
         self._arrange(len(view.ranks))

@@ -46,6 +46,10 @@ def _job_name(job: JobView, shown: bool) -> Content:
     return Content.assemble(" ", (JOB_GLYPHS[status], JOB_STYLES[status]), *alarm, " ", (f" {job.job_id} ", style))
 
 
+BLIND_SECONDS = 20.0
+"""The keeper publishes every five seconds at the least, whatever the nodes do: three of them missed, it is dead."""
+
+
 def header(view: JobView, reading: str, width: int) -> Content:
     """The job on one line: status, progress, pace, times, loss; and why nothing is written, if so (`reading`)."""
     summary = view.summary
@@ -94,8 +98,11 @@ def _percent(view: JobView) -> str:
     return f" {min(100.0, 100 * view.summary.step / total):.0f}%"
 
 
-def verdict(view: JobView, nodes: Sequence[NodeView]) -> Content:
-    """One sentence: the worst that is known, or that all is well."""
+def verdict(view: JobView, nodes: Sequence[NodeView], elapsed: float = 0.0) -> Content:
+    """One sentence: the worst that is known, or that all is well. `elapsed`: seconds since anything was published."""
+    if elapsed > BLIND_SECONDS:
+        what = f"BLIND: nothing new for {duration(elapsed)}: ugro-tui stands still; restart it, its log says why"
+        return Content.styled(f" {SEVERITY_GLYPHS[Severity.CRIT]} {what}", f"bold {SEVERITY_STYLES[Severity.CRIT]}")
     alerts, status = view.summary.alerts, view.summary.status
     if alerts and alerts[0].severity > Severity.INFO:
         worst = alerts[0].severity
@@ -121,7 +128,7 @@ def _node_in_trouble(view: JobView, nodes: Sequence[NodeView]) -> NodeView | Non
 def alert_lines(view: JobView, snapshot: Snapshot, most: int, elapsed: float) -> Content:
     """The alerts of the job, then what is wrong with nodes, syncs and files: the worst first, one line each."""
     alerts = view.summary.alerts
-    lines = _upto([_alert_line(alert) for alert in alerts], most)
+    lines = _upto([_alert_line(alert) for alert in (*alerts, *snapshot.heard)], most)
     lines += _upto(sentences(snapshot.nodes, alerts, elapsed), most)
     others = sync_sentences(snapshot)
     if snapshot.reading:
@@ -146,7 +153,7 @@ def alerts_title(view: JobView, snapshot: Snapshot) -> Content:
     """How many alerts, and how many nodes in trouble."""
     nodes = len(troubled(snapshot.nodes))
     beside = f" · {nodes} node{'s' if nodes > 1 else ''} in trouble" if nodes else ""
-    return Content(f"Alerts {len(view.summary.alerts)}{beside}")
+    return Content(f"Alerts {len(view.summary.alerts) + len(snapshot.heard)}{beside}")
 
 
 def _alert_line(alert: Alert) -> Content:
