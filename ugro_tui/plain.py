@@ -23,10 +23,9 @@ def summary_dict(summary: JobSummary) -> dict[str, Any]:
 
 def status_dict(snapshot: Snapshot) -> dict[str, Any]:
     """All jobs and nodes, and the alerts about nodes; ages in seconds."""
-    found: dict[str, Any] = {
-        name: jsonable(getattr(snapshot, name)) for name in ("alerts", "nodes", "listed", "notices")
-    }
-    return {"jobs": [summary_dict(job.summary) for job in snapshot.jobs], **found, "reading": snapshot.reading}
+    names = ("alerts", "nodes", "listed", "notices", "reading")
+    jobs = [summary_dict(job.summary) for job in snapshot.jobs]
+    return {"jobs": jobs} | {name: jsonable(getattr(snapshot, name)) for name in names}
 
 
 def health_dict(healths: Sequence[NodeHealth]) -> dict[str, Any]:

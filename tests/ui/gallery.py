@@ -12,6 +12,8 @@ from tests.ui.scenes import FakeFeed, app_of
 
 PICTURES = (
     ("healthy", (120, 40)),
+    ("straggler", (120, 40)),
+    ("hung", (120, 40)),
     ("non_finite", (120, 40)),
     ("crashed", (120, 40)),
     ("many_jobs", (120, 40)),

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from tests.ui.alert_scenes import full_disk, hung, straggler
 from tests.ui.scenes import SCENES, Run, job, snapshot
 from ugro_tui.core.job import Away
 from ugro_tui.core.snapshot import NodeSync, NodeView, Question, Snapshot, SyncView
@@ -103,5 +104,6 @@ ALL_SCENES = SCENES | {
     scene.__name__: scene
     for scene in (
         node_down, node_silent, host_key, syncing, synced, reading_only, passphrase, lab, no_jobs_on_three,
+        straggler, hung, full_disk,
     )
 }  # fmt: skip
