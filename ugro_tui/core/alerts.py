@@ -57,6 +57,11 @@ class Alert:
         return " ".join(part for part in (rank, node) if part) + more
 
     @property
+    def who(self) -> str:
+        """The same, but empty where `what` says it."""
+        return "" if self.rank is not None and f"rank {self.rank} " in self.what else self.where
+
+    @property
     def subject(self) -> Subject:
         """What makes it the same alert from one look to the next: rule, rank, and the node where no rank is meant."""
         alone = self.rank is not None and self.ranks == 1
@@ -65,8 +70,7 @@ class Alert:
     @property
     def sentence(self) -> str:
         """What, who, since when, why we think so, and what to do: the verdict where this is the worst."""
-        told = self.rank is not None and f"rank {self.rank} " in self.what
-        who = ", ".join(part for part in ("" if told else self.where, self.since) if part)
+        who = ", ".join(part for part in (self.who, self.since) if part)
         return f"{self.name}: {who + ': ' if who else ''}{self.what}; {self.next_step}"
 
     @property

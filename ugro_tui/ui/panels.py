@@ -157,11 +157,11 @@ def alerts_title(view: JobView, snapshot: Snapshot) -> Content:
 
 
 def _alert_line(alert: Alert) -> Content:
-    where = f"{alert.where}: " if alert.where else ""
+    who = f"{alert.who}: " if alert.who else ""
     return Content.assemble(
         (f"{SEVERITY_GLYPHS[alert.severity]} {alert.name}", f"bold {SEVERITY_STYLES[alert.severity]}"),
-        f"  {where}{alert.what}",
-        (f"  since {duration(alert.age)}" if alert.age else "", "$text-muted"),
+        f"  {who}{alert.what}",
+        (f"  {alert.since}" if alert.since else "", "$text-muted"),
         f"  → {alert.next_step}",
     )
 
