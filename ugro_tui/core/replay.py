@@ -6,7 +6,8 @@ import heapq
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from itertools import groupby
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ugro_tui.core.alerts import Alert, Subject
 from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
 from ugro_tui.core.recent import ROUNDS
-from ugro_tui.core.records import Batch, Item, Steps, Tally
+from ugro_tui.core.records import Batch, Item, Matrix, Steps, Tally
 from ugro_tui.core.rules.catalogue import DEFAULTS, RULES
 from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.watch import JobWatch
@@ -27,6 +28,10 @@ MOST_PIECES: Final = 16_000
 
 QUIET_SECONDS: Final = 5.0
 """Time without records after which a look is taken between them: a stall is seen while it lasts."""
+
+
+GAP: Final = 4.0
+"""Usual intervals between records after which they are told apart: less than those of a stall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,10 @@ class Told:
     batches: Sequence[Batch]
 
 
+_Event: TypeAlias = tuple[float, float, int, int, Item]
+"""Time and step of the last record, the rank's place, the number of the piece, and the piece."""
+
+
 def replay(ranks: Iterable[Told], thresholds: Thresholds = DEFAULTS) -> tuple[Past, ...]:
     """What fired over the run by the rules that need records alone, in the order of time.
 
@@ -56,8 +65,8 @@ def replay(ranks: Iterable[Told], thresholds: Thresholds = DEFAULTS) -> tuple[Pa
     history = _History(thresholds)
     for rank in told:
         history.count(rank)
-    for end, pieces in _looks(told):
-        history.pass_time(end)
+    for begin, end, pieces in _looks(told):
+        history.pass_time(begin)
         for rank, item in pieces:
             history.take(rank, item, end)
         history.look(end)
@@ -72,6 +81,7 @@ class _History:
         self._firing: dict[Subject, Past] = {}
         self._over: list[Past] = []
         self._now = math.nan
+        self._timed = False
 
     def count(self, rank: Told) -> None:
         tally = sum((batch.tally for batch in rank.batches), Tally())
@@ -80,10 +90,11 @@ class _History:
 
     def take(self, rank: Told, item: Item, now: float) -> None:
         self._job.apply(rank.rank, Batch((item,)), now, rank.node)
+        self._timed = math.isfinite(_end(item))
 
     def pass_time(self, now: float) -> None:
         """Look once more before `now`, where nothing was told for a while."""
-        if now - self._now > QUIET_SECONDS:
+        if self._timed and now - self._now > QUIET_SECONDS:
             self.look(now - 1e-3)
 
     def look(self, now: float) -> None:
@@ -100,12 +111,19 @@ class _History:
         return tuple(sorted([*self._over, *self._firing.values()], key=lambda one: one.fired))
 
 
-def _looks(told: Sequence[Told]) -> Iterator[tuple[float, list[tuple[Told, Item]]]]:
-    """The items of all ranks in slices of time, each with the time of its end."""
+def _looks(told: Sequence[Told]) -> Iterator[tuple[float, float, list[tuple[Told, Item]]]]:
+    """The items of all ranks in slices of time, each with the times of its first and its last record."""
     events = list(heapq.merge(*(_events(place, rank, _size(told)) for place, rank in enumerate(told))))
     for first in range(0, len(events), max(1, len(told))):
         part = events[first : first + len(told)]
-        yield part[-1][0], [(told[place], item) for _, place, _, item in part]
+        begin = min(_begin(item, end) for end, *_, item in part)
+        yield begin, part[-1][0], [(told[place], item) for *_, place, _, item in part]
+
+
+def _begin(item: Item, end: float) -> float:
+    """When the first record of an item was made, where that is known."""
+    ts = float(item.rows[0, Column.TS]) if isinstance(item, Steps) else item.ts
+    return min(ts, end) if math.isfinite(ts) else end
 
 
 def _size(told: Sequence[Told]) -> int:
@@ -115,25 +133,49 @@ def _size(told: Sequence[Told]) -> int:
 
 
 def _items(rank: Told) -> Iterator[Item]:
-    for batch in rank.batches:
-        yield from batch.items
+    """The rank's items; records that follow each other as one, however its file was cut when it was read."""
+    every = (item for batch in rank.batches for item in batch.items)
+    for steps, run in groupby(every, lambda item: isinstance(item, Steps)):
+        parts = list(run)
+        if not steps:
+            yield from parts
+            continue
+        rows = [part.rows for part in parts if isinstance(part, Steps)]
+        yield Steps(np.concatenate(rows))
 
 
-def _events(place: int, rank: Told, size: int) -> Iterator[tuple[float, int, int, Item]]:
-    """The rank's items by the time of their last record, which never steps back; long ones in pieces of `size`."""
-    now, number = 0.0, 0
+def _events(place: int, rank: Told, size: int) -> Iterator[_Event]:
+    """The rank's items by the time of their last record, which never steps back; long ones in pieces of `size`.
+
+    Where records carry no times, their steps keep the ranks together.
+    """
+    now, step, number = 0.0, -math.inf, 0
     for item in _items(rank):
         for piece in _pieces(item, size):
-            ts = float(piece.rows[-1, Column.TS]) if isinstance(piece, Steps) else piece.ts
+            ts = _end(piece)
             now = max(now, ts) if math.isfinite(ts) else now
-            yield now, place, number, piece
+            step = float(piece.rows[-1, Column.STEP]) if isinstance(piece, Steps) else step
+            yield now, step, place, number, piece
             number += 1
+
+
+def _end(item: Item) -> float:
+    """When the last record of an item was made; NaN where that is not known."""
+    return float(item.rows[-1, Column.TS]) if isinstance(item, Steps) else item.ts
 
 
 def _pieces(item: Item, size: int) -> Iterator[Item]:
     if not isinstance(item, Steps):
         yield item
         return
-    for first in range(0, len(item.rows), size):
-        rows = item.rows[first : first + size]
-        yield Steps(np.ascontiguousarray(rows), item.metrics)
+    for part in np.split(item.rows, _cuts(item.rows)):
+        for first in range(0, len(part), size):
+            yield Steps(np.ascontiguousarray(part[first : first + size]), item.metrics)
+
+
+def _cuts(rows: Matrix) -> np.ndarray:
+    """Where rows are told apart: at a pause, and behind the first record of each episode that is no number."""
+    gaps, bad = np.diff(rows[:, Column.TS]), rows[:, Column.BAD] > 0
+    usual = float(np.nanmedian(gaps)) if np.isfinite(gaps).any() else math.inf
+    pauses = np.flatnonzero(gaps > max(QUIET_SECONDS, GAP * usual)) + 1
+    return np.union1d(pauses, np.flatnonzero(bad & ~np.concatenate([[False], bad[:-1]])) + 1)
