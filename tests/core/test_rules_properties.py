@@ -27,7 +27,7 @@ RANKS = 4
 
 # --- what may come
 
-_odd: st.SearchStrategy[object] = st.sampled_from(
+_odd: st.SearchStrategy[Any] = st.sampled_from(
     ["NaN", "Infinity", "-Infinity", None, "x", [], {}, True, 0, -1, 1e308, -1e308, 10**400, 1e-320]
 )
 _values = st.one_of(st.floats(0, 10), st.floats(), _odd)

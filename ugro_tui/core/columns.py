@@ -59,6 +59,9 @@ class Beat(IntEnum):
     REMAP_FAILED = 5
     LOST = 6
     """1 where the GPU could not remap broken rows, or is lost; else 0."""
+    STEP = 7
+    WAITS = 8
+    """1 where the training thread is in a phase that waits for other ranks, else 0; NaN before the first heartbeat."""
 
 
 WIDTH: Final = len(Column)

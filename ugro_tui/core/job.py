@@ -6,7 +6,8 @@ import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from operator import attrgetter
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,12 @@ class Away:
     rule: str = "node_unreachable"
 
 
+Rows: TypeAlias = npt.NDArray[np.intp]
+"""Rows of a table of ranks."""
+
+_NO_ROWS: Final = np.empty(0, np.intp)
+_number = attrgetter("rank")
+
 _OVER: Final = {"finished": JobStatus.FINISHED, "failed": JobStatus.FAILED, "stopped": JobStatus.STOPPED}
 
 
@@ -49,7 +56,7 @@ class JobState:
         self.stall = StallLimit()
         """When a rank counts as stalled."""
         self._slow = np.zeros(0, bool)
-        self._current: tuple[int, list[Rank]] = (-1, [])
+        self._current: tuple[npt.NDArray[np.int64], list[Rank], Rows] = (np.empty(0, np.int64), [], _NO_ROWS)
         self.version = 0
         """Grows with every change, so that readers can tell whether anything is new."""
 
@@ -66,15 +73,27 @@ class JobState:
 
     def current(self) -> list[Rank]:
         """The ranks of the newest attempt, by number; the list is the caller's to read, not to change."""
-        if self._current[0] != self.version:
-            attempt = max((rank.attempt for rank in self.table.by_rank.values()), default=1)
-            self._current = (self.version, [rank for rank in self.ranks if rank.attempt == attempt])
-        return self._current[1]
+        return self._seen()[0]
+
+    def current_rows(self) -> Rows:
+        """Their rows, in the same order; to read as well."""
+        return self._seen()[1]
+
+    def _seen(self) -> tuple[list[Rank], Rows]:
+        told, ranks, rows = self._current
+        attempts = self.table.attempt[: len(self.table)]
+        if not np.array_equal(told, attempts):
+            newest = np.flatnonzero(attempts == self._ranks_attempt()).tolist()
+            ranks = sorted((self.table.by_row[row] for row in newest), key=_number)
+            rows = np.array([rank.row for rank in ranks], np.intp)
+            self._current = (attempts.copy(), ranks, rows)
+        return ranks, rows
 
     def current_in(self, states: States, *wanted: RankState) -> list[Rank]:
         """The ranks of the newest attempt that are in one of these states."""
-        found = np.isin(states, [int(state) for state in wanted]).tolist()
-        return [rank for rank in self.current() if found[rank.row]]
+        rows = self.current_rows()
+        found = np.isin(states[rows], [int(state) for state in wanted])
+        return [self.table.by_row[row] for row in rows[found].tolist()]
 
     def expected(self) -> list[Rank]:
         """The ranks of the newest attempt and those of older ones that it should have too, by number."""
@@ -153,7 +172,7 @@ class JobState:
         """
         current = self.current()
         said = self._launcher_says()
-        ended = [Ended(int(self.table.ended[rank.row])) for rank in current]
+        ended = set(self.table.ended[self.current_rows()].tolist())
         if self.relaunched(now):
             return JobStatus.STARTING
         if Ended.FAILED in ended and said is not JobStatus.STOPPED:
@@ -164,7 +183,7 @@ class JobState:
             return JobStatus.PENDING if self.manifest else JobStatus.UNKNOWN
         if Ended.NO not in ended:
             return self._ended(now, current, ended)
-        return self._living(now, current)
+        return self._living(now)
 
     def relaunched(self, now: float) -> bool:
         """Whether the launcher has begun an attempt that no rank has joined yet."""
@@ -173,15 +192,15 @@ class JobState:
             return False
         return len(self.table) > 0 and not np.isin(self.states(now), LIVING).any()
 
-    def _ended(self, now: float, current: list[Rank], ended: list[Ended]) -> JobStatus:
+    def _ended(self, now: float, current: list[Rank], ended: set[int]) -> JobStatus:
         """All ranks that were seen have ended; one that was never seen is waited for, but not for ever."""
         last = max(rank.ended_at for rank in current)
         if len(current) < self.world_size and now - last < GONE_SECONDS:
             return JobStatus.RUNNING
         return JobStatus.STOPPED if Ended.STOPPED in ended else JobStatus.FINISHED
 
-    def _living(self, now: float, current: list[Rank]) -> JobStatus:
-        states = self.states(now)[[rank.row for rank in current]]
+    def _living(self, now: float) -> JobStatus:
+        states = self.states(now)[self.current_rows()]
         if np.isin(states, LIVING).any():
             return JobStatus.STARTING if np.isnan(self.step()) else JobStatus.RUNNING
         return JobStatus.FAILED if RankState.DEAD in states else JobStatus.UNKNOWN
@@ -203,8 +222,7 @@ class JobState:
 
     def step(self) -> float:
         """The step that every rank has made, of those of the attempt that have reported one; NaN before the first."""
-        rows = [rank.row for rank in self.current()]
-        steps = self.table.latest[rows, Column.STEP]
+        steps = self.table.latest[self.current_rows(), Column.STEP]
         return float(np.nanmin(steps)) if np.isfinite(steps).any() else np.nan
 
     def first_failure(self, now: float) -> Rank | None:

@@ -25,6 +25,10 @@ _STICKY: Final = np.isin(np.arange(WIDTH), [column for _, column in GPU_COLUMNS]
 """Columns that keep their value where a record has none: the heartbeat samples the GPU more often than records do."""
 
 
+WAITING_PHASES: Final = ("backward", "sync_wait")
+"""Phases in which a rank waits for the others where one does not come: their gradients meet there."""
+
+
 def newest(rows: Matrix, before: Matrix) -> Matrix:
     """The last of `rows`; in sticky columns the last value that there is, in `rows` or `before` them."""
     found: Matrix = np.where(np.isnan(rows[-1]) & _STICKY, before, rows[-1])
@@ -37,4 +41,5 @@ def newest(rows: Matrix, before: Matrix) -> Matrix:
 def beat_row(heartbeat: Heartbeat) -> list[float]:
     """What a heartbeat says of its machine, in the order of `Beat`."""
     gpu = [heartbeat.gpu.get(name, np.nan) for name in ("temp_slowdown", "remap_failed", "lost")]
-    return [heartbeat.rss, heartbeat.mem_total, heartbeat.disk_free, heartbeat.disk_total, *gpu]
+    machine = [heartbeat.rss, heartbeat.mem_total, heartbeat.disk_free, heartbeat.disk_total]
+    return [*machine, *gpu, heartbeat.step, float(heartbeat.phase in WAITING_PHASES)]

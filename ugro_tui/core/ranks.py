@@ -119,6 +119,7 @@ class RankTable:
 
     def __init__(self) -> None:
         self.by_rank: dict[int, Rank] = {}
+        self.by_row: list[Rank] = []
         self.latest: Matrix = np.empty((0, WIDTH))
         self.spark: npt.NDArray[np.float32] = np.empty((0, SPARK_WIDTH), np.float32)
         self.step_at = np.empty(0)
@@ -132,6 +133,10 @@ class RankTable:
         self.attempt = np.empty(0, np.int64)
         self.rounds = np.empty((0, ROUNDS, len(Round)))
         """The newest records of each rank, as stragglers are told from."""
+        self.missing = np.empty(0, np.int64)
+        """Lines that are no record, and records that never came."""
+        self.bad = np.empty(0, np.int64)
+        """Non-finite records of this attempt."""
         self.beats = np.empty((0, len(Beat)))
         """What the newest heartbeat of each rank says, by `Beat`."""
 
@@ -145,6 +150,7 @@ class RankTable:
             row = len(self.by_rank)
             self._grow(row + 1)
             found = self.by_rank[number] = Rank(number, row, Series(_capacity(row + 1)))
+            self.by_row.append(found)
             self._share(row + 1)
         return found
 
@@ -185,6 +191,8 @@ class RankTable:
                     self.ended[rank.row] = ENDED_WORDS.get(item.status, Ended.STOPPED)
                 case Unknown():
                     _note(rank, [item.seq], [item.ts])
+        self.missing[rank.row] = rank.tally.skipped + rank.lost
+        self.bad[rank.row] = rank.bad_records
 
     def beat(self, rank: Rank, heartbeat: Heartbeat, at: float) -> None:
         """Take in a heartbeat that was written `at`; one that is older than what is known is no news."""
@@ -289,6 +297,8 @@ _EMPTY: Final[dict[str, float]] = {
     "errored": False,
     "process": ProcessState.UNKNOWN,
     "attempt": 1,
+    "missing": 0,
+    "bad": 0,
     "rounds": np.nan,
     "beats": np.nan,
 }

@@ -17,6 +17,8 @@ SPARK_WIDTH: Final = 16
 
 _INTERVAL_ROWS: Final = 33
 
+_LONGEST_INTERVAL: Final = 1e9  # seconds: beyond 30 years a time is damage
+
 ROUNDS: Final = 5
 """Newest records of each rank that stragglers are told from (alerts.md: 3 of 5)."""
 
@@ -40,11 +42,14 @@ UNSETTLED_INTERVAL: Final = 24.0
 
 
 def interval(rows: Matrix) -> float:
-    """Median seconds between the newest of `rows` (shape `[n, WIDTH]`); NaN where they carry no times."""
+    """Median seconds between the newest of `rows` (shape `[n, WIDTH]`); NaN where they carry no sane times."""
     times = rows[-_INTERVAL_ROWS:, Column.TS]
     if len(times) < 2:
         return np.nan
-    median = float(np.median(np.diff(times)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        median = float(np.median(np.diff(times)))
+    if not abs(median) < _LONGEST_INTERVAL:
+        return np.nan
     iterations = rows[-1, Column.STEP] - rows[0, Column.STEP]
     return median if iterations >= WARM_UP_STEPS else max(median, UNSETTLED_INTERVAL)
 

@@ -48,7 +48,8 @@ class JobWatch:
         stall = thresholds["rank_stalled"]
         job.stall = StallLimit(stall["seconds"], stall["intervals"])
         look = Look(job, now, thresholds, job.states(now))
-        found = [alert for rule in self._rules for alert in rule.judge(look) if thresholds.enabled(alert.rule)]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a node may send any number
+            found = [alert for rule in self._rules for alert in rule.judge(look) if thresholds.enabled(alert.rule)]
         if thresholds.enabled("straggler"):
             job.mark_slow(self._stragglers.slow)
         return tuple(sorted(found, key=lambda alert: -alert.severity))

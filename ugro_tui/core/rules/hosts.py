@@ -114,16 +114,17 @@ class Lines:
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """One alert for the job; it names the rank with the most."""
-        ranks = look.job.current()
-        bad = [(rank.tally.skipped + rank.lost, rank) for rank in ranks if rank.tally.skipped or rank.lost]
-        if not bad:
+        rows = look.job.current_rows()
+        missing = look.job.table.missing[rows]
+        if not missing.any():
             return
-        total, records = sum(count for count, _ in bad), sum(rank.tally.lines + rank.lost for rank in ranks)
-        worst = max(bad, key=lambda pair: pair[0])[1]
+        total, bad = int(missing.sum()), int((missing > 0).sum())
+        records = sum(rank.tally.lines + rank.lost for rank in look.job.current())
+        worst = look.job.table.by_row[int(rows[missing.argmax()])]
         share = total / max(1, records)
         limit = look.thresholds["lines_skipped"]["warn"]
         yield alert(
-            "lines_skipped", worst, _said(worst, total, records), 0.0, ranks=len(bad), value=share, threshold=limit,
+            "lines_skipped", worst, _said(worst, total, records), 0.0, ranks=bad, value=share, threshold=limit,
             severity=Severity.WARN if share > limit and total >= FEWEST_LINES else Severity.INFO,
         )  # fmt: skip
 

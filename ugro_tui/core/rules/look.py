@@ -35,7 +35,7 @@ class Look:
     def current(self) -> Mask:
         """The ranks of the newest attempt."""
         found = np.zeros(len(self.job.table), bool)
-        found[[rank.row for rank in self.job.current()]] = True
+        found[self.job.current_rows()] = True
         return found
 
     @cached_property
@@ -125,6 +125,5 @@ def worst_of(look: Look, firing: Mask, badness: Floats) -> list[Rank]:
     rows = np.flatnonzero(firing)
     if not len(rows):
         return []
-    by_row = {rank.row: rank for rank in look.job.table.by_rank.values()} if len(rows) else {}
     order = rows[np.argsort(-np.nan_to_num(badness[rows], nan=-math.inf), kind="stable")]
-    return [by_row[row] for row in order.tolist()]
+    return [look.job.table.by_row[row] for row in order.tolist()]

@@ -143,10 +143,12 @@ class BadLosses:
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """One alert for each rank that has them, and one for what is over."""
-        bad = [rank for rank in look.job.current() if rank.bad is not None]
+        rows = look.job.current_rows()
+        ever = [look.job.table.by_row[row] for row in rows[look.job.table.bad[rows] > 0].tolist()]
+        bad = [rank for rank in ever if rank.bad is not None]
         bad.sort(key=lambda rank: (rank.bad.since if rank.bad else math.inf, rank.rank))
         yield from each(bad, lambda rank, ranks: _bad(rank, ranks, look.now))
-        yield from _recovered([rank for rank in look.job.current() if rank.bad is None and rank.bad_records])
+        yield from _recovered([rank for rank in ever if rank.bad is None])
 
 
 def _bad(rank: Rank, ranks: int, now: float) -> Alert:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.columns import Column
+from ugro_tui.core.columns import Beat, Column
+from ugro_tui.core.job import Rows
 from ugro_tui.core.liveness import stall_limits, step_ages, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.ranks import Rank
 from ugro_tui.core.recent import Round
 from ugro_tui.core.rules.ends import output_of
-from ugro_tui.core.rules.latch import Latch
+from ugro_tui.core.rules.latch import Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
 from ugro_tui.core.states import ProcessState, RankState
 
@@ -26,22 +27,24 @@ class Stalls:
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """The hang, or the ranks that stall: first those that do not wait in a backward pass as others do."""
-        stalled = look.job.current_in(look.states, RankState.STALLED)
-        hung = look.job.current_in(look.states, RankState.HUNG)
-        ages = step_ages(look.job.table, look.now)
-        for ranks in (stalled, hung):
-            ranks.sort(key=lambda rank: (_waits(rank), -ages[rank.row], rank.rank))
-        if hung:
-            yield _hang(look, hung)
-        yield from each(stalled, lambda rank, ranks: _stalled(look, rank, stalled, ranks))
+        rows = look.job.current_rows()
+        ages, waits = step_ages(look.job.table, look.now), _waits(look)
+        hung = rows[look.states[rows] == RankState.HUNG]
+        if len(hung):
+            yield _hang(look, hung[np.lexsort((-ages[hung], waits[hung]))])
+        stalled = rows[look.states[rows] == RankState.STALLED]
+        stalled = stalled[np.lexsort((-ages[stalled], waits[stalled]))]
+        ranks = [look.job.table.by_row[row] for row in stalled.tolist()]
+        differ = len(set(waits[stalled].tolist())) > 1
+        yield from each(ranks, lambda rank, count: _stalled(look, rank, count, differ=differ))
 
 
-def _stalled(look: Look, rank: Rank, stalled: Sequence[Rank], ranks: int) -> Alert:
+def _stalled(look: Look, rank: Rank, ranks: int, *, differ: bool) -> Alert:
     table = look.job.table
     age = float(np.fmax(step_ages(table, look.now)[rank.row], 0.0))
     limit = float(stall_limits(table, look.job.stall)[rank.row])
     if age > limit and not table.paused[rank.row]:
-        what = f"no step for {duration(age)} (limit {duration(limit)}){_place(rank, stalled)}"
+        what = f"no step for {duration(age)} (limit {duration(limit)}){_place(look, rank) if differ else ''}"
     else:
         silence = float(write_ages(table, look.now)[rank.row])
         what = f"no heartbeat for {duration(silence)}: {_frozen(rank)}"
@@ -56,15 +59,18 @@ def _frozen(rank: Rank) -> str:
     return "the process is frozen, gone or cannot write"
 
 
-def _waits(rank: Rank) -> bool:
-    return rank.heartbeat is not None and rank.heartbeat.phase in ("backward", "sync_wait")
+def _waits(look: Look) -> Mask:
+    """The rows of ranks that say that they are where ranks wait for each other."""
+    waits: Mask = look.job.table.beats[: len(look.states), Beat.WAITS] > 0
+    return waits
 
 
-def _place(rank: Rank, stalled: Sequence[Rank]) -> str:
+def _place(look: Look, rank: Rank) -> str:
     """Where a rank stands, when the heartbeats tell the ranks apart."""
-    if rank.heartbeat is None or len({_waits(other) for other in stalled}) < 2:
+    if rank.heartbeat is None:
         return ""
-    return ", in the backward pass: waits for others" if _waits(rank) else ", not in the backward pass as others are"
+    waits = _waits(look)[rank.row]
+    return ", in the backward pass: waits for others" if waits else ", not in the backward pass as others are"
 
 
 def _look_at(look: Look, rank: Rank) -> str:
@@ -73,39 +79,39 @@ def _look_at(look: Look, rank: Rank) -> str:
     return f"look at {output_of(look.job, rank)}{stack}"
 
 
-def _hang(look: Look, hung: Sequence[Rank]) -> Alert:
+def _hang(look: Look, hung: Rows) -> Alert:
     """All ranks have stopped. Named is the one that is not where the others wait, or nobody: no guess."""
     ages = step_ages(look.job.table, look.now)
-    age = float(np.nan_to_num(min(ages[rank.row] for rank in hung)))
+    age = float(np.nan_to_num(ages[hung].min()))
     step = look.job.step()
     at = "before the first step" if np.isnan(step) else f"at step {step:,.0f}"
     what = f"all {len(hung)} ranks stopped {at} {duration(age)} ago"
-    culprits = _culprits(hung)
-    first = culprits[0] if culprits else None
-    if first is None:
+    culprits = _culprits(look, hung)
+    if not len(culprits):
         what += "; the heartbeats do not tell which one the others wait for"
         return alert("job_hang", None, what, age, value=age)
+    first = look.job.table.by_row[int(culprits[0])]
     where = "" if not first.node else f" on {first.node}"
     more = f" and {len(culprits) - 1} more" if len(culprits) > 1 else ""
-    what += f"; rank {first.rank}{where}{more} {_stands(first)}"
+    what += f"; rank {first.rank}{where}{more} {_stands(look, first)}"
     return alert("job_hang", first, what, age, next_step=_advice(look, first), value=age)
 
 
-def _culprits(hung: Sequence[Rank]) -> list[Rank]:
+def _culprits(look: Look, hung: Rows) -> Rows:
     """The ranks that are not where most wait; those a step behind; none where the heartbeats do not tell."""
-    if any(rank.heartbeat is None for rank in hung):
-        return []
-    apart = [rank for rank in hung if not _waits(rank)]
+    told = look.job.table.beats[hung]
+    if np.isnan(told[:, Beat.WAITS]).any():
+        return hung[:0]
+    apart = hung[told[:, Beat.WAITS] == 0]
     if 0 < len(apart) <= len(hung) / 2:
         return apart
-    steps = np.array([rank.heartbeat.step if rank.heartbeat else np.nan for rank in hung])
-    behind = [rank for rank, step in zip(hung, steps.tolist(), strict=True) if step < np.fmax.reduce(steps)]
-    return behind if 0 < len(behind) <= len(hung) / 2 else []
+    behind: Rows = hung[told[:, Beat.STEP] < np.fmax.reduce(told[:, Beat.STEP])]
+    return behind if 0 < len(behind) <= len(hung) / 2 else hung[:0]
 
 
-def _stands(rank: Rank) -> str:
+def _stands(look: Look, rank: Rank) -> str:
     phase = rank.heartbeat.phase if rank.heartbeat else ""
-    if _waits(rank):
+    if _waits(look)[rank.row]:
         return "is a step behind the others"
     return f"never entered the backward pass: it is in {phase}" if phase else "never entered the backward pass"
 

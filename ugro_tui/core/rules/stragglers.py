@@ -45,14 +45,24 @@ _NEXT: Final = {
 class Rounds:
     """The last steps that all ranks recorded with their phases. Seconds, shape `[rounds, ranks]`; `rows` of the table.
 
-    `own`: all of the step but waiting. `phases` has shape `[rounds, ranks, len(PHASES)]`.
+    `own`: all of the step but waiting. `ring` is what the records say of the ranks' last `steps` and others, in the
+    order of the table, shape `[ranks, ROUNDS, len(Round)]`.
     """
 
     rows: np.ndarray
     own: Floats
     wait: Floats
     step_time: Floats
-    phases: Floats
+    ring: Floats
+    steps: Floats
+
+    def phases(self) -> Floats:
+        """Mean seconds of each rank in each of `PHASES`, shape `[ranks, len(PHASES)]`."""
+        columns = (Round.DATA, Round.FORWARD, Round.BACKWARD, Round.OPTIMIZER)
+        named = np.nan_to_num(np.stack([_at(self.ring, self.steps, column) for column in columns], axis=2))
+        rest = np.maximum(self.own - named.sum(axis=2), 0.0)
+        means: Floats = np.concatenate([named, rest[:, :, None]], axis=2).mean(axis=0)
+        return means
 
 
 class Stragglers:
@@ -100,44 +110,48 @@ def rounds_of(look: Look) -> tuple[Rounds | None, str]:
     rows = np.flatnonzero(look.stepping)
     if len(rows) < 2:
         return None, ""
-    ring = look.job.table.rounds[rows]
+    table = look.job.table
+    ring = table.rounds[: len(rows)] if len(rows) == len(look.states) else table.rounds[rows]
     steps = _common(look, ring[:, :, Round.STEP])
     if not len(steps):
         return None, ""
-    found = np.stack([ring[np.arange(len(rows)), (ring[:, :, Round.STEP] == step).argmax(axis=1)] for step in steps])
-    told = ~np.isnan(found[:, :, [Round.SYNC_WAIT, Round.STEP_TIME]]).any(axis=(0, 2))
+    wait, step_time = _at(ring, steps, Round.SYNC_WAIT), _at(ring, steps, Round.STEP_TIME)
+    told = ~np.isnan(wait + step_time).any(axis=0)
     if told.sum() < 2 or told.sum() * 2 <= len(rows):
         return None, "stragglers are not judged: the records have no sync_wait (emitter.instrument(model), and DDP)"
-    return _split(rows[told], found[:, told]), ""
-
-
-def _split(rows: np.ndarray, found: Floats) -> Rounds:
-    wait = np.maximum(found[:, :, Round.SYNC_WAIT], 0.0)
-    step_time = np.maximum(found[:, :, Round.STEP_TIME], wait)
-    own = step_time - wait
-    named = np.nan_to_num(found[:, :, [Round.DATA, Round.FORWARD, Round.BACKWARD, Round.OPTIMIZER]])
-    rest = np.maximum(own - named.sum(axis=2), 0.0)
-    return Rounds(rows, own, wait, step_time, np.concatenate([named, rest[:, :, None]], axis=2))
+    if not told.all():
+        rows, ring, wait, step_time = rows[told], ring[told], wait[:, told], step_time[:, told]
+    wait = np.maximum(wait, 0.0)
+    step_time = np.maximum(step_time, wait)
+    return Rounds(rows, step_time - wait, wait, step_time, ring, steps), ""
 
 
 def _common(look: Look, steps: Floats) -> Floats:
     """The newest steps, behind the warm-up, that every rank has among its last ones."""
     first = max((rank.first_step for rank in look.job.current()[:1]), default=math.nan)
-    known = steps[~np.isnan(steps)]
-    found, counts = np.unique(known[known >= first + WARM_UP_STEPS], return_counts=True)
-    shared: Floats = found[counts >= len(steps)]
-    by_all = [(steps == step).any(axis=1).all() for step in shared]  # a rank may tell a step twice
-    return shared[by_all][-ROUNDS:] if len(shared) else shared
+    own = np.unique(steps[0][steps[0] >= first + WARM_UP_STEPS])
+    return own[[bool((steps == step).any(axis=1).all()) for step in own.tolist()]] if len(own) else own
+
+
+def _at(ring: Floats, steps: Floats, column: Round) -> Floats:
+    """What each rank recorded at the steps that all of them have, shape `[steps, ranks]`."""
+    found = np.empty((len(steps), len(ring)))
+    for row, step in zip(found, steps.tolist(), strict=True):
+        places = (ring[:, :, Round.STEP] == step).argmax(axis=1)
+        same = (places == places[0]).all()  # as a rule: ranks step together
+        row[:] = ring[:, places[0], column] if same else ring[np.arange(len(ring)), places, column]
+    return found
 
 
 def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
     """Which ranks were slow in enough rounds, and each rank's mean score: 1 is the best."""
     own = np.maximum(rounds.own, 1e-9)
     score = own.min(axis=1, keepdims=True) / own
-    waited = _others_median(rounds.wait) - rounds.wait
-    slow = (score < numbers["threshold"]) & (waited >= numbers["cost"] * rounds.step_time)
-    if own.shape[1] > 2:
-        slow &= _robust_z(own) > numbers["sigmas"]
+    slow = score < numbers["threshold"]
+    if slow.any():
+        slow &= _others_median(rounds.wait) - rounds.wait >= numbers["cost"] * rounds.step_time
+        if own.shape[1] > 2:
+            slow &= _robust_z(own) > numbers["sigmas"]
     return slow.sum(axis=0) >= numbers["records"], score.mean(axis=0)
 
 
@@ -175,7 +189,7 @@ def _slower_than_before(look: Look, rounds: Rounds, breach: Mask) -> Mask:
 
 def _why(rounds: Rounds, place: int, explains: float) -> tuple[str, str]:
     """The phase that holds the rank up, if one explains the wait of the others, and the sentence."""
-    phases = rounds.phases.mean(axis=0)
+    phases = rounds.phases()
     others = np.delete(phases, place, axis=0)
     usual = np.median(others, axis=0)
     excess = phases[place] - usual
