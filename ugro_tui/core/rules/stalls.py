@@ -102,7 +102,7 @@ def _culprits(look: Look, hung: Rows) -> Rows:
     told = look.job.table.beats[hung]
     if np.isnan(told[:, Beat.WAITS]).any():
         return hung[:0]
-    apart = hung[told[:, Beat.WAITS] == 0]
+    apart: Rows = hung[told[:, Beat.WAITS] == 0]
     if 0 < len(apart) <= len(hung) / 2:
         return apart
     behind: Rows = hung[told[:, Beat.STEP] < np.fmax.reduce(told[:, Beat.STEP])]
