@@ -102,8 +102,8 @@ class Learning:
         return alert(key, None, what, self._last.ts - one.ts, value=one.value, threshold=one.threshold)
 
     def _plateau(self, look: Look) -> Episode | None:
-        planned = look.job.total_steps
-        if planned is None or not look.thresholds.enabled("plateau"):
+        planned = look.job.total_steps if look.thresholds.enabled("plateau") else None
+        if planned is None:
             return None
         first = self._last.step - planned * look.thresholds["plateau"]["share"]
         part = np.array([pair for pair in self._losses if pair[0] >= first])
