@@ -58,7 +58,7 @@ def test_a_real_rank_that_hangs_is_explained(tmp_path: Path) -> None:
         assert bundle.suspects == (0, 1)
         assert (bundle.failed, bundle.asked) == ({}, 1)
         text = bundle.report.read_text()
-        assert "**rank stalled: rank 0 " in text.splitlines()[2]
+        assert "**hung: all 2 ranks stopped at step 19" in text.splitlines()[2]
         assert "- rank 0 stands in `load_batch (<string>:" in text
         assert "- rank 1 stands in `all_reduce (<string>:" in text
         assert "in the phase `data`" in text

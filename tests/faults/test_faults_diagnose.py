@@ -23,7 +23,8 @@ def test_two_nodes_hang_and_one_is_frozen(lab: Lab, tmp_path: Path) -> None:
 
         def all_there() -> bool:
             view = agent.feed.snapshot().job("job")
-            return view is not None and len(view.summary.alerts) == 3 and log.exists()
+            rules = [] if view is None else [alert.rule for alert in view.summary.alerts]
+            return view is not None and view.summary.ranks_seen == 3 and rules == ["job_hang"] and log.exists()
 
         wait_until(all_there)
         machines[2].freeze()
