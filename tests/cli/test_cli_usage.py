@@ -96,7 +96,7 @@ def test_a_directory_without_jobs_says_what_to_do(call: Call, root: Path) -> Non
     assert out.startswith(f"no jobs in {root} yet: start one with `ugro-tui demo`")
     told = json.loads(call("status", "--json")[1])
     assert [node["name"] for node in told.pop("nodes")] == ["local"]
-    assert told == {"jobs": [], "listed": [], "notices": [], "reading": ""}
+    assert told == {"jobs": [], "alerts": [], "listed": [], "notices": [], "reading": ""}
 
 
 @pytest.mark.parametrize("argv", [("status",), ("status", "--json"), ("summary", "job"), ("monitor", "job")])
