@@ -15,7 +15,8 @@ import pytest
 from tests.writing import clean_environment
 from ugro_tui.act.local import LocalJob, start
 from ugro_tui.act.plan import LocalPlan
-from ugro_tui.agent import Agent, SystemClock
+from ugro_tui.agent import Agent
+from ugro_tui.clock import SystemClock
 from ugro_tui.config import Config
 from ugro_tui.core.states import JobStatus
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ugro_tui.alerting import AlertDoor
+from ugro_tui.clock import SystemClock
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.collector import Doors, TrainingMetricsCollector
 from ugro_tui.collect.follower import Role
@@ -30,13 +29,6 @@ if TYPE_CHECKING:
     from ugro_tui.act.diagnose import Bundle
     from ugro_tui.act.local import LocalJob
     from ugro_tui.collect.doctor import Diagnosis
-
-
-class SystemClock:
-    """The machine's own clocks."""
-
-    monotonic = staticmethod(time.monotonic)
-    time = staticmethod(time.time)
 
 
 class Agent:
@@ -177,7 +169,7 @@ class Agent:
             raise UgroError(self.copies.said() + busy)
         view = self.copies.sync(job_id)
         if self._looks.told():
-            view = _both(view, self.copies.sync(job_id))
+            view = view.mended_by(self.copies.sync(job_id))
         snapshot = self._looks.look()
         if job_id is not None and snapshot.job(job_id) is None and not any(node.bytes for node in view.nodes):
             self.open(job_id)
@@ -308,9 +300,3 @@ class Agent:
             BadInput, Partial, NoSource: as `job`.
         """
         return live_dict(self.job(job_id))
-
-
-def _both(first: SyncView, second: SyncView) -> SyncView:
-    """What two syncs brought, the second of which went better with some nodes."""
-    pairs = zip(first.nodes, second.nodes, strict=True)
-    return replace(first, nodes=tuple(new if old.error else old for old, new in pairs))

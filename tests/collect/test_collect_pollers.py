@@ -10,7 +10,7 @@ import pytest
 
 from tests.collect.bench import Bench, Moody, calm, counts, view
 from tests.writing import wait_until, whole_job
-from ugro_tui.agent import SystemClock
+from ugro_tui.clock import SystemClock
 from ugro_tui.collect import pollers
 from ugro_tui.collect.collector import TrainingMetricsCollector
 from ugro_tui.core.commands import Refresh

@@ -35,6 +35,8 @@ def followed(episode: BadLoss | None, rows: Matrix, at: float) -> BadLoss | None
 
     The answer does not depend on how the rows were cut into calls.
     """
+    if episode is None and not (rows[:, Column.BAD] > 0).any():
+        return None
     good = np.isfinite(rows[:, [Column.LOSS, Column.GRAD_NORM]]).any(axis=1) & (rows[:, Column.BAD] == 0)
     passed = np.cumsum(good) + (episode.finite if episode else 0)
     bad = np.flatnonzero(rows[:, Column.BAD] > 0)

@@ -31,10 +31,10 @@ WAITING_PHASES: Final = ("backward", "sync_wait")
 
 def newest(rows: Matrix, before: Matrix) -> Matrix:
     """The last of `rows`; in sticky columns the last value that there is, in `rows` or `before` them."""
-    found: Matrix = np.where(np.isnan(rows[-1]) & _STICKY, before, rows[-1])
-    for column in np.flatnonzero(np.isnan(rows[-1]) & _STICKY):
-        told = rows[~np.isnan(rows[:, column]), column]
-        found[column] = told[-1] if len(told) else before[column]
+    found: Matrix = rows[-1].copy()
+    for column in np.flatnonzero(np.isnan(found) & _STICKY).tolist():
+        told = [value for value in rows[:, column].tolist() if value == value]
+        found[column] = told[-1] if told else before[column]
     return found
 
 

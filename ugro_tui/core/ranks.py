@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -260,7 +262,7 @@ class RankTable:
 
     def _steps(self, rank: Rank, steps: Steps, at: float) -> None:
         rows, row = steps.rows, rank.row
-        _note(rank, rows[:, Column.SEQ], rows[:, Column.TS])
+        _note(rank, rows[:, Column.SEQ].tolist(), rows[:, Column.TS].tolist())
         rank.series.append(rows)
         rank.records += len(rows)
         rank.first_step = float(np.fmin(rank.first_step, rows[:, Column.STEP].min()))
@@ -269,10 +271,9 @@ class RankTable:
         for name, value in steps.metrics.items():
             if name in rank.metrics or len(rank.metrics) < MAX_NAMES:
                 rank.metrics[name] = value
-        throughput = rows[:, Column.THROUGHPUT]
-        known = np.abs(throughput) < MAX_COUNT
-        rank.throughput_sum += sum(round(value * MILLION) for value in throughput[known].tolist())
-        rank.throughput_rows += int(known.sum())
+        known = [value for value in rows[:, Column.THROUGHPUT].tolist() if abs(value) < MAX_COUNT]
+        rank.throughput_sum += sum(round(value * MILLION) for value in known)
+        rank.throughput_rows += len(known)
         self.latest[row] = newest(rows, self.latest[row])
         self.rounds[row] = rounds(rows, self.rounds[row])
         self.step_at[row] = np.fmax(self.step_at[row], at)
@@ -309,18 +310,15 @@ def _capacity(ranks: int) -> int:
     return min(CAPACITY, max(MIN_HISTORY, HISTORY_BUDGET >> (ranks - 1).bit_length()))
 
 
-def _note(rank: Rank, seqs: Sequence[float] | Matrix, times: Sequence[float] | Matrix) -> None:
+def _note(rank: Rank, seqs: Sequence[float], times: Sequence[float]) -> None:
     """Take in when records were made, and count lost lines: `seq` grows by one a line (protocol v1)."""
-    known = np.asarray(times, np.float64)
-    known = known[np.isfinite(known)]
-    if len(known):
-        rank.first_ts = float(known[0]) if np.isnan(rank.first_ts) else rank.first_ts
-        rank.last_ts = float(known[-1])
-    told = np.asarray(seqs, np.float64)
-    told = told[(told >= 0) & (told <= MAX_COUNT)]
-    if not len(told):
+    known = [ts for ts in times if math.isfinite(ts)]
+    if known:
+        rank.first_ts = known[0] if math.isnan(rank.first_ts) else rank.first_ts
+        rank.last_ts = known[-1]
+    told = [int(seq) for seq in seqs if 0 <= seq <= MAX_COUNT]
+    if not told:
         return
     if rank.start is not None:
-        gaps = np.diff(told, prepend=rank.next_seq - 1) - 1
-        rank.lost += int(gaps[gaps > 0].sum())
-    rank.next_seq = int(told[-1]) + 1
+        rank.lost += sum(max(0, after - before - 1) for before, after in pairwise([rank.next_seq - 1, *told]))
+    rank.next_seq = told[-1] + 1

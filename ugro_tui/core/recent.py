@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from enum import IntEnum
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -46,8 +49,9 @@ def interval(rows: Matrix) -> float:
     times = rows[-_INTERVAL_ROWS:, Column.TS]
     if len(times) < 2:
         return np.nan
-    with np.errstate(over="ignore", invalid="ignore"):
-        median = float(np.median(np.diff(times)))
+    # A few numbers: Python's own are ten times as fast here as numpy's, and this is done for every delivery of a rank.
+    gaps = [after - before for before, after in pairwise(times.tolist())]
+    median = statistics.median(gaps) if all(map(math.isfinite, gaps)) else np.nan
     if not abs(median) < _LONGEST_INTERVAL:
         return np.nan
     iterations = rows[-1, Column.STEP] - rows[0, Column.STEP]
@@ -66,12 +70,15 @@ def spark(rows: Matrix) -> npt.NDArray[np.float32]:
     Rows without a loss are left out: a rank may record it less often than the rest.
     """
     rows = rows[-4 * SPARK_WIDTH :]
-    loss = rows[~np.isnan(rows[:, Column.LOSS]) | (rows[:, Column.BAD] > 0), Column.LOSS]
+    loss = rows[:, Column.LOSS]
+    missing = np.isnan(loss)
+    if missing.any():
+        loss = loss[~missing | (rows[:, Column.BAD] > 0)]
     size = max(1, len(loss) // SPARK_WIDTH)
     recent = loss[-size * SPARK_WIDTH :]
     points = np.full(SPARK_WIDTH, np.nan, np.float32)
     if len(recent):
         with np.errstate(over="ignore", invalid="ignore"):
-            means = recent.reshape(-1, size).mean(axis=1).astype(np.float32)
+            means = (np.add.reduce(recent.reshape(-1, size), axis=1) / size).astype(np.float32)
         points[-len(means) :] = np.where(np.isfinite(means), means, np.nan)
     return points

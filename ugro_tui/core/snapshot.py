@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +115,11 @@ class SyncView:
     def done(self) -> bool:
         """Whether every node has brought all, or failed."""
         return all(node.done for node in self.nodes)
+
+    def mended_by(self, second: SyncView) -> SyncView:
+        """What this sync brought, and for the nodes that it failed with what a second one did."""
+        pairs = zip(self.nodes, second.nodes, strict=True)
+        return replace(self, nodes=tuple(new if old.error else old for old, new in pairs))
 
 
 @dataclass(frozen=True, slots=True)
