@@ -97,7 +97,9 @@ class Job:
             sys.executable, "-m", "torch.distributed.run", *torchrun.split(), "--log-dir", os.devnull,
             str(REPOSITORY / "train" / "train_production.py"), *job.split(), *TINY.split(), *options.split(),
         ]  # fmt: skip
-        added = {"PYTHONPATH": str(REPOSITORY / "emitter"), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+        # Three machines share these cores: each rank takes one thread, however many cores it sees.
+        added = {"OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "GLOO_SOCKET_IFNAME": "lo"}
+        added["PYTHONPATH"] = str(REPOSITORY / "emitter")
         with log.open("ab") as stream:
             env = clean_environment(machine.home, **added)
             return subprocess.Popen(command, env=env, cwd=machine.home, stdout=stream, stderr=stream)

@@ -65,7 +65,7 @@ class Alert:
     @property
     def sentence(self) -> str:
         """What, who, since when, why we think so, and what to do: the verdict where this is the worst."""
-        told = self.rank is not None and f"rank {self.rank} " in self.what
+        told = self.rank is not None and f"{self.where} " in f"{self.what} "
         who = ", ".join(part for part in ("" if told else self.where, self.since) if part)
         return f"{self.name}: {who + ': ' if who else ''}{self.what}; {self.next_step}"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Column
-from ugro_tui.core.liveness import stall_limits, step_ages, write_ages
+from ugro_tui.core.liveness import SILENT_SECONDS, stall_limits, step_ages, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.ranks import Rank
 from ugro_tui.core.recent import Round
@@ -21,6 +21,9 @@ _DESYNC_SECONDS = 10.0
 """How long ranks are apart at the least: looks at two nodes may be a refresh apart."""
 
 
+_HELD = "held by a signal (SIGSTOP) or a debugger"
+
+
 class Stalls:
     """Ranks without a step. When none of a job's ranks steps, one alert says so and names the one to look at."""
 
@@ -30,7 +33,7 @@ class Stalls:
         hung = look.job.current_in(look.states, RankState.HUNG)
         ages = step_ages(look.job.table, look.now)
         for ranks in (stalled, hung):
-            ranks.sort(key=lambda rank: (_waits(rank), -ages[rank.row], rank.rank))
+            ranks.sort(key=lambda rank: (not _is_held(rank), _waits(rank), -ages[rank.row], rank.rank))
         if hung:
             yield _hang(look, hung)
         yield from each(stalled, lambda rank, ranks: _stalled(look, rank, stalled, ranks))
@@ -40,7 +43,7 @@ def _stalled(look: Look, rank: Rank, stalled: Sequence[Rank], ranks: int) -> Ale
     table = look.job.table
     age = float(np.fmax(step_ages(table, look.now)[rank.row], 0.0))
     limit = float(stall_limits(table, look.job.stall)[rank.row])
-    if age > limit and not table.paused[rank.row]:
+    if age > limit and not table.paused[rank.row] and not _is_held(rank):
         what = f"no step for {duration(age)} (limit {duration(limit)}){_place(rank, stalled)}"
     else:
         silence = float(write_ages(table, look.now)[rank.row])
@@ -50,10 +53,12 @@ def _stalled(look: Look, rank: Rank, stalled: Sequence[Rank], ranks: int) -> Ale
     )
 
 
+def _is_held(rank: Rank) -> bool:
+    return rank.vital is not None and rank.vital.state is ProcessState.STOPPED
+
+
 def _frozen(rank: Rank) -> str:
-    if rank.vital is not None and rank.vital.state is ProcessState.STOPPED:
-        return "the process is held by a signal (SIGSTOP) or a debugger"
-    return "the process is frozen, gone or cannot write"
+    return f"the process is {_HELD}" if _is_held(rank) else "the process is frozen, gone or cannot write"
 
 
 def _waits(rank: Rank) -> bool:
@@ -69,6 +74,8 @@ def _place(rank: Rank, stalled: Sequence[Rank]) -> str:
 
 def _look_at(look: Look, rank: Rank) -> str:
     pid = rank.heartbeat.pid if rank.heartbeat else rank.start.pid if rank.start else None
+    if _is_held(rank):
+        return f"find out who holds it, and let it go on: kill -CONT {pid}"
     stack = f"; its stack: py-spy dump --pid {pid}" if pid is not None else ""
     return f"look at {output_of(look.job, rank)}{stack}"
 
@@ -80,34 +87,43 @@ def _hang(look: Look, hung: Sequence[Rank]) -> Alert:
     step = look.job.step()
     at = "before the first step" if np.isnan(step) else f"at step {step:,.0f}"
     what = f"all {len(hung)} ranks stopped {at} {duration(age)} ago"
-    culprits = _culprits(hung)
+    culprits, why = _culprits(look, hung)
     first = culprits[0] if culprits else None
     if first is None:
         what += "; the heartbeats do not tell which one the others wait for"
         return alert("job_hang", None, what, age, value=age)
     where = "" if not first.node else f" on {first.node}"
     more = f" and {len(culprits) - 1} more" if len(culprits) > 1 else ""
-    what += f"; rank {first.rank}{where}{more} {_stands(first)}"
+    what += f"; rank {first.rank}{where}{more} {why}"
     return alert("job_hang", first, what, age, next_step=_advice(look, first), value=age)
 
 
-def _culprits(hung: Sequence[Rank]) -> list[Rank]:
-    """The ranks that are not where most wait; those a step behind; none where the heartbeats do not tell."""
+def _culprits(look: Look, hung: Sequence[Rank]) -> tuple[list[Rank], str]:
+    """The ranks that hold the others up, and what they do. None where neither processes nor heartbeats tell.
+
+    Processes that stand still as a whole; else ranks that are not where most wait; else those that are a step behind.
+    """
+    held = [rank for rank in hung if _is_held(rank)]
+    if held:
+        return held, f"is {_HELD}"
     if any(rank.heartbeat is None for rank in hung):
-        return []
+        return [], ""
+    silence = write_ages(look.job.table, look.now)
+    silent = [rank for rank in hung if silence[rank.row] > SILENT_SECONDS]
+    if _few(silent, hung):
+        return silent, f"writes no heartbeat: {_frozen(silent[0])}"
     apart = [rank for rank in hung if not _waits(rank)]
-    if 0 < len(apart) <= len(hung) / 2:
-        return apart
+    if _few(apart, hung):
+        phase = apart[0].heartbeat.phase if apart[0].heartbeat else ""
+        return apart, f"never entered the backward pass{f': it is in {phase}' if phase else ''}"
     steps = np.array([rank.heartbeat.step if rank.heartbeat else np.nan for rank in hung])
     behind = [rank for rank, step in zip(hung, steps.tolist(), strict=True) if step < np.fmax.reduce(steps)]
-    return behind if 0 < len(behind) <= len(hung) / 2 else []
+    return (behind, "is a step behind the others") if _few(behind, hung) else ([], "")
 
 
-def _stands(rank: Rank) -> str:
-    phase = rank.heartbeat.phase if rank.heartbeat else ""
-    if _waits(rank):
-        return "is a step behind the others"
-    return f"never entered the backward pass: it is in {phase}" if phase else "never entered the backward pass"
+def _few(ranks: Sequence[Rank], hung: Sequence[Rank]) -> bool:
+    """Whether it is these that differ, not the rest."""
+    return 0 < len(ranks) <= len(hung) / 2
 
 
 def _advice(look: Look, rank: Rank) -> str:
