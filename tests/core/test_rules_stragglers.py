@@ -142,6 +142,20 @@ def test_a_straggler_is_over_above_its_own_threshold() -> None:
     assert scene.all(None, "straggler") == []
 
 
+@pytest.mark.parametrize("ranks", [3, 4])
+def test_of_two_slow_ranks_the_slower_one_is_named_first(ranks: int) -> None:
+    """Of three ranks, the slow one is enough to hide a very slow one from a robust z, and nobody waits for it."""
+    scene = scene_of(ranks)
+    train(scene, {1: {"data": 0.5}})
+    assert [alert.rank for alert in scene.all(None, "straggler")] == [1]
+    train(scene, {1: {"data": 0.5}, 2: {"forward": 2.0}}, 15)
+    first, *rest = scene.all(None, "straggler")
+    assert (first.rank, first.what.split(" against")[0]) == (2, "forward 2,000 ms")
+    assert len(rest) == ranks - 3
+    train(scene, {1: {"data": 0.5}}, 20)
+    assert [alert.rank for alert in scene.all(None, "straggler")] == [1]
+
+
 def test_no_news_change_nothing() -> None:
     scene = scene_of(4)
     train(scene, {1: {"data": 0.5}})

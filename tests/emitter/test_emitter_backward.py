@@ -109,7 +109,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
-from torch.distributed.tensor import distribute_module
+from torch.distributed.tensor import Replicate, distribute_module, distribute_tensor
 from ugro_emitter import MetricsEmitter
 
 logging.basicConfig()
@@ -117,6 +117,7 @@ dist.init_process_group("gloo")
 torch.set_num_threads(1)
 mesh = init_device_mesh("cpu", (dist.get_world_size(),))
 model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+inputs = torch.ones(2, 8)
 with MetricsEmitter("job", sys.argv[1], heartbeat_interval=0.1) as emitter:
     how = sys.argv[2]
     if how == "FSDPModule, later":
@@ -125,12 +126,13 @@ with MetricsEmitter("job", sys.argv[1], heartbeat_interval=0.1) as emitter:
         model = FullyShardedDataParallel(model, device_id=torch.device("cpu"))
     elif how == "DTensor":
         distribute_module(model, mesh)
+        inputs = distribute_tensor(inputs, mesh, [Replicate()])
     else:
         fully_shard(model, mesh=mesh)
     if how != "FSDPModule, later":
         assert emitter.instrument(model) is model
     for step in range(3):
-        loss = model(torch.ones(2, 8)).sum()
+        loss = model(inputs).sum()
         with emitter.phase("backward"):
             loss.backward()
         emitter.emit_step(step)

@@ -105,7 +105,7 @@ def _culprits(look: Look, hung: Sequence[Rank]) -> tuple[list[Rank], str]:
     """
     held = [rank for rank in hung if _is_held(rank)]
     if held:
-        return held, f"is {_HELD}"
+        return held, f"{'is' if len(held) == 1 else 'are'} {_HELD}"
     if any(rank.heartbeat is None for rank in hung):
         return [], ""
     silence = write_ages(look.job.table, look.now)

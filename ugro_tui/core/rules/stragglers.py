@@ -28,6 +28,10 @@ Z_SCALE: Final = 0.6745
 LEAST_MAD: Final = 0.05
 """Of the median: a MAD of 0 would make every z infinite (alerts.md)."""
 
+FEWEST_FOR_Z: Final = 4
+"""Ranks from which on a robust z tells anything: of three, another one that is a little slow hides a very slow one, as
+the MAD is then the distance of two. (Measured.) With fewer, it must do that the others wait for the rank."""
+
 FEWEST_BEFORE: Final = 10
 """Records of a rank's own history that are needed to judge it by that."""
 
@@ -72,9 +76,10 @@ class Stragglers:
         if rounds is None:
             hold |= look.stepping if not self.unjudged else False  # no news, no change
         else:
-            slow, score = _slow(rounds, look.numbers("straggler"))
+            numbers = look.numbers("straggler")
+            slow, score = _slow(rounds, numbers)
             breach[rounds.rows] = slow
-            hold[rounds.rows] = score <= look.thresholds["straggler"]["clear"]
+            hold[rounds.rows] = (score <= numbers["clear"]) & _waited_for(rounds, numbers["cost"] / 2)
             badness[rounds.rows] = -score
             if breach.any():
                 breach &= _slower_than_before(look, rounds, breach)
@@ -134,9 +139,9 @@ def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
     """Which ranks were slow in enough rounds, and each rank's mean score: 1 is the best."""
     own = np.maximum(rounds.own, 1e-9)
     score = own.min(axis=1, keepdims=True) / own
-    waited = _others_median(rounds.wait) - rounds.wait
+    waited = _waited(rounds.wait)
     slow = (score < numbers["threshold"]) & (waited >= numbers["cost"] * rounds.step_time)
-    if own.shape[1] > 2:
+    if own.shape[1] >= FEWEST_FOR_Z:
         slow &= _robust_z(own) > numbers["sigmas"]
     return slow.sum(axis=0) >= numbers["records"], score.mean(axis=0)
 
@@ -146,6 +151,18 @@ def _robust_z(own: Floats) -> Floats:
     mad = np.median(np.abs(own - middle), axis=1, keepdims=True)
     z: Floats = Z_SCALE * (own - middle) / np.maximum(mad, LEAST_MAD * middle)
     return z
+
+
+def _waited_for(rounds: Rounds, share: float) -> Mask:
+    """Which ranks the others wait for, over all rounds, by this share of the step at the least."""
+    waited: Mask = _waited(rounds.wait).mean(axis=0) >= share * rounds.step_time.mean(axis=0)
+    return waited
+
+
+def _waited(wait: Floats) -> Floats:
+    """How much longer the others wait than each rank, `[rounds, ranks]`."""
+    longer: Floats = _others_median(wait) - wait
+    return longer
 
 
 def _others_median(values: Floats) -> Floats:
