@@ -12,18 +12,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cgroups import MemoryGroup
 from tests.faults.lab import Lab
 from tests.sshd import Machine, descendants
 from tests.writing import clean_environment, wait_until
 from ugro_tui.act.plan import free_port
 from ugro_tui.agent import Agent
 from ugro_tui.core.alerts import Alert
+from ugro_tui.core.rules.catalogue import RULES
 from ugro_tui.core.summary import JobSummary
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -34,6 +36,21 @@ PACE = " ".join(f"--inject=slow-data:rank={rank}:30ms@1" for rank in range(RANKS
 """The same wait on every rank, so that steps are long beside what other programs take from the cores."""
 
 FOR_EVER = 1_000_000
+
+SECONDS = 30.0
+"""Within which a hang, a stall, a death and a crash are told."""
+STEP_SECONDS, RECORDS = 60.0, 5
+"""Within which a slow rank is named: seconds of steps, or of so many records where steps take longer."""
+
+_SPENDTHRIFT = """
+import os, sys
+while os.path.exists(sys.argv[2]):
+    if not locals().get("eaten"):
+        eaten = []
+        with open(os.path.join(sys.argv[1], "cgroup.procs"), "w") as procs:
+            procs.write(str(os.getpid()))
+    eaten.append(bytearray(os.urandom(1 << 20)))
+"""
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,10 @@ class Seen:
     def alert(self, rule: str) -> Alert | None:
         """The first alert of a rule, if it fires."""
         return next((alert for alert in self.alerts if alert.rule == rule), None)
+
+    def bad_records(self, rank: int) -> int:
+        """Records of a rank with a value that is no number."""
+        return sum(one.non_finite for one in self.summary.per_rank_stats if one.rank == rank)
 
 
 class Watching:
@@ -79,8 +100,12 @@ class Watching:
 class Job:
     """One training job on three machines, and what is said of it."""
 
-    def __init__(self, name: str, machines: Sequence[Machine], watching: Watching, options: str, text: Path) -> None:
+    def __init__(
+        self, name: str, machines: Sequence[Machine], watching: Watching, options: str, text: Path,
+        groups: Mapping[int, MemoryGroup],
+    ) -> None:  # fmt: skip
         self.name = name
+        self._groups = groups
         self.machines = machines
         self._watching = watching
         self._agents: list[subprocess.Popen[bytes]] = []
@@ -91,12 +116,17 @@ class Job:
     def _start(self, rank: int, machine: Machine, port: int, options: str, text: Path) -> subprocess.Popen[bytes]:
         log = machine.metrics / self.name / "logs" / f"rank_{rank}.log"
         log.parent.mkdir(parents=True)
-        torchrun = f"--nnodes={RANKS} --node-rank={rank} --nproc-per-node=1 --master-addr=127.0.0.1 --master-port={port}"
+        torchrun = (
+            f"--nnodes={RANKS} --node-rank={rank} --nproc-per-node=1 --master-addr=127.0.0.1 --master-port={port}"
+        )
         job = f"--job-id={self.name} --metrics-dir={machine.metrics} --data={text}"
         command = [
             sys.executable, "-m", "torch.distributed.run", *torchrun.split(), "--log-dir", os.devnull,
             str(REPOSITORY / "train" / "train_production.py"), *job.split(), *TINY.split(), *options.split(),
         ]  # fmt: skip
+        if rank in self._groups:
+            joins = f'echo $$ > {self._groups[rank].folder}/cgroup.procs; exec "$@"'
+            command = ["/bin/sh", "-c", joins, "sh", *command]
         # Three machines share these cores: each rank takes one thread, however many cores it sees.
         added = {"OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "GLOO_SOCKET_IFNAME": "lo"}
         added["PYTHONPATH"] = str(REPOSITORY / "emitter")
@@ -125,6 +155,13 @@ class Job:
         pid: int = self.heartbeat(rank)["pid"]
         return pid
 
+    def starve(self, rank: int) -> None:
+        """Have another process of the rank's cgroup take all memory that is left, until the kernel kills the rank."""
+        group, pid = self._groups[rank], self.pid(rank)
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
+        group.limit(group.used() + (32 << 20))
+        subprocess.run([sys.executable, "-c", _SPENDTHRIFT, group.folder, f"/proc/{pid}"], check=True, timeout=60)
+
     def heartbeat(self, rank: int) -> dict[str, Any]:
         """The newest heartbeat of a rank."""
         found: dict[str, Any] = json.loads((self._folder(rank) / f"heartbeat.rank-{rank}.json").read_bytes())
@@ -138,7 +175,7 @@ class Job:
 
     def step(self) -> int:
         """The step that all ranks have recorded; 0 before the first."""
-        return min((self.records(rank) or [{"step": 0}])[-1]["step"] for rank in range(RANKS))
+        return min(int((self.records(rank) or [{"step": 0}])[-1]["step"]) for rank in range(RANKS))
 
     def trains(self, step: int = 1, seconds: float = 120.0) -> None:
         """Wait until all ranks have recorded this step."""
@@ -160,7 +197,7 @@ class Job:
 
     def made_at(self, step: int) -> float:
         """When the first rank recorded a step, or the first one after it, Unix seconds."""
-        return min(next(r["ts"] for r in self.records(rank) if r["step"] >= step) for rank in range(RANKS))
+        return min(float(next(r["ts"] for r in self.records(rank) if r["step"] >= step)) for rank in range(RANKS))
 
     def last_at(self, rank: int) -> float:
         """When a rank wrote its newest record, Unix seconds."""
@@ -169,7 +206,7 @@ class Job:
 
     def made_between(self, step: int, at: float) -> int:
         """Records after `step` that all ranks had written `at` (Unix seconds)."""
-        return min(sum(r["step"] > step and r["ts"] <= at for r in self.records(rank)) for rank in range(RANKS))
+        return min(len([r for r in self.records(rank) if r["step"] > step and r["ts"] <= at]) for rank in range(RANKS))
 
     # --- what is said of it
 
@@ -178,22 +215,53 @@ class Job:
         """All that was said so far."""
         return list(self._watching.seen.get(self.name, ()))
 
-    def said(self, wanted: Callable[[Seen], object], seconds: float = 60.0, after: int = 0) -> Seen:
-        """The first picture (behind the first `after` ones) of which it is true."""
+    def said(self, wanted: Callable[[Seen], object], seconds: float = 90.0) -> Seen:
+        """The first picture of which it is true."""
         with suppress(AssertionError):
-            wait_until(lambda: any(wanted(one) for one in self.seen[after:]), seconds)
-        found = next((one for one in self.seen[after:] if wanted(one)), None)
-        assert found is not None, (self.told(after), self._logs())
+            wait_until(lambda: any(map(wanted, self.seen)), seconds)
+        found = next(filter(wanted, self.seen), None)
+        assert found is not None, (self.told(), self._logs())
         return found
 
-    def told(self, after: int = 0) -> list[str]:
+    def told(self) -> list[str]:
         """The sentences of all alerts so far, each rule once for each rank, as it was first told."""
-        first = {(alert.rule, alert.rank): alert.sentence for one in reversed(self.seen[after:]) for alert in one.alerts}
+        first = {(alert.rule, alert.rank): alert.sentence for one in reversed(self.seen) for alert in one.alerts}
         return list(first.values())
 
-    def blamed(self, rule: str, after: int = 0) -> set[int | None]:
-        """The ranks that a rule has named so far."""
-        return {alert.rank for one in self.seen[after:] for alert in one.alerts if alert.rule == rule}
+    def blamed(self, *rules: str) -> set[int | None]:
+        """The ranks that these rules have named so far."""
+        return {alert.rank for one in self.seen for alert in one.alerts if alert.rule in rules}
+
+    def names(self, rank: int, rule: str, words: str, since: float) -> Seen:
+        """Wait until the verdict is an alert of this rule about this rank; it must come `SECONDS` from `since`."""
+        found = self.said(lambda seen: seen.summary.verdict.startswith(RULES[rule].title))
+        alert = found.alert(rule)
+        assert alert is not None
+        assert (alert.rank, alert.node) == (rank, self.machines[rank].name), self.told()
+        assert words in alert.what, self.told()
+        assert found.at - since < SECONDS
+        return found
+
+    def names_slow(self, rank: int, phase: str, step: int) -> Seen:
+        """Wait until a rank that is slow since `step` is named, with its phase, and in time."""
+        self.trains(step)
+        since = self.made_at(step)
+        found = self.said(lambda seen: seen.at > since and (named := seen.alert("straggler")) and named.rank == rank)
+        alert = found.alert("straggler")
+        assert alert is not None
+        assert alert.node == self.machines[rank].name
+        assert alert.what.startswith(f"{phase} "), alert.what
+        assert found.at - since < STEP_SECONDS or self.made_between(step, found.at) <= RECORDS
+        return found
+
+    def names_bad(self, rank: int, step: int) -> Seen:
+        """Wait until a loss that is no number was read: it is told with the same look, and first of all."""
+        found = self.said(lambda seen: seen.bad_records(rank))
+        assert f"loss not finite since step {step} (loss NaN)" in found.summary.verdict, found.summary.verdict
+        alert = found.alert("non_finite_loss")
+        assert alert is not None
+        assert (alert.rank, alert.node) == (rank, self.machines[rank].name)
+        return found
 
 
 class Ground:
@@ -210,9 +278,11 @@ class Ground:
         self._watching.close()
 
     @contextmanager
-    def job(self, name: str, options: str, *, pace: str = PACE) -> Iterator[Job]:
-        """A job that trains until it is stopped, or a fault ends it."""
-        job = Job(name, self.machines, self._watching, f"--steps={FOR_EVER} {pace} {options}", self._text)
+    def job(
+        self, name: str, options: str, *, pace: str = PACE, groups: Mapping[int, MemoryGroup] | None = None
+    ) -> Iterator[Job]:
+        """A job that trains until it is stopped, or a fault ends it. `groups`: ranks that live in memory cgroups."""
+        job = Job(name, self.machines, self._watching, f"--steps={FOR_EVER} {pace} {options}", self._text, groups or {})
         try:
             yield job
         finally:

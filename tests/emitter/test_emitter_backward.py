@@ -148,7 +148,12 @@ def test_of_a_model_that_is_split_over_ranks_no_wait_is_told(how: str, tmp_path:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     command = [*torchrun, str(tmp_path / "train.py"), str(tmp_path), how]
     done = subprocess.run(
-        command, env=script_environment({"OMP_NUM_THREADS": "1"}), capture_output=True, text=True, timeout=150, check=False
+        command,
+        env=script_environment({"OMP_NUM_THREADS": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     for rank in range(ranks):

@@ -18,7 +18,7 @@ from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import WARM_UP_STEPS
 from ugro_tui.core.ranks import Rank
-from ugro_tui.core.recent import ROUNDS, Round
+from ugro_tui.core.recent import ROUND_COLUMNS, ROUNDS, Round
 from ugro_tui.core.rules.latch import Floats, Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
 
@@ -105,11 +105,9 @@ def rounds_of(look: Look) -> tuple[Rounds | None, str]:
     rows = np.flatnonzero(look.stepping)
     if len(rows) < 2:
         return None, ""
-    ring = look.job.table.rounds[rows]
-    steps = _common(look, ring[:, :, Round.STEP])
-    if not len(steps):
+    found = _common(look, rows)
+    if not len(found):
         return None, ""
-    found = np.stack([ring[np.arange(len(rows)), (ring[:, :, Round.STEP] == step).argmax(axis=1)] for step in steps])
     told = ~np.isnan(found[:, :, [Round.SYNC_WAIT, Round.STEP_TIME]]).any(axis=(0, 2))
     if told.sum() < 2 or told.sum() * 2 <= len(rows):
         return None, "stragglers are not judged: the records have no sync_wait (emitter.instrument(model), and DDP)"
@@ -125,14 +123,34 @@ def _split(rows: np.ndarray, found: Floats) -> Rounds:
     return Rounds(rows, own, wait, step_time, np.concatenate([named, rest[:, :, None]], axis=2))
 
 
-def _common(look: Look, steps: Floats) -> Floats:
-    """The newest steps, behind the warm-up, that every rank has among its last ones."""
-    first = max((rank.first_step for rank in look.job.current()[:1]), default=math.nan)
-    known = steps[~np.isnan(steps)]
-    found, counts = np.unique(known[known >= first + WARM_UP_STEPS], return_counts=True)
-    shared: Floats = found[counts >= len(steps)]
-    by_all = [(steps == step).any(axis=1).all() for step in shared]  # a rank may tell a step twice
-    return shared[by_all][-ROUNDS:] if len(shared) else shared
+def _common(look: Look, rows: np.ndarray) -> Floats:
+    """The newest steps behind the warm-up that these ranks have all recorded, `[rounds, ranks, len(Round)]`.
+
+    Where nodes are looked at at different moments, the last records of one rank may all be newer than those of
+    another: then the histories tell.
+    """
+    ring = look.job.table.rounds[rows]
+    steps = ring[:, :, Round.STEP]
+    first = max((rank.first_step for rank in look.job.current()[:1]), default=math.nan) + WARM_UP_STEPS
+    found, counts = np.unique(steps[steps >= first], return_counts=True)
+    shared = [step for step in found[counts >= len(steps)] if (steps == step).any(axis=1).all()]  # told twice by one?
+    if len(shared) == ROUNDS:
+        return np.stack([ring[np.arange(len(rows)), (steps == step).argmax(axis=1)] for step in shared])
+    newest = steps[:, -1]
+    return np.empty((0, 0, 0)) if np.isnan(newest).any() else _behind(look, rows, first, int(newest.argmin()))
+
+
+def _behind(look: Look, rows: np.ndarray, first: float, last: int) -> Floats:
+    """The same out of the histories: up to the newest step of the rank that is `last`, by its place in `rows`."""
+    by_row = {rank.row: rank for rank in look.job.current()}
+    histories = [by_row[row].series.rows for row in rows.tolist()]
+    steps = histories[last][-2 * ROUNDS :, Column.STEP]
+    steps = steps[steps >= first]
+    places = [np.minimum(np.searchsorted(rows[:, Column.STEP], steps), len(rows) - 1) for rows in histories]
+    has = [rows[place, Column.STEP] == steps for rows, place in zip(histories, places, strict=True)]
+    shared = np.flatnonzero(np.all(has, axis=0))[-ROUNDS:]
+    parts = [rows[place[shared]][:, ROUND_COLUMNS] for rows, place in zip(histories, places, strict=True)]
+    return np.stack(parts, axis=1)
 
 
 def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
