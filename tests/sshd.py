@@ -117,7 +117,7 @@ class Machine:
 
     def processes(self) -> list[int]:
         """The listener, and all that came from it."""
-        return [] if self._guard is None else _descendants(self._guard.pid)
+        return [] if self._guard is None else descendants(self._guard.pid)
 
     def release(self) -> None:
         """Stop for good."""
@@ -252,7 +252,7 @@ def _fleet(folder: Path) -> Iterator[Fleet]:
         fleet.release()
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """All processes that come from `pid`, parents before children, without itself."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):

@@ -3,6 +3,9 @@
 DistributedDataParallel reduces gradients while they are computed and waits for the rest before `loss.backward()`
 returns. The hook used here fires when a gradient has been accumulated locally, before its reduction, so on a rank
 that is ahead of the others the time after the last hook is the time it waits for them.
+
+Where the model itself is split over ranks (FSDP, tensor parallelism), they wait for each other throughout forward and
+backward. No moment parts own work from waiting there, so none is told.
 """
 
 from __future__ import annotations
@@ -12,6 +15,9 @@ import weakref
 from typing import Any, Callable
 
 from .losses import Losses
+
+_SHARDED = ("FullyShardedDataParallel", "FSDPModule", "DTensor")
+"""Classes of torch: FSDP's wrapper, a module after FSDP2's `fully_shard`, a parameter that is split over ranks."""
 
 
 class BackwardWatch:
@@ -25,11 +31,15 @@ class BackwardWatch:
         self._event: Any = None
         self._expected = 0
         self._fired = 0
+        self._sharded = False
         self.ready_at = float("-inf")
-        """Host time of the newest gradient."""
+        """Host time of the newest gradient; stays as it is where the model is split over ranks."""
 
     def attach(self, model: Any) -> None:
         """Hook every trainable parameter that is not hooked yet (`model` may be wrapped by DDP, before or later)."""
+        if kind := sharding(model):
+            self._sharded = True
+            self._losses.lose_value("sync_wait", f"the model is split over ranks ({kind}), which wait in all phases")
         for parameter in model.parameters():
             if parameter.requires_grad and self._hooked.get(id(parameter), lambda: None)() is not parameter:
                 parameter.register_post_accumulate_grad_hook(self._on_gradient)
@@ -53,6 +63,8 @@ class BackwardWatch:
 
     def _on_gradient(self, _parameter: Any) -> None:
         # Runs for every parameter of every step, inside the user's backward pass.
+        if self._sharded:
+            return
         self.ready_at = self._perf_counter()
         event = self._event
         if event is None:
@@ -64,6 +76,15 @@ class BackwardWatch:
                 event.record()
             except Exception as error:  # noqa: BLE001 - it must not raise into the user's backward pass
                 self._losses.fail("CUDA event", error)
+
+
+def sharding(model: Any) -> str:
+    """What splits the model over ranks, by the name of torch's class; empty where nothing does."""
+    for part in (*model.modules(), *model.parameters()):
+        for base in type(part).__mro__:
+            if base.__name__ in _SHARDED and base.__module__.startswith("torch."):
+                return base.__name__
+    return ""
 
 
 def new_event() -> Any:

@@ -129,7 +129,9 @@ class MetricsEmitter:
         """Split the phase `backward` of this model into its own work and `sync_wait`, the wait for other ranks.
 
         Before or after it is wrapped by DistributedDataParallel. Returns the model. On a GPU, forward, backward
-        and optimizer are then timed by CUDA events, and no thread waits for the GPU.
+        and optimizer are then timed by CUDA events, and no thread waits for the GPU. Of a model that is split over
+        ranks (FSDP, DTensor parameters; instrument it after the split) no `sync_wait` is told: its ranks wait for
+        each other in all phases.
         """
         run = self._live()
         if run is not None:

@@ -8,7 +8,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cgroups import memory_group
 from tests.sshd import Fleet, shared_fleet
 from tests.training import Training
 from tests.writing import RankWriter, now_clock, wait_until
@@ -334,24 +335,9 @@ LIMIT = 96 << 20
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A real memory cgroup of `LIMIT` bytes; skips where none can be made."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    for mount, limit, swap in (
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
-        ("/sys/fs/cgroup", "memory.max", "memory.swap.max"),
-    ):
-        folder = Path(mount) / name
-        with suppress(OSError):
-            folder.mkdir()
-            (folder / limit).write_text(str(LIMIT))
-            with suppress(OSError):
-                (folder / swap).write_text(str(LIMIT if "memsw" in swap else 0))
-            yield folder
-            wait_until(lambda: not (folder / "cgroup.procs").read_text())  # noqa: B023
-            folder.rmdir()
-            return
-        with suppress(OSError):
-            folder.rmdir()
-    pytest.skip("no memory cgroup can be made here: none is mounted, or it takes more rights")
+    with memory_group() as group:
+        group.limit(LIMIT)
+        yield group.folder
 
 
 def test_a_rank_killed_for_want_of_memory(watcher: Watcher, cgroup: Path) -> None:

@@ -29,9 +29,50 @@ def test_an_error_and_a_death_without_a_word_have_their_names_and_the_first_come
     assert [alert.what for alert in found] == [
         "ValueError: bad batch",
         "ended after rank 1 had failed",
-        "RuntimeError: Connection closed by peer",
+        "followed rank 1: RuntimeError: Connection closed by peer",
     ]
     assert found[0].sentence.startswith("rank error: rank 1 on node-a, 4.0s ago: ValueError: bad batch; read the end")
+
+
+def test_ranks_that_lost_a_peer_are_not_blamed_while_one_has_not_said_why() -> None:
+    """A killed rank says nothing, and its node needs some seconds to see that it is gone: its peers fail at once."""
+    scene = Scene(3)
+    scene.steps(range(1, 21))
+    scene.write(0, end("failed", ts=START_TS + 1, error=PEER), "n1")
+    scene.now = 4.0
+    scene.beat(1, pid=6, pid_start=1)
+    (alert,) = scene.all()
+    assert (alert.rule, alert.rank, alert.node, alert.severity, alert.age) == ("rank_error", None, "", Severity.CRIT, 4)
+    assert alert.what == (
+        "ranks have lost another one that has not said why yet: rank 2 on node-a (or 1 more), last heard of 4.0s ago; "
+        "rank 0 says RuntimeError: Connection closed by peer"
+    )
+    assert alert.next_step == "look at rank 2 on node-a"
+    scene.write(1, end("failed", ts=START_TS + 4, error=PEER))
+    assert "another one that has not said why yet: rank 2 on node-a, last heard" in scene.all()[0].what
+    scene.beat(2, pid=7, pid_start=1)
+    scene.job.apply_vital(2, Vital(7, 1, ProcessState.GONE), "local")
+    assert [(alert.rule, alert.rank) for alert in scene.all()] == [
+        ("died_silently", 2),
+        ("rank_error", 0),
+        ("rank_error", 1),
+    ]
+    assert scene.all()[1].what == "followed rank 2: RuntimeError: Connection closed by peer"
+
+
+def test_where_all_ranks_say_that_they_lost_a_peer_the_first_to_say_so_is_named() -> None:
+    scene = Scene(3)
+    scene.steps(range(1, 21))
+    for rank in scene.ranks:
+        scene.write(rank, end("failed", ts=START_TS + 9 - rank, error=PEER))
+    assert scene.all()[0].sentence.startswith("rank error: rank 2 on node-a: RuntimeError: Connection closed by peer;")
+
+
+def test_the_node_is_told_also_where_the_error_names_the_rank_itself() -> None:
+    scene = Scene(2)
+    scene.steps(range(1, 21))
+    scene.write(1, end("failed", error={"type": "ValueError", "message": "rank 1 has no batch"}))
+    assert scene.all()[0].sentence.startswith("rank error: rank 1 on node-a: ValueError: rank 1 has no batch;")
 
 
 def test_where_to_look_depends_on_what_is_known() -> None:

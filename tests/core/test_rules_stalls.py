@@ -61,6 +61,46 @@ def test_the_rank_that_the_others_wait_for_is_named(
     assert alert.sentence.startswith("hung: all 4 ranks stopped")  # the rank is in the sentence, told once
 
 
+def held(scene: Scene, *ranks: int) -> Scene:
+    """Their node says that a signal holds the processes of these ranks."""
+    for rank in ranks:
+        scene.job.apply_vital(rank, Vital(40 + rank, 1, ProcessState.STOPPED), "local")
+    return scene
+
+
+def test_a_process_that_is_held_is_what_the_others_wait_for_wherever_it_stands() -> None:
+    beats = {rank: {**WAITS, "pid_start": 1, "step": 19 if rank == 0 else 20} for rank in range(4)}
+    (alert,) = held(silent_since(4, 16.0, beats), 2).all()
+    assert (alert.rule, alert.rank) == ("job_hang", 2)
+    assert alert.what.endswith("; rank 2 on node-a is held by a signal (SIGSTOP) or a debugger")
+    assert alert.next_step == "find out who holds it, and let it go on: kill -CONT 42"
+    (alert,) = held(silent_since(4, 16.0, beats), *range(4)).all()
+    assert alert.what.endswith("; rank 0 on node-a and 3 more are held by a signal (SIGSTOP) or a debugger")
+
+
+def test_of_ranks_that_stall_the_one_that_is_held_comes_first_and_says_so() -> None:
+    scene = silent_since(4, 16.0, {rank: {**WAITS, "pid_start": 1} for rank in range(4)})
+    scene.write(0, end())
+    found = held(scene, 2).all()
+    assert [(alert.rule, alert.rank) for alert in found] == [("rank_stalled", rank) for rank in (2, 1, 3)]
+    assert "the process is held by a signal" in found[0].what
+    assert "kill -CONT 42" in found[0].next_step
+
+
+def test_a_rank_without_a_heartbeat_is_what_the_others_wait_for() -> None:
+    """Its machine or container is frozen: nobody says more of it."""
+    scene = Scene(4)
+    scene.steps(range(1, 21))
+    for rank in scene.ranks:
+        scene.beat(rank, step=20, pid=40 + rank, **WAITS)
+    scene.now = 16.0
+    for rank in (0, 1, 3):
+        scene.beat(rank, step_age=16.0, step=20, pid=40 + rank, **WAITS)
+    (alert,) = scene.all()
+    assert (alert.rule, alert.rank) == ("job_hang", 2)
+    assert alert.what.endswith("writes no heartbeat: the process is frozen, gone or cannot write")
+
+
 @pytest.mark.parametrize(
     "beats",
     [

@@ -103,6 +103,66 @@ def test_without_other_ranks_there_is_next_to_nothing_to_wait_for(tmp_path: Path
     assert statistics.median(each["sync_wait"] / each["backward"] for each in phases) < 0.5
 
 
+SHARDED = """
+import logging, sys
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.tensor import Replicate, distribute_module, distribute_tensor
+from ugro_emitter import MetricsEmitter
+
+logging.basicConfig()
+dist.init_process_group("gloo")
+torch.set_num_threads(1)
+mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+inputs = torch.ones(2, 8)
+with MetricsEmitter("job", sys.argv[1], heartbeat_interval=0.1) as emitter:
+    how = sys.argv[2]
+    if how == "FSDPModule, later":
+        emitter.instrument(model)
+    if how == "FullyShardedDataParallel":
+        model = FullyShardedDataParallel(model, device_id=torch.device("cpu"))
+    elif how == "DTensor":
+        distribute_module(model, mesh)
+        inputs = distribute_tensor(inputs, mesh, [Replicate()])
+    else:
+        fully_shard(model, mesh=mesh)
+    if how != "FSDPModule, later":
+        assert emitter.instrument(model) is model
+    for step in range(3):
+        loss = model(inputs).sum()
+        with emitter.phase("backward"):
+            loss.backward()
+        emitter.emit_step(step)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.torchrun
+@pytest.mark.parametrize("how", ["FSDPModule", "FSDPModule, later", "FullyShardedDataParallel", "DTensor"])
+def test_of_a_model_that_is_split_over_ranks_no_wait_is_told(how: str, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SHARDED)
+    ranks = 2 if how == "FSDPModule" else 1
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    command = [*torchrun, str(tmp_path / "train.py"), str(tmp_path), how]
+    done = subprocess.run(
+        command,
+        env=script_environment({"OMP_NUM_THREADS": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for rank in range(ranks):
+        steps = steps_of(read_records(tmp_path / "job", rank))
+        assert [set(step["phases"]) for step in steps] == [{"backward"}] * 3
+    said = f"'sync_wait' is left out of the records: the model is split over ranks ({how}), which wait in all phases"
+    assert done.stderr.count(said) == (0 if how == "FSDPModule, later" else ranks)
+
+
 @pytest.mark.parametrize("model", [None, object(), torch.tensor(1.0), torch.nn.ReLU()], ids=str)
 def test_instrument_returns_whatever_it_was_given_and_never_raises(model: Any, tmp_path: Path) -> None:
     with MetricsEmitter("job", tmp_path) as emitter:

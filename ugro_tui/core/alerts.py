@@ -59,7 +59,7 @@ class Alert:
     @property
     def who(self) -> str:
         """The same, but empty where `what` says it."""
-        return "" if self.rank is not None and f"rank {self.rank} " in self.what else self.where
+        return "" if self.rank is not None and f"{self.where} " in f"{self.what} " else self.where
 
     @property
     def subject(self) -> Subject:

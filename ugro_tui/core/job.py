@@ -235,6 +235,10 @@ class JobState:
         dead = self.current_in(states, RankState.DEAD)
         return min(dead, key=lambda rank: (_lateness(rank, self.exit_code(rank)), _failed_at(rank)), default=None)
 
+    def lost_peer(self, rank: Rank) -> bool:
+        """Whether all that a rank that failed says is that another one has gone away."""
+        return (rank.end is not None or rank.error is not None) and _lateness(rank, None) == 2
+
     def exit_code(self, rank: Rank) -> int | None:
         """How the process of a rank that failed ended, as its launcher says: minus a signal's number, or a code."""
         told = self.manifest.exits.get(rank.rank) if self.manifest is not None else None

@@ -38,7 +38,8 @@ class Round(IntEnum):
     OPTIMIZER = 6
 
 
-_ROUND_COLUMNS: Final = [Column[name] for name in Round.__members__]
+ROUND_COLUMNS: Final = [Column[name] for name in Round.__members__]
+"""The columns of a row that a `Round` is made of, in its order."""
 
 UNSETTLED_INTERVAL: Final = 24.0
 """Seconds between records assumed at the least during the warm-up: compilation, first batches (5 times that: 2 min)."""
@@ -60,7 +61,7 @@ def interval(rows: Matrix) -> float:
 
 def rounds(rows: Matrix, before: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The last `ROUNDS` records, shape `[ROUNDS, len(Round)]`: the newest of `rows`, and of those `before` them."""
-    newest = rows[-ROUNDS:, _ROUND_COLUMNS]
+    newest = rows[-ROUNDS:, ROUND_COLUMNS]
     return newest if len(newest) == ROUNDS else np.concatenate([before[len(newest) :], newest])
 
 

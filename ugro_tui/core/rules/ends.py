@@ -10,7 +10,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
-from ugro_tui.core.liveness import write_ages
+from ugro_tui.core.liveness import LIVING, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.ranks import Rank
 from ugro_tui.core.rules.look import MOST_NAMED, Look, alert, each
@@ -27,6 +27,9 @@ class Ends:
             return
         first = job.first_failure(look.now)
         dead = job.current_in(look.states, RankState.DEAD)
+        if first is not None and job.lost_peer(first) and (silent := _without_end(look)):
+            yield _lost(look, first, silent)
+            return
         silence = write_ages(job.table, look.now)
         ages = {
             rank.rank: float(np.fmax(look.now - rank.ended_at, 0.0 if rank.end else silence[rank.row])) for rank in dead
@@ -40,7 +43,29 @@ class Ends:
         after = first is not None and first is not rank
         where = "" if key == "rank_error" or after else "look at its node's kernel log (dmesg), and "
         next_step = f"{where}read the end of {output_of(look.job, rank)}"
-        return alert(key, rank, cause_of_death(look.job, rank, first), age, next_step=next_step, ranks=ranks)
+        follows = after and look.job.lost_peer(rank)
+        what = (f"followed rank {first.rank}: " if first and follows else "") + cause_of_death(look.job, rank, first)
+        return alert(key, rank, what, age, next_step=next_step, ranks=ranks)
+
+
+def _without_end(look: Look) -> list[Rank]:
+    """The ranks of which no end is known yet, those that were silent for longest first."""
+    silence = write_ages(look.job.table, look.now)
+    found = look.job.current_in(look.states, *LIVING, RankState.UNREACHABLE)
+    return sorted(found, key=lambda rank: -silence[rank.row])
+
+
+def _lost(look: Look, witness: Rank, silent: list[Rank]) -> Alert:
+    """Ranks have lost a peer that has not said why: it is one of those without an end, and no other one is blamed."""
+    silence = float(write_ages(look.job.table, look.now)[silent[0].row])
+    others = f" (or {len(silent) - 1} more)" if len(silent) > 1 else ""
+    where = f" on {silent[0].node}" if silent[0].node else ""
+    what = (
+        f"ranks have lost another one that has not said why yet: rank {silent[0].rank}{where}{others}, last heard of "
+        f"{duration(silence)} ago; rank {witness.rank} says {cause_of_death(look.job, witness, witness)}"
+    )
+    age = max(0.0, look.now - witness.ended_at)
+    return alert("rank_error", None, what, age, next_step=f"look at rank {silent[0].rank}{where}")
 
 
 def output_of(job: JobState, rank: Rank) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Beat, Column
 from ugro_tui.core.job import Rows
-from ugro_tui.core.liveness import stall_limits, step_ages, write_ages
+from ugro_tui.core.liveness import SILENT_SECONDS, stall_limits, step_ages, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.ranks import Rank
 from ugro_tui.core.recent import Round
@@ -22,6 +22,9 @@ _DESYNC_SECONDS = 10.0
 """How long ranks are apart at the least: looks at two nodes may be a refresh apart."""
 
 
+_HELD = "held by a signal (SIGSTOP) or a debugger"
+
+
 class Stalls:
     """Ranks without a step. When none of a job's ranks steps, one alert says so and names the one to look at."""
 
@@ -29,11 +32,12 @@ class Stalls:
         """The hang, or the ranks that stall: first those that do not wait in a backward pass as others do."""
         rows = look.job.current_rows()
         ages, waits = step_ages(look.job.table, look.now), _waits(look)
+        free = look.job.table.process[: len(look.states)] != ProcessState.STOPPED
         hung = rows[look.states[rows] == RankState.HUNG]
         if len(hung):
-            yield _hang(look, hung[np.lexsort((-ages[hung], waits[hung]))])
+            yield _hang(look, hung[np.lexsort((-ages[hung], waits[hung], free[hung]))])
         stalled = rows[look.states[rows] == RankState.STALLED]
-        stalled = stalled[np.lexsort((-ages[stalled], waits[stalled]))]
+        stalled = stalled[np.lexsort((-ages[stalled], waits[stalled], free[stalled]))]
         ranks = [look.job.table.by_row[row] for row in stalled.tolist()]
         differ = len(set(waits[stalled].tolist())) > 1
         yield from each(ranks, lambda rank, count: _stalled(look, rank, count, differ=differ))
@@ -43,7 +47,7 @@ def _stalled(look: Look, rank: Rank, ranks: int, *, differ: bool) -> Alert:
     table = look.job.table
     age = float(np.fmax(step_ages(table, look.now)[rank.row], 0.0))
     limit = float(stall_limits(table, look.job.stall)[rank.row])
-    if age > limit and not table.paused[rank.row]:
+    if age > limit and not table.paused[rank.row] and not _is_held(rank):
         what = f"no step for {duration(age)} (limit {duration(limit)}){_place(look, rank) if differ else ''}"
     else:
         silence = float(write_ages(table, look.now)[rank.row])
@@ -53,10 +57,12 @@ def _stalled(look: Look, rank: Rank, ranks: int, *, differ: bool) -> Alert:
     )
 
 
+def _is_held(rank: Rank) -> bool:
+    return rank.vital is not None and rank.vital.state is ProcessState.STOPPED
+
+
 def _frozen(rank: Rank) -> str:
-    if rank.vital is not None and rank.vital.state is ProcessState.STOPPED:
-        return "the process is held by a signal (SIGSTOP) or a debugger"
-    return "the process is frozen, gone or cannot write"
+    return f"the process is {_HELD}" if _is_held(rank) else "the process is frozen, gone or cannot write"
 
 
 def _waits(look: Look) -> Mask:
@@ -75,6 +81,8 @@ def _place(look: Look, rank: Rank) -> str:
 
 def _look_at(look: Look, rank: Rank) -> str:
     pid = rank.heartbeat.pid if rank.heartbeat else rank.start.pid if rank.start else None
+    if _is_held(rank):
+        return f"find out who holds it, and let it go on: kill -CONT {pid}"
     stack = f"; its stack: py-spy dump --pid {pid}" if pid is not None else ""
     return f"look at {output_of(look.job, rank)}{stack}"
 
@@ -86,34 +94,43 @@ def _hang(look: Look, hung: Rows) -> Alert:
     step = look.job.step()
     at = "before the first step" if np.isnan(step) else f"at step {step:,.0f}"
     what = f"all {len(hung)} ranks stopped {at} {duration(age)} ago"
-    culprits = _culprits(look, hung)
+    culprits, why = _culprits(look, hung)
     if not len(culprits):
         what += "; the heartbeats do not tell which one the others wait for"
         return alert("job_hang", None, what, age, value=age)
     first = look.job.table.by_row[int(culprits[0])]
     where = "" if not first.node else f" on {first.node}"
     more = f" and {len(culprits) - 1} more" if len(culprits) > 1 else ""
-    what += f"; rank {first.rank}{where}{more} {_stands(look, first)}"
+    what += f"; rank {first.rank}{where}{more} {why}"
     return alert("job_hang", first, what, age, next_step=_advice(look, first), value=age)
 
 
-def _culprits(look: Look, hung: Rows) -> Rows:
-    """The ranks that are not where most wait; those a step behind; none where the heartbeats do not tell."""
-    told = look.job.table.beats[hung]
+def _culprits(look: Look, hung: Rows) -> tuple[Rows, str]:
+    """The rows of ranks that hold the others up, and what they do; none where neither processes nor heartbeats tell.
+
+    Processes that stand still as a whole; else ranks that are not where most wait; else those that are a step behind.
+    """
+    table = look.job.table
+    held: Rows = hung[table.process[hung] == ProcessState.STOPPED]
+    if len(held):
+        return held, f"{'is' if len(held) == 1 else 'are'} {_HELD}"
+    told = table.beats[hung]
     if np.isnan(told[:, Beat.WAITS]).any():
-        return hung[:0]
+        return hung[:0], ""
+    silent: Rows = hung[write_ages(table, look.now)[hung] > SILENT_SECONDS]
+    if _few(silent, hung):
+        return silent, f"writes no heartbeat: {_frozen(table.by_row[int(silent[0])])}"
     apart: Rows = hung[told[:, Beat.WAITS] == 0]
-    if 0 < len(apart) <= len(hung) / 2:
-        return apart
+    if _few(apart, hung):
+        beat = table.by_row[int(apart[0])].heartbeat
+        return apart, f"never entered the backward pass{f': it is in {beat.phase}' if beat and beat.phase else ''}"
     behind: Rows = hung[told[:, Beat.STEP] < np.fmax.reduce(told[:, Beat.STEP])]
-    return behind if 0 < len(behind) <= len(hung) / 2 else hung[:0]
+    return (behind, "is a step behind the others") if _few(behind, hung) else (hung[:0], "")
 
 
-def _stands(look: Look, rank: Rank) -> str:
-    phase = rank.heartbeat.phase if rank.heartbeat else ""
-    if _waits(look)[rank.row]:
-        return "is a step behind the others"
-    return f"never entered the backward pass: it is in {phase}" if phase else "never entered the backward pass"
+def _few(rows: Rows, hung: Rows) -> bool:
+    """Whether it is these that differ, not the rest."""
+    return 0 < len(rows) <= len(hung) / 2
 
 
 def _advice(look: Look, rank: Rank) -> str:

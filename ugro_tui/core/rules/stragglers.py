@@ -18,7 +18,7 @@ from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import WARM_UP_STEPS
 from ugro_tui.core.ranks import Rank
-from ugro_tui.core.recent import ROUNDS, Round
+from ugro_tui.core.recent import ROUND_COLUMNS, ROUNDS, Round
 from ugro_tui.core.rules.latch import Floats, Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
 
@@ -27,6 +27,13 @@ Z_SCALE: Final = 0.6745
 
 LEAST_MAD: Final = 0.05
 """Of the median: a MAD of 0 would make every z infinite (alerts.md)."""
+
+FEWEST_FOR_Z: Final = 4
+"""Ranks from which on a robust z tells anything: of three, another one that is a little slow hides a very slow one, as
+the MAD is then the distance of two. (Measured.) With fewer, it must do that the others wait for the rank."""
+
+MOST_HISTORIES: Final = 1_024
+"""Ranks of which histories are searched for common steps, where the newest records have none: it costs 4 us each."""
 
 FEWEST_BEFORE: Final = 10
 """Records of a rank's own history that are needed to judge it by that."""
@@ -82,9 +89,10 @@ class Stragglers:
         if rounds is None:
             hold |= look.stepping if not self.unjudged else False  # no news, no change
         else:
-            slow, score = _slow(rounds, look.numbers("straggler"))
+            numbers = look.numbers("straggler")
+            slow, score = _slow(rounds, numbers)
             breach[rounds.rows] = slow
-            hold[rounds.rows] = score <= look.thresholds["straggler"]["clear"]
+            hold[rounds.rows] = (score <= numbers["clear"]) & _waited_for(rounds, numbers["cost"] / 2)
             badness[rounds.rows] = -score
             if breach.any():
                 breach &= _slower_than_before(look, rounds, breach)
@@ -110,9 +118,7 @@ def rounds_of(look: Look) -> tuple[Rounds | None, str]:
     rows = np.flatnonzero(look.stepping)
     if len(rows) < 2:
         return None, ""
-    table = look.job.table
-    ring = table.rounds[: len(rows)] if len(rows) == len(look.states) else table.rounds[rows]
-    steps = _common(look, ring[:, :, Round.STEP])
+    ring, steps = _common(look, rows)
     if not len(steps):
         return None, ""
     wait, step_time = _at(ring, steps, Round.SYNC_WAIT), _at(ring, steps, Round.STEP_TIME)
@@ -126,11 +132,40 @@ def rounds_of(look: Look) -> tuple[Rounds | None, str]:
     return Rounds(rows, step_time - wait, wait, step_time, ring, steps), ""
 
 
-def _common(look: Look, steps: Floats) -> Floats:
-    """The newest steps, behind the warm-up, that every rank has among its last ones."""
-    first = max((rank.first_step for rank in look.job.current()[:1]), default=math.nan)
-    own = np.unique(steps[0][steps[0] >= first + WARM_UP_STEPS])
+def _common(look: Look, rows: np.ndarray) -> tuple[Floats, Floats]:
+    """The newest records of these ranks, `[ranks, records, len(Round)]`, and the steps that all of them have there.
+
+    Where nodes are looked at at different moments, the last records of one rank may all be newer than those of
+    another: then the histories tell.
+    """
+    table = look.job.table
+    ring = table.rounds[: len(rows)] if len(rows) == len(look.states) else table.rounds[rows]
+    first = max((rank.first_step for rank in look.job.current()[:1]), default=math.nan) + WARM_UP_STEPS
+    steps = _shared(ring, first)
+    newest = ring[:, -1, Round.STEP]
+    if len(steps) < ROUNDS and len(rows) <= MOST_HISTORIES and not np.isnan(newest).any():
+        behind = _behind(look, rows, first, int(newest.argmin()))
+        if behind.shape[1] > len(steps):
+            return behind, behind[0, :, Round.STEP]
+    return ring, steps
+
+
+def _shared(ring: Floats, first: float) -> Floats:
+    """The steps from `first` on that every rank has among its last ones."""
+    steps = ring[:, :, Round.STEP]
+    own = np.unique(steps[0][steps[0] >= first])
     return own[[bool((steps == step).any(axis=1).all()) for step in own.tolist()]] if len(own) else own
+
+
+def _behind(look: Look, rows: np.ndarray, first: float, last: int) -> Floats:
+    """The records that all ranks have of the newest steps of the rank that is `last`, by its place in `rows`."""
+    histories = [look.job.table.by_row[row].series.rows for row in rows.tolist()]
+    steps = histories[last][-2 * ROUNDS :, Column.STEP]
+    steps = steps[steps >= first]
+    places = [np.minimum(np.searchsorted(rows[:, Column.STEP], steps), len(rows) - 1) for rows in histories]
+    has = [rows[place, Column.STEP] == steps for rows, place in zip(histories, places, strict=True)]
+    shared = np.flatnonzero(np.all(has, axis=0))[-ROUNDS:]
+    return np.stack([rows[place[shared]][:, ROUND_COLUMNS] for rows, place in zip(histories, places, strict=True)])
 
 
 def _at(ring: Floats, steps: Floats, column: Round) -> Floats:
@@ -149,8 +184,8 @@ def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
     score = own.min(axis=1, keepdims=True) / own
     slow = score < numbers["threshold"]
     if slow.any():
-        slow &= _others_median(rounds.wait) - rounds.wait >= numbers["cost"] * rounds.step_time
-        if own.shape[1] > 2:
+        slow &= _waited(rounds.wait) >= numbers["cost"] * rounds.step_time
+        if own.shape[1] >= FEWEST_FOR_Z:
             slow &= _robust_z(own) > numbers["sigmas"]
     return slow.sum(axis=0) >= numbers["records"], score.mean(axis=0)
 
@@ -160,6 +195,18 @@ def _robust_z(own: Floats) -> Floats:
     mad = np.median(np.abs(own - middle), axis=1, keepdims=True)
     z: Floats = Z_SCALE * (own - middle) / np.maximum(mad, LEAST_MAD * middle)
     return z
+
+
+def _waited_for(rounds: Rounds, share: float) -> Mask:
+    """Which ranks the others wait for, over all rounds, by this share of the step at the least."""
+    waited: Mask = _waited(rounds.wait).mean(axis=0) >= share * rounds.step_time.mean(axis=0)
+    return waited
+
+
+def _waited(wait: Floats) -> Floats:
+    """How much longer the others wait than each rank, `[rounds, ranks]`."""
+    longer: Floats = _others_median(wait) - wait
+    return longer
 
 
 def _others_median(values: Floats) -> Floats:
