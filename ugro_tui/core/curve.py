@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from ugro_tui.core.columns import Column
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.records import Matrix
 
 BINS: Final = 400

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ugro_tui.core.columns import Column
 from ugro_tui.core.liveness import GONE_SECONDS, LIVING, StallLimit, States, judge
-from ugro_tui.core.ranks import Rank, RankTable
+from ugro_tui.core.rank import Rank
+from ugro_tui.core.ranks import RankTable
 from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Vital
 from ugro_tui.core.states import Ended, JobStatus, ProcessState, RankState
 

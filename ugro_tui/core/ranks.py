@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ugro_tui.core.badloss import BadLoss, followed
+from ugro_tui.core.badloss import followed
 from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
 from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
+from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Rank, note
 from ugro_tui.core.recent import ROUNDS, SPARK_WIDTH, Round, interval, rounds, spark
 from ugro_tui.core.records import (
     Batch,
@@ -25,12 +22,10 @@ from ugro_tui.core.records import (
     PhaseMark,
     Start,
     Steps,
-    Tally,
     Unknown,
     Vital,
 )
 from ugro_tui.core.series import CAPACITY, Series
-from ugro_tui.core.shared import Sources
 from ugro_tui.core.states import ENDED_WORDS, Ended, ProcessState
 
 HISTORY_BUDGET: Final = 1 << 19
@@ -39,81 +34,8 @@ HISTORY_BUDGET: Final = 1 << 19
 Above 4,096 ranks `MIN_HISTORY` is more than that: 24 KiB a rank.
 """
 
-MILLION: Final = 1_000_000
-
-MAX_STARTS: Final = 16
-"""Starts remembered of a rank: enough to tell a loop."""
-
-LOCAL: Final = "local"
-"""The name of the watching machine among the nodes."""
-
 MIN_HISTORY: Final = 128
 """Rows per rank that the series statistics of the alert rules need at the least."""
-
-
-@dataclass(slots=True)
-class Rank:
-    """One rank as its files tell it. Times are the collector's monotonic seconds, NaN before the first."""
-
-    rank: int
-    row: int
-    series: Series
-    node: str = ""
-    start: Start | None = None
-    end: End | None = None
-    heartbeat: Heartbeat | None = None
-    error: ErrorReport | None = None
-    starts: list[tuple[float, float]] = field(default_factory=list)
-    """Its newest starts: when (Unix seconds), and the step that the run had come to by then (NaN: none)."""
-    told: Vital | None = None
-    """What was last said of a process of this rank; `vital` is what to judge by."""
-    tally: Tally = field(default_factory=Tally)
-    attempt: int = 1
-    first_step: float = np.nan
-    """The lowest step of this attempt: older rows of `series` are from attempts before it."""
-    phase: str = ""
-    next_seq: int = 0
-    lost: int = 0
-    bad: BadLoss | None = None
-    bad_records: int = 0
-    last_bad_step: float = np.nan
-    """Non-finite records of this attempt so far, and the step of the last one."""
-    ended_at: float = np.nan
-    first_ts: float = np.nan
-    last_ts: float = np.nan
-    """First and last record of this attempt, Unix seconds by the node's clock."""
-    throughput_sum: int = 0
-    """In millionths: whole numbers add up to the same whatever records came in one delivery, and so do all readers."""
-    throughput_rows: int = 0
-    records: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    sources: Sources = field(default_factory=Sources)
-
-    @property
-    def host(self) -> str:
-        """The node as users call it; where several nodes show the file, or only this machine: what the record says."""
-        names = self.sources.names
-        told = self.start.host if self.start is not None else ""
-        return next(iter(names)) if len(names) == 1 and (not told or LOCAL not in names) else told
-
-    @property
-    def vital(self) -> Vital | None:
-        """What the node says of the process that the rank is now; None while it has not said anything.
-
-        It is about the newest heartbeat: it counts neither for a process that started later nor for another one.
-        """
-        told, beat, start = self.told, self.heartbeat, self.start
-        if told is None or beat is None or (told.pid, told.pid_start) != (beat.pid, beat.pid_start):
-            return None
-        begun_anew = start is not None and start.run_id != beat.run_id and not start.ts <= beat.ts
-        return None if begun_anew else told
-
-    @property
-    def attempt_rows(self) -> Matrix:
-        """The kept rows of this attempt, shape `[n, WIDTH]` (a view)."""
-        if np.isnan(self.first_step):
-            return self.series.rows[:0]
-        return self.series.rows[np.searchsorted(self.series.column(Column.STEP), self.first_step) :]
 
 
 class RankTable:
@@ -185,14 +107,14 @@ class RankTable:
                 case Start():
                     self._start(rank, item, at)
                 case PhaseMark():
-                    _note(rank, [item.seq], [item.ts])
+                    note(rank, [item.seq], [item.ts])
                     self._phase(rank, item, at)
                 case End():
-                    _note(rank, [item.seq], [item.ts])
+                    note(rank, [item.seq], [item.ts])
                     rank.end, rank.ended_at = item, at
                     self.ended[rank.row] = ENDED_WORDS.get(item.status, Ended.STOPPED)
                 case Unknown():
-                    _note(rank, [item.seq], [item.ts])
+                    note(rank, [item.seq], [item.ts])
         self.missing[rank.row] = rank.tally.skipped + rank.lost
         self.bad[rank.row] = rank.bad_records
 
@@ -262,7 +184,7 @@ class RankTable:
 
     def _steps(self, rank: Rank, steps: Steps, at: float) -> None:
         rows, row = steps.rows, rank.row
-        _note(rank, rows[:, Column.SEQ].tolist(), rows[:, Column.TS].tolist())
+        note(rank, rows[:, Column.SEQ].tolist(), rows[:, Column.TS].tolist())
         rank.series.append(rows)
         rank.records += len(rows)
         rank.first_step = float(np.fmin(rank.first_step, rows[:, Column.STEP].min()))
@@ -308,17 +230,3 @@ _EMPTY: Final[dict[str, float]] = {
 def _capacity(ranks: int) -> int:
     """Rows that each of so many ranks keeps: the same up to the next power of two."""
     return min(CAPACITY, max(MIN_HISTORY, HISTORY_BUDGET >> (ranks - 1).bit_length()))
-
-
-def _note(rank: Rank, seqs: Sequence[float], times: Sequence[float]) -> None:
-    """Take in when records were made, and count lost lines: `seq` grows by one a line (protocol v1)."""
-    known = [ts for ts in times if math.isfinite(ts)]
-    if known:
-        rank.first_ts = known[0] if math.isnan(rank.first_ts) else rank.first_ts
-        rank.last_ts = known[-1]
-    told = [int(seq) for seq in seqs if 0 <= seq <= MAX_COUNT]
-    if not told:
-        return
-    if rank.start is not None:
-        rank.lost += sum(max(0, after - before - 1) for before, after in pairwise([rank.next_seq - 1, *told]))
-    rank.next_seq = told[-1] + 1

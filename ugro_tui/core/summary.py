@@ -12,7 +12,7 @@ from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import write_ages
-from ugro_tui.core.ranks import MILLION, Rank
+from ugro_tui.core.rank import MILLION, Rank
 from ugro_tui.core.rules.ends import cause_of_death
 from ugro_tui.core.states import JobStatus, RankState
 from ugro_tui.core.watch import evaluate, worst

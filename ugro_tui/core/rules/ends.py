@@ -12,7 +12,7 @@ from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import LIVING, write_ages
 from ugro_tui.core.numbers import duration
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.look import MOST_NAMED, Look, alert, each
 from ugro_tui.core.states import JobStatus, RankState
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.columns import Beat, Column, Throttle
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.latch import Floats, Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
 from ugro_tui.core.rules.samples import Samples, share_of

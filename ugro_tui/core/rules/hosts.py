@@ -11,7 +11,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.columns import Beat
 from ugro_tui.core.numbers import duration, gibibytes
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.latch import Floats, Latch
 from ugro_tui.core.rules.look import Look, about_node, alert, each, worst_of
 from ugro_tui.core.rules.samples import Samples, share_of

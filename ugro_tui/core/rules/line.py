@@ -10,7 +10,7 @@ import numpy as np
 
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import WARM_UP_STEPS
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.latch import Floats
 from ugro_tui.core.rules.look import Look

@@ -13,7 +13,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import LIVING, States
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.catalogue import RULES
 from ugro_tui.core.rules.latch import Floats, Mask
 from ugro_tui.core.rules.rule import Thresholds

@@ -11,7 +11,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.numbers import compact, plain
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.detectors import Divergence, Drop, Episode, Spikes
 from ugro_tui.core.rules.line import Points, RunLine
 from ugro_tui.core.rules.look import Look, alert, each

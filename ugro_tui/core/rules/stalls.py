@@ -11,7 +11,7 @@ from ugro_tui.core.columns import Beat, Column
 from ugro_tui.core.job import Rows
 from ugro_tui.core.liveness import SILENT_SECONDS, stall_limits, step_ages, write_ages
 from ugro_tui.core.numbers import duration
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.recent import Round
 from ugro_tui.core.rules.ends import output_of
 from ugro_tui.core.rules.latch import Latch, Mask

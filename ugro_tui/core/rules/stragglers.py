@@ -17,7 +17,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import WARM_UP_STEPS
-from ugro_tui.core.ranks import Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.recent import ROUND_COLUMNS, ROUNDS, Round
 from ugro_tui.core.rules.latch import Floats, Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of

@@ -1,0 +1,104 @@
+"""One rank as its files tell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from ugro_tui.core.badloss import BadLoss
+from ugro_tui.core.columns import MAX_COUNT, Column
+from ugro_tui.core.records import End, ErrorReport, Heartbeat, Matrix, Start, Tally, Vital
+from ugro_tui.core.series import Series
+from ugro_tui.core.shared import Sources
+
+MILLION: Final = 1_000_000
+
+MAX_STARTS: Final = 16
+"""Starts remembered of a rank: enough to tell a loop."""
+
+LOCAL: Final = "local"
+"""The name of the watching machine among the nodes."""
+
+
+@dataclass(slots=True)
+class Rank:
+    """One rank as its files tell it. Times are the collector's monotonic seconds, NaN before the first."""
+
+    rank: int
+    row: int
+    series: Series
+    node: str = ""
+    start: Start | None = None
+    end: End | None = None
+    heartbeat: Heartbeat | None = None
+    error: ErrorReport | None = None
+    starts: list[tuple[float, float]] = field(default_factory=list)
+    """Its newest starts: when (Unix seconds), and the step that the run had come to by then (NaN: none)."""
+    told: Vital | None = None
+    """What was last said of a process of this rank; `vital` is what to judge by."""
+    tally: Tally = field(default_factory=Tally)
+    attempt: int = 1
+    first_step: float = np.nan
+    """The lowest step of this attempt: older rows of `series` are from attempts before it."""
+    phase: str = ""
+    next_seq: int = 0
+    lost: int = 0
+    bad: BadLoss | None = None
+    bad_records: int = 0
+    last_bad_step: float = np.nan
+    """Non-finite records of this attempt so far, and the step of the last one."""
+    ended_at: float = np.nan
+    first_ts: float = np.nan
+    last_ts: float = np.nan
+    """First and last record of this attempt, Unix seconds by the node's clock."""
+    throughput_sum: int = 0
+    """In millionths: whole numbers add up to the same whatever records came in one delivery, and so do all readers."""
+    throughput_rows: int = 0
+    records: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    sources: Sources = field(default_factory=Sources)
+
+    @property
+    def host(self) -> str:
+        """The node as users call it; where several nodes show the file, or only this machine: what the record says."""
+        names = self.sources.names
+        told = self.start.host if self.start is not None else ""
+        return next(iter(names)) if len(names) == 1 and (not told or LOCAL not in names) else told
+
+    @property
+    def vital(self) -> Vital | None:
+        """What the node says of the process that the rank is now; None while it has not said anything.
+
+        It is about the newest heartbeat: it counts neither for a process that started later nor for another one.
+        """
+        told, beat, start = self.told, self.heartbeat, self.start
+        if told is None or beat is None or (told.pid, told.pid_start) != (beat.pid, beat.pid_start):
+            return None
+        begun_anew = start is not None and start.run_id != beat.run_id and not start.ts <= beat.ts
+        return None if begun_anew else told
+
+    @property
+    def attempt_rows(self) -> Matrix:
+        """The kept rows of this attempt, shape `[n, WIDTH]` (a view)."""
+        if np.isnan(self.first_step):
+            return self.series.rows[:0]
+        return self.series.rows[np.searchsorted(self.series.column(Column.STEP), self.first_step) :]
+
+
+def note(rank: Rank, seqs: Sequence[float], times: Sequence[float]) -> None:
+    """Take in when records were made, and count lost lines: `seq` grows by one a line (protocol v1)."""
+    known = [ts for ts in times if math.isfinite(ts)]
+    if known:
+        rank.first_ts = known[0] if math.isnan(rank.first_ts) else rank.first_ts
+        rank.last_ts = known[-1]
+    told = [int(seq) for seq in seqs if 0 <= seq <= MAX_COUNT]
+    if not told:
+        return
+    if rank.start is not None:
+        rank.lost += sum(max(0, after - before - 1) for before, after in pairwise([rank.next_seq - 1, *told]))
+    rank.next_seq = told[-1] + 1
