@@ -25,7 +25,6 @@ from tests.writing import clean_environment, wait_until
 from ugro_tui.act.plan import free_port
 from ugro_tui.agent import Agent
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.rules.catalogue import RULES
 from ugro_tui.core.summary import JobSummary
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -67,6 +66,11 @@ class Seen:
     def alert(self, rule: str) -> Alert | None:
         """The first alert of a rule, if it fires."""
         return next((alert for alert in self.alerts if alert.rule == rule), None)
+
+    @property
+    def first(self) -> Alert | None:
+        """What the verdict is about."""
+        return next((alert for alert in self.alerts if self.summary.verdict == alert.sentence), None)
 
     def bad_records(self, rank: int) -> int:
         """Records of a rank with a value that is no number."""
@@ -169,13 +173,17 @@ class Job:
 
     def records(self, rank: int) -> list[dict[str, Any]]:
         """The step records that a rank has written."""
-        path = self._folder(rank) / ("metrics.jsonl" if rank == 0 else f"metrics.rank-{rank}.jsonl")
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        lines = self._file(rank).read_bytes().split(b"\n")[:-1]
         return [record for record in map(json.loads, lines) if record["kind"] == "step"]
 
     def step(self) -> int:
         """The step that all ranks have recorded; 0 before the first."""
-        return min(int((self.records(rank) or [{"step": 0}])[-1]["step"]) for rank in range(RANKS))
+        return min(map(self._step_of, range(RANKS)))
+
+    def _step_of(self, rank: int) -> int:
+        file = self._file(rank)
+        tail = file.read_bytes()[-8192:].split(b"\n")[1:-1] if file.exists() else []
+        return max((int(json.loads(line).get("step", 0)) for line in tail), default=0)
 
     def trains(self, step: int = 1, seconds: float = 120.0) -> None:
         """Wait until all ranks have recorded this step."""
@@ -191,6 +199,9 @@ class Job:
     def _logs(self) -> str:
         logs = (self._folder(rank) / "logs" / f"rank_{rank}.log" for rank in range(RANKS))
         return "\n".join(log.read_text()[-1500:] for log in logs)
+
+    def _file(self, rank: int) -> Path:
+        return self._folder(rank) / ("metrics.jsonl" if rank == 0 else f"metrics.rank-{rank}.jsonl")
 
     def _folder(self, rank: int) -> Path:
         return self.machines[rank].metrics / self.name
@@ -233,13 +244,18 @@ class Job:
         return {alert.rank for one in self.seen for alert in one.alerts if alert.rule in rules}
 
     def names(self, rank: int, rule: str, words: str, since: float) -> Seen:
-        """Wait until the verdict is an alert of this rule about this rank; it must come `SECONDS` from `since`."""
-        found = self.said(lambda seen: seen.summary.verdict.startswith(RULES[rule].title))
-        alert = found.alert(rule)
-        assert alert is not None
-        assert (alert.rank, alert.node) == (rank, self.machines[rank].name), self.told()
-        assert words in alert.what, self.told()
+        """Wait until the verdict is an alert of this rule about this rank, and of no other one that is new.
+
+        It must come `SECONDS` from `since` (Unix seconds).
+        """
+        found = self.said(lambda seen: seen.first and (seen.first.rule, seen.first.rank) == (rule, rank))
+        assert found.first is not None
+        assert found.first.node == self.machines[rank].name
+        assert words in found.first.what, self.told()
         assert found.at - since < SECONDS
+        stood = {one.first.subject for one in self.seen if one.first and one.at <= since}
+        new = [one.first for one in self.seen if one.first and since < one.at and one.first.subject not in stood]
+        assert {alert.rank for alert in new} <= {None, rank}, self.told()
         return found
 
     def names_slow(self, rank: int, phase: str, step: int) -> Seen:

@@ -43,8 +43,8 @@ def test_one_that_is_held_and_crashes_and_one_that_hangs_and_is_killed(ground: G
         since = time.time()
         hangs.names(2, "job_hang", "rank 2 on n3 never entered the backward pass", hangs.last_at(2))
         held.names(0, "job_hang", "rank 0 on n1 is held by a signal (SIGSTOP) or a debugger", since)
-
         os.kill(held.pid(0), signal.SIGCONT)
+
         os.kill(hangs.pid(1), signal.SIGKILL)
         since = time.time()
         hangs.names(1, "died_silently", "killed: its process is gone, without an end record or an error file", since)
