@@ -13,11 +13,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests import cgroups
 from tests.cgroups import memory_group
 from tests.detecting import Ground
 from tests.faults.lab import Lab
 from tests.sshd import Fleet, shared_fleet
-from tests.writing import wait_until
 
 __all__ = ["shared_fleet"]
 
@@ -34,43 +34,37 @@ def ground(shared_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Ite
     lab.release()
 
 
-def test_one_that_is_held_and_crashes_and_one_that_hangs_and_is_killed(ground: Ground) -> None:
-    with ExitStack() as jobs:
-        held = jobs.enter_context(ground.job("held", "--emit-every=5 --inject=crash:rank=1@401"))
-        hangs = jobs.enter_context(ground.job("hangs", "--emit-every=5 --inject=hang:rank=2@101"))
+def test_one_that_is_held_and_killed_and_one_that_hangs_and_is_starved(ground: Ground) -> None:
+    with ExitStack() as open_:
+        group = open_.enter_context(memory_group())
+        held = open_.enter_context(ground.job("held", "--emit-every=5"))
+        hangs = open_.enter_context(ground.job("hangs", "--emit-every=5 --inject=hang:rank=2@101", groups={1: group}))
         held.trains(20)
-        os.kill(held.pid(0), signal.SIGSTOP)
         since = time.time()
+        os.kill(held.pid(0), signal.SIGSTOP)
         hangs.names(2, "job_hang", "rank 2 on n3 never entered the backward pass", hangs.last_at(2))
         held.names(0, "job_hang", "rank 0 on n1 is held by a signal (SIGSTOP) or a debugger", since)
-        os.kill(held.pid(0), signal.SIGCONT)
 
-        os.kill(hangs.pid(1), signal.SIGKILL)
         since = time.time()
-        hangs.names(1, "died_silently", "killed: its process is gone, without an end record or an error file", since)
-        held.trains(400)
-        held.names(1, "rank_error", "RuntimeError: injected crash on rank 1 at step 401", held.last_at(1))
+        os.kill(held.pid(0), signal.SIGKILL)
+        if group is not None:
+            hangs.starve(1)
+        held.names(0, "died_silently", "killed: its process is gone, without an end record or an error file", since)
+        if group is None:
+            pytest.skip(f"all but the OOM kill was tested: {cgroups.NONE}")
+        hangs.names(1, "died_silently", "killed: out of memory", since)
 
 
-def test_a_rank_that_the_kernel_kills_for_want_of_memory(ground: Ground) -> None:
-    with memory_group() as group, ground.job("starved", "--emit-every=5", groups={1: group}) as job:
-        job.trains(20)
-        since = time.time()
-        job.starve(1)
-        job.names(1, "died_silently", "killed: out of memory", since)
-
-
-def test_a_healthy_run_that_becomes_slower_and_slower_and_learns_no_more(ground: Ground) -> None:
+def test_a_healthy_run_that_becomes_slower_and_slower_learns_no_more_and_crashes(ground: Ground) -> None:
     """First nobody is slow, then one rank in each phase: each time a slower one, for which the others wait."""
-    faults = (
-        "--inject=slow-data:rank=2:80ms@151 --inject=slow-forward:rank=0:240ms@251 "
-        "--inject=slow-backward:rank=1:600ms@301 --inject=nan:rank=0@321"
-    )
-    with ground.job("slow", f"--emit-every=5 {faults}") as job:
-        job.trains(150)
-        assert job.blamed("straggler") == set()
-        job.names_slow(2, "data", 151)
-        job.names_slow(0, "forward", 251)
-        job.names_slow(1, "backward", 301)
-        job.names_bad(0, 321)
-        wait_until(lambda: job.seen[-1].bad_records(0) == 1)
+    faults = ("slow-data:rank=2:80ms@101", "slow-forward:rank=0:240ms@191", "slow-backward:rank=1:450ms@231",
+              "nan:rank=0@261", "crash:rank=2@266")  # fmt: skip
+    with ground.job("slow", f"--emit-every=5 {' '.join(f'--inject={fault}' for fault in faults)}") as job:
+        job.trains(100)
+        job.names_slow(2, "data", 101)
+        assert not [one for one in job.seen if one.alert("straggler") and one.at < job.made_at(101)]
+        job.names_slow(0, "forward", 191)
+        job.names_slow(1, "backward", 231)
+        job.names_bad(0, 261)
+        job.trains(265)
+        job.names(2, "rank_error", "RuntimeError: injected crash on rank 2 at step 266", job.last_at(2))
