@@ -70,7 +70,7 @@ def test_the_rank_that_failed_first_comes_before_those_that_follow_from_it() -> 
     first = state.first_failure(0.0)
     assert first is not None
     assert first.rank == 2
-    assert alerts(state, 20.0) == [("rank error", 2), ("rank error", 0), ("non-finite loss", 1), ("rank stalled", 1)]
+    assert alerts(state, 20.0) == [("rank error", 2), ("non-finite loss", 1), ("rank stalled", 1), ("rank error", 0)]
 
 
 def test_a_failure_without_a_time_is_a_failure_but_not_the_first() -> None:

@@ -190,6 +190,7 @@ def test_a_non_finite_loss_is_latched_until_ten_finite_ones(
     more(state, 0, steps(22, 30), 4.0)
     (alert,) = evaluate(state, 5.0)
     assert (alert.name, alert.severity, alert.rank, alert.node) == (name, severity, 0, "node-a")
+    what += "; finite in the last 9 records"
     assert alert.what == what
     assert alert.age == 2.0
     assert summarise(state, 5.0).verdict == f"{name}: rank 0 on node-a, for 2.0s: {what}; {advice}"

@@ -112,7 +112,7 @@ def test_a_phase_is_named_only_if_it_explains_four_fifths_of_the_wait(forward: f
         own, wait = alert.what.split("; ")
         assert own == "own work 624 ms a step against a median of 224 ms, in no single phase"
         assert wait == "the others wait 400 ms a step for it"
-        assert alert.next_step == "look at node-a"
+        assert alert.next_step == "look at what else runs on node-a (ugro-tui health)"
 
 
 @pytest.mark.parametrize(("own", "fires"), [(0.224 / 0.75 - 0.001, False), (0.224 / 0.75 + 0.001, True)])

@@ -222,8 +222,14 @@ class JobState:
         return max(said, default=None)
 
     def step(self) -> float:
-        """The step that every rank has made, of those of the attempt that have reported one; NaN before the first."""
-        steps = self.table.latest[self.current_rows(), Column.STEP]
+        """The step that every rank has made, of those of the attempt that have reported one; NaN before the first.
+
+        Ranks that cannot be heard do not count while others can: the run is where those are.
+        """
+        rows = self.current_rows()
+        away = [rank.row for rank in self.unreachable()]
+        heard = rows[~np.isin(rows, away)] if away else rows
+        steps = self.table.latest[heard if len(heard) else rows, Column.STEP]
         return float(np.nanmin(steps)) if np.isfinite(steps).any() else np.nan
 
     def first_failure(self, now: float) -> Rank | None:

@@ -59,7 +59,7 @@ _ROWS: Final = (
     Rule(
         "plateau", "plateau", INFO, "loss, mean over the ranks",
         "the 95 % interval of the slope over 20 % of the planned steps includes 0", "it does not", "ours",
-        "look at the learning rate and the data", (Number("share", 0.20, "share of the planned steps", 0.01),),
+        "look at the learning rate and the data", (Number("share", 0.20, "share of the planned steps", 0.01, 1),),
         replayed=True, on=False,
     ),
     Rule(
@@ -76,7 +76,7 @@ _ROWS: Final = (
         "gradient_vanish", "gradient vanish", WARN, "grad_norm, highest of the ranks",
         "below a thousandth of the median of 128 for 50 steps", "two records in a row above", "ours",
         "look for frozen layers and at the loss scale", (
-            Number("share", 1e-3, "share of the median"),
+            Number("share", 1e-3, "share of the median", 0, 1),
             Number("steps", 50, "steps below it", 1),
         ), replayed=True,
     ),
@@ -84,7 +84,7 @@ _ROWS: Final = (
         "overflow_storm", "overflow storm", WARN, "metrics.skipped",
         "more than 5 % of 200 steps skipped", "2.5 % or less", "ours",
         "use bf16, or lower the learning rate", (
-            Number("share", 0.05, "share of the steps"),
+            Number("share", 0.05, "share of the steps", 0, 1),
             Number("steps", 200, "steps looked at", 1),
         ), replayed=True,
     ),
@@ -92,8 +92,8 @@ _ROWS: Final = (
         "throughput_drop", "throughput drop", WARN, "throughput, sum over the ranks",
         "below 80 % of its own median for 20 steps", "two records in a row above 90 %", "NVRx: individual score 0.75",
         "look for stragglers, and at the input pipeline", (
-            Number("threshold", 0.80, "share of the median"),
-            Number("clear", 0.90, "share of the median that clears it"),
+            Number("threshold", 0.80, "share of the median", 0, 1),
+            Number("clear", 0.90, "share of the median that clears it", 0, 1),
             Number("steps", 20, "steps below it", 1),
         ), replayed=True,
     ),
@@ -104,12 +104,12 @@ _ROWS: Final = (
         "score above 0.85, or the others wait for it less than half of that",
         "NVRx 0.75; TraceML: a phase is named if it explains 80 %; a tenth: ours",
         "look at that rank's node", (
-            Number("threshold", 0.75, "the best rank's own work as a share of its own"),
-            Number("clear", 0.85, "share that clears it"),
+            Number("threshold", 0.75, "the best rank's own work as a share of its own", 0, 1),
+            Number("clear", 0.85, "share that clears it", 0, 1),
             Number("sigmas", 3.5, "robust z (0.6745 x distance / MAD)", 0.1),
             Number("records", 3, "of the last 5 records", 1),
-            Number("explains", 0.80, "share of the wait that a phase must explain to be named"),
-            Number("cost", 0.10, "share of the step that the others wait for it, at the least"),
+            Number("explains", 0.80, "share of the wait that a phase must explain to be named", 0, 1),
+            Number("cost", 0.10, "share of the step that the others wait for it, at the least", 0, 1),
         ), replayed=True,
     ),
     Rule(
@@ -160,13 +160,13 @@ _ROWS: Final = (
         "gpu_memory_trend", "GPU memory trend", WARN, "gpu.mem_used / mem_total",
         "above 95 % and rising over the last two minutes", "93 % or less, or no longer rising", "torchtitan",
         "make batches smaller; PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True",
-        (Number("threshold", 0.95, "share of the memory"),),
+        (Number("threshold", 0.95, "share of the memory", 0, 1),),
     ),
     Rule(
         "host_memory_leak", "host memory leak", WARN, "rss of the rank's process",
         "at its slope (resistant line over 30 minutes or more) it fills 95 % of the RAM within 4 hours",
         "it does not", "node-mixin", "look at DataLoader workers and at what is kept between steps", (
-            Number("share", 0.95, "share of the RAM"),
+            Number("share", 0.95, "share of the RAM", 0, 1),
             Number("hours", 4.0, "hours ahead", 0.1),
             Number("minutes", 30.0, "minutes of data, at the least", 1.0),
         ),
@@ -175,8 +175,8 @@ _ROWS: Final = (
         "gpu_underused", "GPU under-used", WARN, "gpu.util",
         "mean below 80 % over 60 s", "above 85 %; off in declared evaluations and checkpoints",
         "the first dashboard of this project (79.8 % < 80 %)", "look at the input pipeline", (
-            Number("threshold", 80.0, "percent"),
-            Number("clear", 85.0, "percent that clears it"),
+            Number("threshold", 80.0, "percent", 0, 100),
+            Number("clear", 85.0, "percent that clears it", 0, 100),
             Number("seconds", 60.0, "seconds of the mean", 10.0),
         ),
     ),
@@ -212,8 +212,8 @@ _ROWS: Final = (
         "disk_filling", "disk filling", WARN, "disk_free of heartbeats and nodes, central directory",
         "below 15 % and full within 4 hours; critical below 5 %", "above 15 %, or not full in 8 hours", "node-mixin",
         "remove old checkpoints and logs", (
-            Number("warn", 0.15, "share that is free"),
-            Number("crit", 0.05, "share that is free: critical"),
+            Number("warn", 0.15, "share that is free", 0, 1),
+            Number("crit", 0.05, "share that is free: critical", 0, 1),
             Number("hours", 4.0, "hours until it is full", 0.1),
         ),
     ),
@@ -252,7 +252,7 @@ _ROWS: Final = (
         "lines_skipped", "lines skipped", INFO, "lines that are no record, gaps in seq",
         "one; a warning above 1 % of all, and 10", "never in this attempt", "W&B",
         "look at the emitter's version and disk",
-        (Number("warn", 0.01, "share of the records: a warning"),), replayed=True,
+        (Number("warn", 0.01, "share of the records: a warning", 0, 1),), replayed=True,
     ),
     Rule(
         "monitor_blind", "monitor blind", CRIT, "the looks of this application itself",

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from ugro_tui.core.alerts import Alert
+from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import LIVING, write_ages
@@ -45,7 +45,10 @@ class Ends:
         next_step = f"{where}read the end of {output_of(look.job, rank)}"
         follows = after and look.job.lost_peer(rank)
         what = (f"followed rank {first.rank}: " if first and follows else "") + cause_of_death(look.job, rank, first)
-        return alert(key, rank, what, age, next_step=next_step, ranks=ranks)
+        # What follows from the first failure is no alarm of its own; an error of another kind is.
+        quiet = after and key == "died_silently" and not (rank.vital is not None and rank.vital.oom)
+        severity = Severity.INFO if follows or quiet else None
+        return alert(key, rank, what, age, next_step=next_step, ranks=ranks, severity=severity)
 
 
 def _without_end(look: Look) -> list[Rank]:

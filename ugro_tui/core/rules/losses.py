@@ -14,7 +14,7 @@ from ugro_tui.core.numbers import compact, plain
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.detectors import Divergence, Drop, Episode, Spikes
 from ugro_tui.core.rules.line import Points, RunLine
-from ugro_tui.core.rules.look import Look, alert, each
+from ugro_tui.core.rules.look import Look, alert
 from ugro_tui.core.rules.slope import flat
 
 OVERFLOWED = "an overflow that loss scaling skips is usual at first; else clip gradients, or use bf16"
@@ -139,16 +139,23 @@ def _skipped(seen: Sequence[tuple[float, float]]) -> float:
 
 
 class BadLosses:
-    """Losses and gradient norms that are no numbers: the earliest first."""
+    """Losses and gradient norms that are no numbers; the rank where it began is named."""
 
     def judge(self, look: Look) -> Iterator[Alert]:
-        """One alert for each rank that has them, and one for what is over."""
+        """One alert for all ranks that have them, and one for what is over."""
         rows = look.job.current_rows()
         ever = [look.job.table.by_row[row] for row in rows[look.job.table.bad[rows] > 0].tolist()]
         bad = [rank for rank in ever if rank.bad is not None]
-        bad.sort(key=lambda rank: (rank.bad.since if rank.bad else math.inf, rank.rank))
-        yield from each(bad, lambda rank, ranks: _bad(rank, ranks, look.now))
+        bad.sort(key=_began)
+        if bad:  # under DDP it is all ranks' trouble at once: one alert
+            yield _bad(bad[0], len(bad), look.now)
         yield from _recovered([rank for rank in ever if rank.bad is None])
+
+
+def _began(rank: Rank) -> tuple[bool, float, int]:
+    """The order in which ranks are named: losses before gradient norms, then by when it began."""
+    bad = rank.bad
+    return (True, math.inf, rank.rank) if bad is None else (not bad.of_loss, bad.since, rank.rank)
 
 
 def _bad(rank: Rank, ranks: int, now: float) -> Alert:
@@ -156,6 +163,8 @@ def _bad(rank: Rank, ranks: int, now: float) -> Alert:
     assert bad is not None
     value = "NaN" if math.isnan(bad.value) else plain(bad.value)
     since = f"since step {bad.step:,.0f} (loss {value})"
+    if bad.finite:
+        since += f"; finite in the last {bad.finite:,} record{'s' if bad.finite > 1 else ''}"
     age = now - bad.since
     if bad.of_loss:
         return alert("non_finite_loss", rank, f"loss not finite {since}", age, ranks=ranks)

@@ -16,12 +16,13 @@ ENABLED = "enabled"
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that a rule judges by: its default, and what it means, with its unit. Never below `least`."""
+    """A number that a rule judges by: its default, and what it means, with its unit; from `least` to `most`."""
 
     name: str
     default: float
     means: str
     least: float = 0.0
+    most: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Thresholds:
 
 
 def _switch(rule: Rule) -> Number:
-    return Number(ENABLED, float(rule.on), "1: judged, 0: not")
+    return Number(ENABLED, float(rule.on), "1: judged, 0: not", 0.0, 1.0)
 
 
 def _defaults(rule: Rule) -> dict[str, float]:
@@ -107,12 +108,10 @@ def _value(value: object, name: str, number: Number) -> float:
         found = float(value) if isinstance(value, str | int | float) else math.nan
     except (ValueError, OverflowError):
         found = math.nan
-    if not (math.isfinite(found) and found >= number.least):
+    if not (math.isfinite(found) and number.least <= found <= number.most):
         shown = visible(repr(value), 80)
-        least = f"{number.least:g}"
-        raise BadInput(
-            f"{name}: {shown} is not a number from {least} on: give {number.means} (default {number.default:g})"
-        )
+        upto = f"from {number.least:g} on" if math.isinf(number.most) else f"from {number.least:g} to {number.most:g}"
+        raise BadInput(f"{name}: {shown} is not a number {upto}: give {number.means} (default {number.default:g})")
     return found
 
 

@@ -93,7 +93,8 @@ def _hang(look: Look, hung: Rows) -> Alert:
     age = float(np.nan_to_num(ages[hung].min()))
     step = look.job.step()
     at = "before the first step" if np.isnan(step) else f"at step {step:,.0f}"
-    what = f"all {len(hung)} ranks stopped {at} {duration(age)} ago"
+    heard = "" if len(hung) >= look.job.world_size else " that are heard of"
+    what = f"all {len(hung)} ranks{heard} stopped {at} {duration(age)} ago"
     culprits, why = _culprits(look, hung)
     if not len(culprits):
         what += "; the heartbeats do not tell which one the others wait for"

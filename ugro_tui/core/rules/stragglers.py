@@ -35,6 +35,9 @@ the MAD is then the distance of two. (Measured.) With fewer, it must do that the
 MOST_HISTORIES: Final = 1_024
 """Ranks of which histories are searched for common steps, where the newest records have none: it costs 4 us each."""
 
+STILL: Final = 0.5
+"""Times what a phase must explain, once it was named."""
+
 FEWEST_BEFORE: Final = 10
 """Records of a rank's own history that are needed to judge it by that."""
 
@@ -79,6 +82,7 @@ class Stragglers:
         self.slow: Mask = np.zeros(0, bool)
         self.unjudged = ""
         self._latch = Latch()
+        self._named: dict[int, str] = {}
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """The ranks that the others wait for."""
@@ -104,11 +108,14 @@ class Stragglers:
 
     def _alert(self, look: Look, rounds: Rounds, rank: Rank, ranks: int) -> Alert:
         place = int(np.flatnonzero(rounds.rows == rank.row)[0]) if rank.row in rounds.rows else 0
-        phase, what = _why(rounds, place, look.thresholds["straggler"]["explains"])
+        # The phase that was named once is named on while it stands out: a busy machine blurs the rest.
+        phase, what = _why(rounds, place, look.thresholds["straggler"]["explains"], self._named.get(rank.row, ""))
+        if phase:
+            self._named[rank.row] = phase
         own, best = rounds.own.mean(axis=0), float(rounds.own.mean(axis=0).min())
         return alert(
             "straggler", rank, what, look.now - float(self._latch.fired_at[rank.row]), ranks=ranks,
-            next_step=_NEXT.get(phase, f"look at {rank.node or 'its node'}"),
+            next_step=_NEXT.get(phase, f"look at what else runs on {rank.node or 'its node'} (ugro-tui health)"),
             value=best / float(own[place]), threshold=look.thresholds["straggler"]["threshold"],
         )  # fmt: skip
 
@@ -234,7 +241,7 @@ def _slower_than_before(look: Look, rounds: Rounds, breach: Mask) -> Mask:
     return slower
 
 
-def _why(rounds: Rounds, place: int, explains: float) -> tuple[str, str]:
+def _why(rounds: Rounds, place: int, explains: float, named: str = "") -> tuple[str, str]:
     """The phase that holds the rank up, if one explains the wait of the others, and the sentence."""
     phases = rounds.phases()
     others = np.delete(phases, place, axis=0)
@@ -243,10 +250,9 @@ def _why(rounds: Rounds, place: int, explains: float) -> tuple[str, str]:
     waited = float(np.median(np.delete(rounds.wait.mean(axis=0), place)) - rounds.wait.mean(axis=0)[place])
     worst = int(excess.argmax())
     wait = f"the others wait {_ms(waited)} a step for it"
-    if waited > 0 and excess[worst] >= explains * waited:
-        return PHASES[
-            worst
-        ], f"{PHASES[worst]} {_ms(phases[place, worst])} against a median of {_ms(usual[worst])}; {wait}"
+    name = PHASES[worst]
+    if waited > 0 and excess[worst] >= explains * waited * (STILL if name == named else 1.0):
+        return name, f"{name} {_ms(phases[place, worst])} against a median of {_ms(usual[worst])}; {wait}"
     own = rounds.own.mean(axis=0)
     median = float(np.median(np.delete(own, place)))
     return "", f"own work {_ms(own[place])} a step against a median of {_ms(median)}, in no single phase; {wait}"
