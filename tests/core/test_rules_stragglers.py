@@ -135,6 +135,16 @@ def test_three_of_the_last_five_records_decide() -> None:
     assert scene.all(None, "straggler") == []
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_that_take_turns_at_being_slow_are_none(ranks: int) -> None:
+    """As on cores that many programs share: one is slow in three of five records, the other one in the two others."""
+    scene = scene_of(ranks)
+    for first in range(10, 60, 5):
+        train(scene, {0: {"data": 0.09}}, first, 3)
+        train(scene, {1: {"data": 0.15}}, first + 3, 2)
+        assert scene.all(None, "straggler") == []
+
+
 def test_a_straggler_is_over_above_its_own_threshold() -> None:
     scene = scene_of(4)
     train(scene, {1: {"data": 0.5}}, 10)

@@ -154,14 +154,20 @@ def _behind(look: Look, rows: np.ndarray, first: float, last: int) -> Floats:
 
 
 def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
-    """Which ranks were slow in enough rounds, and each rank's mean score: 1 is the best."""
+    """Which ranks were slow in enough rounds, and over all of them; and each rank's score over all: 1 is the best."""
     own = np.maximum(rounds.own, 1e-9)
-    score = own.min(axis=1, keepdims=True) / own
-    waited = _waited(rounds.wait)
-    slow = (score < numbers["threshold"]) & (waited >= numbers["cost"] * rounds.step_time)
+    slow = (_score(own) < numbers["threshold"]) & (_waited(rounds.wait) >= numbers["cost"] * rounds.step_time)
     if own.shape[1] >= FEWEST_FOR_Z:
         slow &= _robust_z(own) > numbers["sigmas"]
-    return slow.sum(axis=0) >= numbers["records"], score.mean(axis=0)
+    score = _score(own.mean(axis=0, keepdims=True))[0]
+    lasting = (score < numbers["threshold"]) & _waited_for(rounds, numbers["cost"])
+    return lasting & (slow.sum(axis=0) >= numbers["records"]), score
+
+
+def _score(own: Floats) -> Floats:
+    """The least work of a round as a share of each rank's, `[rounds, ranks]`."""
+    score: Floats = own.min(axis=1, keepdims=True) / own
+    return score
 
 
 def _robust_z(own: Floats) -> Floats:
