@@ -32,6 +32,9 @@ FEWEST_FOR_Z: Final = 4
 """Ranks from which on a robust z tells anything: of three, another one that is a little slow hides a very slow one, as
 the MAD is then the distance of two. (Measured.) With fewer, it must do that the others wait for the rank."""
 
+LEAST_SECONDS: Final = 5.0
+"""How long a rank is slow at the least. Where records come faster, five of them are no more than a hiccup."""
+
 FEWEST_BEFORE: Final = 10
 """Records of a rank's own history that are needed to judge it by that."""
 
@@ -83,7 +86,7 @@ class Stragglers:
             badness[rounds.rows] = -score
             if breach.any():
                 breach &= _slower_than_before(look, rounds, breach)
-        self.slow = self._latch.update(breach, hold, look.now)
+        self.slow = self._latch.update(breach, hold, look.now, 0.0 if rounds is None else _wait(look, rounds))
         if rounds is not None and self.slow.any():
             yield from each(
                 worst_of(look, self.slow, badness), lambda rank, ranks: self._alert(look, rounds, rank, ranks)
@@ -112,6 +115,12 @@ def rounds_of(look: Look) -> tuple[Rounds | None, str]:
     if told.sum() < 2 or told.sum() * 2 <= len(rows):
         return None, "stragglers are not judged: the records have no sync_wait (emitter.instrument(model), and DDP)"
     return _split(rows[told], found[:, told]), ""
+
+
+def _wait(look: Look, rounds: Rounds) -> float:
+    """Seconds for which a rank must be found slow besides what the rounds cover."""
+    interval = float(np.median(look.job.table.interval[rounds.rows]))
+    return max(0.0, LEAST_SECONDS - ROUNDS * interval) if interval == interval else 0.0
 
 
 def _split(rows: np.ndarray, found: Floats) -> Rounds:
