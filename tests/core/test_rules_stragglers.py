@@ -212,11 +212,11 @@ def test_ranks_that_nobody_waits_for_are_no_stragglers() -> None:
 
 def test_the_warm_up_is_not_judged() -> None:
     scene = Scene(4)
-    train(scene, {1: {"data": 5.0}}, first=1, records=5)
+    train(scene, {1: {"data": 5.0}}, first=1, records=5, seconds=2.0)
     assert scene.all(None, "straggler") == []
-    train(scene, {1: {"data": 5.0}}, first=6, records=2)
+    train(scene, {1: {"data": 5.0}}, first=6, records=2, seconds=2.0)
     assert scene.all(None, "straggler") == []
-    train(scene, {1: {"data": 5.0}}, first=8, records=1)
+    train(scene, {1: {"data": 5.0}}, first=8, records=1, seconds=2.0)
     assert scene.all(None, "straggler")
 
 

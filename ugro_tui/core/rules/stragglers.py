@@ -52,7 +52,8 @@ _NEXT: Final = {
 class Rounds:
     """The last steps that all ranks recorded with their phases. Seconds, shape `[rounds, ranks]`; `rows` of the table.
 
-    `own`: all of the step but waiting. `phases` has shape `[rounds, ranks, len(PHASES)]`.
+    `own`: all of the step but waiting. `phases` has shape `[rounds, ranks, len(PHASES)]`. `seconds`: how long
+    they took, NaN where the records carry no times.
     """
 
     rows: np.ndarray
@@ -60,6 +61,7 @@ class Rounds:
     wait: Floats
     step_time: Floats
     phases: Floats
+    seconds: float
 
 
 class Stragglers:
@@ -86,7 +88,7 @@ class Stragglers:
             badness[rounds.rows] = -score
             if breach.any():
                 breach &= _slower_than_before(look, rounds, breach)
-        self.slow = self._latch.update(breach, hold, look.now, 0.0 if rounds is None else _wait(look, rounds))
+        self.slow = self._latch.update(breach, hold, look.now, _short_of(rounds))
         if rounds is not None and self.slow.any():
             yield from each(
                 worst_of(look, self.slow, badness), lambda rank, ranks: self._alert(look, rounds, rank, ranks)
@@ -117,19 +119,20 @@ def rounds_of(look: Look) -> tuple[Rounds | None, str]:
     return _split(rows[told], found[:, told]), ""
 
 
-def _wait(look: Look, rounds: Rounds) -> float:
-    """Seconds for which a rank must be found slow besides what the rounds cover."""
-    interval = float(np.median(look.job.table.interval[rounds.rows]))
-    return max(0.0, LEAST_SECONDS - ROUNDS * interval) if interval == interval else 0.0
-
-
 def _split(rows: np.ndarray, found: Floats) -> Rounds:
     wait = np.maximum(found[:, :, Round.SYNC_WAIT], 0.0)
     step_time = np.maximum(found[:, :, Round.STEP_TIME], wait)
     own = step_time - wait
     named = np.nan_to_num(found[:, :, [Round.DATA, Round.FORWARD, Round.BACKWARD, Round.OPTIMIZER]])
     rest = np.maximum(own - named.sum(axis=2), 0.0)
-    return Rounds(rows, own, wait, step_time, np.concatenate([named, rest[:, :, None]], axis=2))
+    phases = np.concatenate([named, rest[:, :, None]], axis=2)
+    between = np.median(found[-1, :, Round.TS] - found[0, :, Round.TS]) / max(1, len(found) - 1)
+    return Rounds(rows, own, wait, step_time, phases, float(between) * len(found))
+
+
+def _short_of(rounds: Rounds | None) -> float:
+    """Seconds for which a rank must be found slow besides those that the rounds took."""
+    return 0.0 if rounds is None or math.isnan(rounds.seconds) else max(0.0, LEAST_SECONDS - rounds.seconds)
 
 
 def _common(look: Look, rows: np.ndarray) -> Floats:
