@@ -10,7 +10,10 @@ from ugro_tui.core.alerts import Severity
 from ugro_tui.core.records import Vital
 from ugro_tui.core.states import ProcessState
 
-PEER = {"type": "RuntimeError", "message": "Connection closed by peer"}
+GLOO = (
+    "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer. This is typically caused by"
+)
+PEER = {"type": "RuntimeError", "message": GLOO}
 
 
 def test_an_error_and_a_death_without_a_word_have_their_names_and_the_first_comes_first() -> None:
@@ -65,7 +68,7 @@ def test_where_all_ranks_say_that_they_lost_a_peer_the_first_to_say_so_is_named(
     scene.steps(range(1, 21))
     for rank in scene.ranks:
         scene.write(rank, end("failed", ts=START_TS + 9 - rank, error=PEER))
-    assert scene.all()[0].sentence.startswith("rank error: rank 2 on node-a: RuntimeError: Connection closed by peer;")
+    assert scene.all()[0].sentence.startswith(f"rank error: rank 2 on node-a: RuntimeError: {GLOO};")
 
 
 def test_the_node_is_told_also_where_the_error_names_the_rank_itself() -> None:

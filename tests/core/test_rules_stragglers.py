@@ -25,10 +25,11 @@ def train(
     noise: random.Random | None = None,
     drop: tuple[str, ...] = (),
     unread: Mapping[int, int] | None = None,
+    seconds: float = 1.0,
 ) -> None:
     """Synchronous steps: `slow` says what phases of a rank take; all wait for the one with the most work.
 
-    `unread`: how many of a rank's records have not come here yet.
+    `unread`: how many of a rank's records have not come here yet; `seconds`: from record to record.
     """
     for number in range(first, first + records):
         phases = {}
@@ -41,7 +42,7 @@ def train(
             own["sync_wait"] = longest - work[rank]
             told = {name: value for name, value in own.items() if name not in drop}
             if number < first + records - (unread or {}).get(rank, 0):
-                scene.write(rank, step(number, step_time=longest, phases=told))
+                scene.write(rank, step(number, START_TS + seconds * number, step_time=longest, phases=told))
 
 
 def scene_of(ranks: int, settings: Mapping[str, float] | None = None, **fields: Any) -> Scene:
@@ -135,6 +136,29 @@ def test_three_of_the_last_five_records_decide() -> None:
     assert scene.all(None, "straggler") == []
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_that_take_turns_at_being_slow_are_none(ranks: int) -> None:
+    """As on cores that many programs share: one is slow in three of five records, the other one in the two others."""
+    scene = scene_of(ranks)
+    for first in range(10, 60, 5):
+        train(scene, {0: {"data": 0.09}}, first, 3)
+        train(scene, {1: {"data": 0.15}}, first + 3, 2)
+        assert scene.all(None, "straggler") == []
+
+
+def test_where_records_come_fast_a_rank_must_be_slow_for_five_seconds() -> None:
+    """Ten records a second: five of them are half a second, in which any other program may take a core."""
+    scene = scene_of(3)
+    train(scene, {}, 10, 5, seconds=0.1)
+    found = {}
+    for number in range(8):
+        train(scene, {1: {"data": 0.5}}, 15 + 10 * number, 10, seconds=0.1)
+        found[float(number)] = bool(scene.all(float(number), "straggler"))
+    assert [second for second, fires in found.items() if fires] == [5.0, 6.0, 7.0]
+    train(scene, {}, 95, 5, seconds=0.1)
+    assert scene.all(8.0, "straggler") == []
+
+
 def test_a_straggler_is_over_above_its_own_threshold() -> None:
     scene = scene_of(4)
     train(scene, {1: {"data": 0.5}}, 10)
@@ -188,11 +212,11 @@ def test_ranks_that_nobody_waits_for_are_no_stragglers() -> None:
 
 def test_the_warm_up_is_not_judged() -> None:
     scene = Scene(4)
-    train(scene, {1: {"data": 5.0}}, first=1, records=5)
+    train(scene, {1: {"data": 5.0}}, first=1, records=5, seconds=2.0)
     assert scene.all(None, "straggler") == []
-    train(scene, {1: {"data": 5.0}}, first=6, records=2)
+    train(scene, {1: {"data": 5.0}}, first=6, records=2, seconds=2.0)
     assert scene.all(None, "straggler") == []
-    train(scene, {1: {"data": 5.0}}, first=8, records=1)
+    train(scene, {1: {"data": 5.0}}, first=8, records=1, seconds=2.0)
     assert scene.all(None, "straggler")
 
 

@@ -27,7 +27,7 @@ ROUNDS: Final = 5
 
 
 class Round(IntEnum):
-    """What is kept of each of them, in this order; seconds but for the step."""
+    """What is kept of each of them, in this order; seconds but for the step, `TS` by the node's clock."""
 
     STEP = 0
     STEP_TIME = 1
@@ -36,6 +36,7 @@ class Round(IntEnum):
     BACKWARD = 4
     SYNC_WAIT = 5
     OPTIMIZER = 6
+    TS = 7
 
 
 ROUND_COLUMNS: Final = [Column[name] for name in Round.__members__]

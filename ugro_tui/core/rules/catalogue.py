@@ -99,8 +99,8 @@ _ROWS: Final = (
     ),
     Rule(
         "straggler", "straggler", WARN, "phases",
-        "own work (all but waiting) longer than the best rank's / 0.75, robust z above 3.5 (of 4 ranks or more), in 3 "
-        "of 5 records, and the others wait for it a tenth of the step at the least",
+        "own work (all but waiting) longer than the best rank's / 0.75, robust z above 3.5 (of 4 ranks or more), and "
+        "the others wait for it a tenth of the step at the least: in 3 of 5 records, in their mean, and for 5 s",
         "score above 0.85, or the others wait for it less than half of that",
         "NVRx 0.75; TraceML: a phase is named if it explains 80 %; a tenth: ours",
         "look at that rank's node", (

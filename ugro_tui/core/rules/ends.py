@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,6 +16,9 @@ from ugro_tui.core.numbers import duration
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.look import MOST_NAMED, Look, alert, each
 from ugro_tui.core.states import JobStatus, RankState
+
+_SOURCE: Final = re.compile(r"\[[^\]]*\.\w+:\d+\] ")
+"""Where gloo and NCCL name a line of their own source."""
 
 
 class Ends:
@@ -44,11 +48,18 @@ class Ends:
         where = "" if key == "rank_error" or after else "look at its node's kernel log (dmesg), and "
         next_step = f"{where}read the end of {output_of(look.job, rank)}"
         follows = after and look.job.lost_peer(rank)
-        what = (f"followed rank {first.rank}: " if first and follows else "") + cause_of_death(look.job, rank, first)
+        what = cause_of_death(look.job, rank, first)
+        if first is not None and follows:
+            what = f"followed rank {first.rank}: {_in_short(what)}"
         # What follows from the first failure is no alarm of its own; an error of another kind is.
         quiet = after and key == "died_silently" and not (rank.vital is not None and rank.vital.oom)
         severity = Severity.INFO if follows or quiet else None
         return alert(key, rank, what, age, next_step=next_step, ranks=ranks, severity=severity)
+
+
+def _in_short(error: str) -> str:
+    """The first sentence, without the line of the library's source that it begins with."""
+    return _SOURCE.sub("", error).partition(". ")[0]
 
 
 def _without_end(look: Look) -> list[Rank]:
@@ -65,7 +76,8 @@ def _lost(look: Look, witness: Rank, silent: list[Rank]) -> Alert:
     where = f" on {silent[0].node}" if silent[0].node else ""
     what = (
         f"ranks have lost another one that has not said why yet: rank {silent[0].rank}{where}{others}, last heard of "
-        f"{duration(silence)} ago; rank {witness.rank} says {cause_of_death(look.job, witness, witness)}"
+        f"{duration(silence)} ago; rank {witness.rank} says "
+        f"{_in_short(cause_of_death(look.job, witness, witness))}"
     )
     age = max(0.0, look.now - witness.ended_at)
     return alert("rank_error", None, what, age, next_step=f"look at rank {silent[0].rank}{where}")

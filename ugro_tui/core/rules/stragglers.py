@@ -32,6 +32,9 @@ FEWEST_FOR_Z: Final = 4
 """Ranks from which on a robust z tells anything: of three, another one that is a little slow hides a very slow one, as
 the MAD is then the distance of two. (Measured.) With fewer, it must do that the others wait for the rank."""
 
+LEAST_SECONDS: Final = 5.0
+"""How long a rank is slow at the least. Where records come faster, five of them are no more than a hiccup."""
+
 MOST_HISTORIES: Final = 1_024
 """Ranks of which histories are searched for common steps, where the newest records have none: it costs 4 us each."""
 
@@ -65,6 +68,13 @@ class Rounds:
     step_time: Floats
     ring: Floats
     steps: Floats
+
+    @property
+    def seconds(self) -> float:
+        """How long they took; NaN where the records carry no times."""
+        times = _at(self.ring, self.steps[[0, -1]], Round.TS)
+        between = np.median(times[1] - times[0]) / max(1, len(self.steps) - 1)
+        return float(between) * len(self.steps)
 
     def phases(self) -> Floats:
         """Mean seconds of each rank in each of `PHASES`, shape `[ranks, len(PHASES)]`."""
@@ -100,7 +110,7 @@ class Stragglers:
             badness[rounds.rows] = -score
             if breach.any():
                 breach &= _slower_than_before(look, rounds, breach)
-        self.slow = self._latch.update(breach, hold, look.now)
+        self.slow = self._latch.update(breach, hold, look.now, _short_of(rounds) if breach.any() else 0.0)
         if rounds is not None and self.slow.any():
             yield from each(
                 worst_of(look, self.slow, badness), lambda rank, ranks: self._alert(look, rounds, rank, ranks)
@@ -185,16 +195,30 @@ def _at(ring: Floats, steps: Floats, column: Round) -> Floats:
     return found
 
 
+def _short_of(rounds: Rounds | None) -> float:
+    """Seconds for which a rank must be found slow besides those that the rounds took."""
+    return 0.0 if rounds is None or math.isnan(rounds.seconds) else max(0.0, LEAST_SECONDS - rounds.seconds)
+
+
 def _slow(rounds: Rounds, numbers: dict[str, float]) -> tuple[Mask, Floats]:
-    """Which ranks were slow in enough rounds, and each rank's mean score: 1 is the best."""
+    """Which ranks were slow in enough rounds, and over all of them; and each rank's score over all: 1 is the best."""
     own = np.maximum(rounds.own, 1e-9)
-    score = own.min(axis=1, keepdims=True) / own
-    slow = score < numbers["threshold"]
+    score = _score(own.mean(axis=0, keepdims=True))[0]
+    lasting = score < numbers["threshold"]
+    if not lasting.any():
+        return lasting, score
+    slow = _score(own) < numbers["threshold"]
     if slow.any():
         slow &= _waited(rounds.wait) >= numbers["cost"] * rounds.step_time
         if own.shape[1] >= FEWEST_FOR_Z:
             slow &= _robust_z(own) > numbers["sigmas"]
-    return slow.sum(axis=0) >= numbers["records"], score.mean(axis=0)
+    return lasting & _waited_for(rounds, numbers["cost"]) & (slow.sum(axis=0) >= numbers["records"]), score
+
+
+def _score(own: Floats) -> Floats:
+    """The least work of a round as a share of each rank's, `[rounds, ranks]`."""
+    score: Floats = own.min(axis=1, keepdims=True) / own
+    return score
 
 
 def _robust_z(own: Floats) -> Floats:
