@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, per_step, plain
+from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text, per_step, plain
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.summary import JobSummary, RankSummary
 from ugro_tui.nodes.inventory import LOCAL
@@ -54,7 +54,7 @@ def _status_row(job: JobView) -> tuple[str, ...]:
         summary.job_id,
         summary.status.value,
         progress(summary),
-        plain(summary.final_loss),
+        loss_text(summary.final_loss, bad=summary.loss_bad),
         compact(summary.throughput),
         clock(summary.eta),
         f"{summary.ranks_ok}/{summary.world_size}",
@@ -68,7 +68,7 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
         ("job", f"{summary.job_id}  attempt {summary.attempt}"),
         ("status", _status(summary)),
         ("steps", f"{progress(summary)}  at {per_step(summary.seconds_per_step)}"),
-        ("loss", f"{plain(summary.final_loss)}  (least {plain(summary.min_loss)})"),
+        ("loss", f"{loss_text(summary.final_loss, bad=summary.loss_bad)}  ({_losses(summary)})"),
         ("throughput", f"{compact(summary.throughput)} tok/s  (mean {compact(summary.avg_throughput)})"),
         ("duration", clock(summary.duration)),
         ("ranks", f"{summary.ranks_ok} of {summary.world_size} well, {summary.ranks_seen} seen"),
@@ -77,6 +77,11 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
         yield f"{name:<11}{value}"
     yield ""
     yield from _table([_RANK_TITLES, *map(_rank_row, summary.per_rank_stats)])
+
+
+def _losses(summary: JobSummary) -> str:
+    last = f"last finite {plain(summary.last_finite_loss)}, " if summary.loss_bad else ""
+    return f"{last}least {plain(summary.min_loss)}"
 
 
 def _status(summary: JobSummary) -> str:
@@ -90,7 +95,7 @@ def _rank_row(rank: RankSummary) -> tuple[str, ...]:
         rank.node or UNKNOWN,
         rank.state,
         count(rank.step),
-        plain(rank.final_loss),
+        loss_text(rank.final_loss, bad=rank.loss_bad),
         plain(rank.min_loss),
         compact(rank.throughput),
         compact(rank.avg_throughput),
@@ -103,8 +108,9 @@ def monitor_line(view: JobView) -> str:
     """The job now, on one line."""
     summary = view.summary
     phase = f" ({view.phase})" if view.phase else ""
+    loss = loss_text(summary.final_loss, bad=summary.loss_bad)
     return (
-        f"{summary.job_id} {summary.status.value}{phase}  step {progress(summary)}  loss {plain(summary.final_loss)}  "
+        f"{summary.job_id} {summary.status.value}{phase}  step {progress(summary)}  loss {loss}  "
         f"{compact(summary.throughput)} tok/s  {per_step(summary.seconds_per_step)}  "
         f"elapsed {clock(summary.duration)}  ETA {clock(summary.eta)}  ranks {summary.ranks_ok}/{summary.world_size}"
     )

@@ -43,7 +43,8 @@ def test_the_numbers_of_a_running_job() -> None:
     assert summary.seconds_per_step == 2.0  # steps 10 to 30 took 40 s; step 0 is warm-up
     assert summary.eta == 160.0  # 80 steps of 2 s
     assert summary.duration == 68.0  # rank 0's last record came 65 s after its start, and that 3 s ago
-    assert summary.final_loss == 3.0  # both ranks' last finite loss
+    assert (summary.loss_bad, summary.last_finite_loss) == (True, 3.0)  # both ranks' last finite loss
+    assert math.isnan(summary.final_loss)  # a run that is NaN must not look like one that is at 3.0
     assert summary.min_loss == 2.0
     assert summary.throughput == 200.0  # rank 1's; rank 0 told none in its last record
     assert summary.avg_throughput == 400.0  # two ranks with (100 + 300 + 200) / 3 each
@@ -52,7 +53,8 @@ def test_the_numbers_of_a_running_job() -> None:
     assert [alert.name for alert in summary.alerts] == ["non-finite loss"]
     zero, one = summary.per_rank_stats
     assert (zero.rank, zero.node, zero.state, zero.cause, zero.step) == (0, "node-a", "running", "", 30)
-    assert (zero.final_loss, zero.min_loss, zero.lr, zero.grad_norm) == (3.0, 2.0, 0.4, 4.0)
+    assert (zero.last_finite_loss, zero.min_loss, zero.lr, zero.grad_norm) == (3.0, 2.0, 0.4, 4.0)
+    assert (zero.loss_bad, math.isnan(zero.final_loss), one.loss_bad, one.final_loss) == (True, True, False, 3.0)
     assert (one.throughput, one.avg_throughput, one.records, one.lost) == (200.0, 200.0, 3, 0)
 
 
@@ -83,7 +85,7 @@ def test_elapsed_time_runs_on_between_records_and_through_phases() -> None:
 def test_what_is_not_known_is_not_a_number() -> None:
     summary = summarise(JobState("job"), 1.0)
     values = {name: value for name, value in fields_of(summary).items() if isinstance(value, float)}
-    assert len(values) == 10
+    assert len(values) == 11
     assert all(math.isnan(value) for value in values.values()), values
     assert (summary.total_steps, summary.alerts, summary.per_rank_stats) == (None, (), ())
 

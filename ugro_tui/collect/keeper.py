@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 
 KEPT_ANSWERS = 64
 MAX_NOTICES = 100
-OVER_REFRESH_SECONDS = 30.0
-"""How often the picture of a job that is over is drawn again: only its age changes."""
+OVER_REFRESH_SECONDS, JUST_OVER_SECONDS = 30.0, 600.0
+"""How often the picture of a job that is over is drawn again, and from when on: only its age changes. Of one that ended
+just now people want to know how long ago."""
 
 HELD_SECONDS = 10.0
 """How long the picture of a job is held back while it is read: one slow node must not hide the others' ranks."""
@@ -276,6 +277,7 @@ class Keeper:
             kept.curve = curve_of(kept.state)
         kept.version, kept.away = kept.state.version, away
         over = kept.picture is not None and kept.picture.summary.status.over
-        if not (fresh and over and now - kept.drawn < OVER_REFRESH_SECONDS):
+        long_over = over and kept.picture is not None and not kept.picture.summary.age < JUST_OVER_SECONDS
+        if not (fresh and long_over and now - kept.drawn < OVER_REFRESH_SECONDS):
             kept.picture = view(kept.state, now, kept.curve, kept.watch, self._alarms.thresholds)
             kept.drawn = now

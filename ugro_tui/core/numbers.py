@@ -22,6 +22,11 @@ def plain(value: float, digits: int = 4) -> str:
     return f"{value:.{digits - 2}e}"
 
 
+def loss_text(value: float, *, bad: bool) -> str:
+    """A loss as people read it; `bad`: it is no number any more."""
+    return "NaN" if bad else plain(value)
+
+
 def count(value: float) -> str:
     """A whole number with thousands separated; with an exponent where it is too large for any count."""
     if not math.isfinite(value):

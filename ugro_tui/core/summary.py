@@ -20,7 +20,10 @@ from ugro_tui.core.watch import evaluate, worst
 
 @dataclass(frozen=True, slots=True)
 class RankSummary:
-    """One rank in numbers. Losses are as recorded, throughputs in tokens/s of this rank; NaN where not known."""
+    """One rank in numbers. Losses are as recorded, throughputs in tokens/s of this rank; NaN where not known.
+
+    `loss_bad`: its newest loss is no number (any more); `final_loss` is then not known, whatever it was before.
+    """
 
     rank: int
     node: str
@@ -34,6 +37,8 @@ class RankSummary:
     throughput: float
     avg_throughput: float
     records: int
+    loss_bad: bool
+    last_finite_loss: float
     non_finite: int
     lost: int
     dropped: int
@@ -56,6 +61,8 @@ class JobSummary:
     ranks_seen: int
     ranks_ok: int
     final_loss: float
+    loss_bad: bool
+    last_finite_loss: float
     min_loss: float
     throughput: float
     avg_throughput: float
@@ -87,7 +94,8 @@ def summarise(
 ) -> JobSummary:
     """The summary of `job` at `now` (monotonic seconds), with the `alerts` of its watch; of a first look without.
 
-    `final_loss` is the mean of the ranks' last finite losses: under DDP that is the loss of the global batch.
+    `final_loss` is the mean of the ranks' last losses: under DDP that is the loss of the global batch. It is not known
+    where the newest loss of a rank is no number (`loss_bad`); `last_finite_loss` is the mean of the last that were.
     `duration` runs from the attempt's first record to its last, by the node's clock, plus the time since that was
     written while the job lives.
     """
@@ -103,6 +111,7 @@ def summarise(
     stepping = any(rank.state in ("running", "slow") for rank in ranks)
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
     age = _youngest(job, current, now)
+    bad = any(rank.loss_bad for rank in ranks)
     return JobSummary(
         job_id=job.job_id,
         status=status,
@@ -115,7 +124,9 @@ def summarise(
         world_size=job.world_size,
         ranks_seen=len(current),
         ranks_ok=sum(rank.state in _WELL for rank in ranks),
-        final_loss=_mean([rank.final_loss for rank in ranks]),
+        final_loss=math.nan if bad else _mean([rank.final_loss for rank in ranks]),
+        loss_bad=bad,
+        last_finite_loss=_mean([rank.last_finite_loss for rank in ranks]),
         min_loss=_least([rank.min_loss for rank in ranks]),
         throughput=_total([rank.throughput for rank in ranks if rank.state in _WELL]),
         avg_throughput=_total([rank.avg_throughput for rank in ranks]),
@@ -133,19 +144,22 @@ def _rank(job: JobState, rank: Rank, state: RankState, first: Rank | None) -> Ra
     loss = rank.series.column(Column.LOSS)
     finite = loss[np.isfinite(loss)]
     rows = rank.throughput_rows
+    bad = rank.bad is not None and rank.bad.of_loss and not rank.bad.finite
     return RankSummary(
         rank=rank.rank,
         node=rank.node,
         state=state.word,
         cause=cause_of_death(job, rank, first) if state == RankState.DEAD else "",
         step=float(latest[Column.STEP]),
-        final_loss=float(finite[-1]) if len(finite) else math.nan,
+        final_loss=float(finite[-1]) if len(finite) and not bad else math.nan,
         min_loss=float(finite.min()) if len(finite) else math.nan,
         lr=float(latest[Column.LR]),
         grad_norm=float(latest[Column.GRAD_NORM]),
         throughput=float(latest[Column.THROUGHPUT]),
         avg_throughput=rank.throughput_sum / MILLION / rows if rows else math.nan,
         records=rank.records,
+        loss_bad=bad,
+        last_finite_loss=float(finite[-1]) if len(finite) else math.nan,
         non_finite=rank.bad_records,
         lost=rank.lost,
         dropped=rank.end.dropped if rank.end else (rank.heartbeat.dropped if rank.heartbeat else 0),

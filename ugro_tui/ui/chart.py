@@ -16,7 +16,7 @@ from textual.content import Content
 from textual_plotext import PlotextPlot
 
 from ugro_tui.core.curve import EMPTY, Curve
-from ugro_tui.core.numbers import plain
+from ugro_tui.core.numbers import loss_text, plain
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.summary import JobSummary
 from ugro_tui.ui.ticks import round_ticks, tick_label
@@ -56,7 +56,7 @@ def title(curve: Curve, summary: JobSummary, *, brief: bool) -> Content:
         return Content("Loss")
     parts: list[Content | str | tuple[str, str]] = [
         ("Loss", "bold"),
-        f"  last {plain(summary.final_loss)}  min {plain(summary.min_loss)}",
+        f"  last {loss_text(summary.final_loss, bad=summary.loss_bad)}  min {plain(summary.min_loss)}",
     ]
     if ranks > 1 and not brief:
         parts += [("  ── ", "$accent"), f"median of {ranks} ranks", ("  ·· ", "$text-muted"), "min–max"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from ugro_tui.core.alerts import Alert, Severity
-from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, duration, per_step, plain
+from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, duration, loss_text, per_step
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
 from ugro_tui.core.states import JobStatus, NodeState, RankState
 from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES, NODE_GLYPHS, NODE_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
@@ -200,6 +200,6 @@ def outcome(view: JobView | None) -> str:
     """What the terminal says after the app has ended."""
     if view is None or view.summary.status not in (JobStatus.RUNNING, JobStatus.STARTING):
         return ""
-    loss = plain(view.summary.final_loss)
+    loss = loss_text(view.summary.final_loss, bad=view.summary.loss_bad)
     step = count(view.summary.step) if view.summary.step == view.summary.step else UNKNOWN
     return f"training goes on: {view.job_id} at step {step}, loss {loss}; come back with: ugro-tui watch {view.job_id}"
