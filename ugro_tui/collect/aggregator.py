@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ugro_tui.collect.below import private_folder
+from ugro_tui.collect.copied import CopiedNode
 from ugro_tui.collect.follower import Copy, Role, held
 from ugro_tui.collect.lock import CentralLock
 from ugro_tui.collect.mirror import Mirror
+from ugro_tui.collect.node_notes import NodeNotes
 from ugro_tui.collect.reader import JobReader, apply
 from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.core.errors import BadInput, UgroError
@@ -55,9 +57,10 @@ class ResultAggregator:
 
     def copy(self, node: str) -> Copy:
         """The copy of one node."""
-        shown = LocalNode(self.jobs_dir, self._clock.time, node, mirror_layout(node))
+        shown = CopiedNode(self.jobs_dir, self._clock.time, node, mirror_layout(node))
+        shown.notes = notes = NodeNotes(self.central, node)
         mirror = Mirror(self.jobs_dir, node, self._clock)
-        return Copy(mirror, shown, lambda: self._role_of(node), lambda: self._said_of(node))
+        return Copy(mirror, shown, lambda: self._role_of(node), lambda: self._said_of(node), notes)
 
     def role(self) -> Role:
         """What this application does with the directory now; where it only reads, the lock is tried once a second."""

@@ -9,6 +9,7 @@ from enum import Enum
 
 from ugro_tui.collect.messages import Message
 from ugro_tui.collect.mirror import Mirror, MirrorError, MirrorMoved
+from ugro_tui.collect.node_notes import NodeNotes
 from ugro_tui.collect.reader import Delivery, JobReader, by_job
 from ugro_tui.collect.wanted import Wanted
 from ugro_tui.core.layout import POLLED, FileKind, classify
@@ -42,6 +43,8 @@ class Copy:
     shown: Node
     role: Callable[[], Role]
     said: Callable[[], str]
+    notes: NodeNotes | None = None
+    """How the application that writes finds the node, for those that only read."""
 
 
 class Follower:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ugro_tui.collect.messages import Cycle
+from ugro_tui.collect.node_notes import Note
+from ugro_tui.core.alerts import UNHEARD
 from ugro_tui.core.snapshot import Question
 from ugro_tui.core.states import NodeState
+from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NeedsPassphrase, NodeError, Reaction, Reply
 
 
@@ -48,3 +52,18 @@ class Looked:
         if self.failure.reaction is Reaction.PERSON:
             return NodeState.PERSON, brief, math.nan
         return (NodeState.WAITING, brief, now + wait) if wait > 0 else (NodeState.SILENT, brief, math.nan)
+
+
+def as_noted(cycle: Cycle, note: Note | None, now: float) -> Cycle:
+    """What a look at the copies of a node came to, as another application notes that the node is. `now`: Unix seconds."""
+    if note is None or note.node_state.reached:
+        return cycle
+    return replace(
+        cycle,
+        state=note.node_state,
+        brief=visible(note.brief, 80),
+        error=visible(note.error, 1_000),
+        rule=note.rule if note.rule in UNHEARD else "node_unreachable",
+        sure=note.sure,
+        heard_at=cycle.at - max(0.0, now - note.heard) if note.heard else math.nan,
+    )

@@ -40,6 +40,8 @@ class Cycle:
     troubles: tuple[str, ...] = ()
     """What keeps this application from writing its copy of the node."""
     reading: str = ""
+    heard_at: float = math.nan
+    """Monotonic seconds of the node's last answer to another application, where that one tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Roster:
             news.whole_at = cycle.at
         if cycle.state.reached and not cycle.error:
             news.good_at = cycle.at
+        elif math.isfinite(cycle.heard_at):
+            news.good_at = cycle.heard_at
 
     @property
     def cycles(self) -> int:

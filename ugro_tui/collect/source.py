@@ -11,9 +11,10 @@ from dataclasses import replace
 from ugro_tui.collect.breaker import Breaker
 from ugro_tui.collect.follower import Copy, Follower, Role, kinds_of
 from ugro_tui.collect.health import AdaptiveHealthMonitor
-from ugro_tui.collect.looked import Looked
+from ugro_tui.collect.looked import Looked, as_noted
 from ugro_tui.collect.messages import Cycle, Message
 from ugro_tui.collect.mirror import MirrorError
+from ugro_tui.collect.node_notes import Note
 from ugro_tui.collect.rsyncs import RsyncRuns
 from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.core.commands import Answer, OpenJob, Refresh, Sync, Tell, Ticket
@@ -68,6 +69,7 @@ class Source:
         self._health = health
         self._last = Cycle(node.name, math.nan, state=NodeState.CONNECTING)
         self._begun = False
+        self._heard = 0.0
         self._events_due = -math.inf
         self._copy_due = math.inf
         self._slight = 0
@@ -250,12 +252,27 @@ class Source:
             troubles=self._troubles(),
             reading=self._copy.said() if self._copy is not None and reads else "",
         )
+        self._note(looked, reads=reads)
         if self._health is not None:
             self._health.heard(self._last)
         answers = () if more else tuple(self._answer(ticket, looked) for ticket in self._tickets)
         self._post(replace(self._last, answers=answers) if answers else self._last)
         if not more:
             self._end(looked)
+
+    def _note(self, looked: Looked, *, reads: bool) -> None:
+        """Tell those who only read the copies how the node is found; or take over what is told so."""
+        notes = None if self._copy is None else self._copy.notes
+        if notes is None:
+            return
+        if reads:
+            self._last = as_noted(self._last, notes.read(), self._clock.time())
+        elif self._role() is Role.WRITES:
+            if looked.reply is not None:
+                self._heard = self._clock.time()
+                notes.examined(looked.reply.processes)
+            last = self._last
+            notes.write(Note(last.state.value, last.brief, last.error, last.rule, last.sure, self._heard))
 
     def _troubles(self) -> tuple[str, ...]:
         """What keeps the copy from being written, though this application is to write it."""
