@@ -42,6 +42,7 @@ def test_one_that_is_held_and_killed_and_one_that_hangs_and_is_starved(ground: G
         held.trains(20)
         since = time.time()
         os.kill(held.pid(0), signal.SIGSTOP)
+        hangs.trains(100)
         hangs.names(2, "job_hang", "rank 2 on n3 never entered the backward pass", hangs.last_at(2))
         held.names(0, "job_hang", "rank 0 on n1 is held by a signal (SIGSTOP) or a debugger", since)
 
