@@ -144,9 +144,9 @@ def test_a_sync_does_not_repeat_what_is_said_of_the_node() -> None:
 
 def test_the_verdict_names_a_node_where_nothing_worse_is_known() -> None:
     silent = on_three(SILENT, sure=False)
-    assert verdict(silent.jobs[0], silent.nodes).plain.startswith(" ⌁ node gpu2: no answer; 4 of 6 ranks")
+    assert verdict(silent.jobs[0], silent).plain.startswith(" ⌁ node gpu2: no answer; 4 of 6 ranks")
     elsewhere = on_three(replace(SILENT, name="gpu9"), sure=False, ranks=2)
-    assert "gpu9" not in verdict(elsewhere.jobs[0], elsewhere.nodes).plain
+    assert "gpu9" not in verdict(elsewhere.jobs[0], elsewhere).plain
 
 
 @pytest.mark.parametrize(

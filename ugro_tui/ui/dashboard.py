@@ -165,7 +165,7 @@ class TrainingDashboard(Screen[None]):
             lines = empty(snapshot, self._place, ready=self._ready(), size=self.size, elapsed=elapsed)
             self._put("empty", lines)
         else:
-            self._put("verdict", verdict(view, snapshot.nodes, elapsed))
+            self._put("verdict", verdict(view, snapshot, elapsed))
             self._put("alert-lines", alert_lines(view, snapshot, MOST_ALERTS, elapsed))
 
     def _show_job(self, view: JobView) -> None:
