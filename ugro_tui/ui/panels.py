@@ -12,13 +12,10 @@ from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, duration, per_
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
 from ugro_tui.core.states import JobStatus, NodeState, RankState
 from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES, NODE_GLYPHS, NODE_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
-from ugro_tui.ui.nodes import brief, roll_call, sentences, troubled
+from ugro_tui.ui.nodes import NAMED, brief, roll_call, sentences, troubled
 from ugro_tui.ui.strip import sync_sentences
 
 NARROW = 100
-
-_NODES_FIRST = 3
-"""Nodes in trouble that stand before the alerts: half of the pane where it is smallest."""
 
 _LEAST_READING = 24
 """Cells of the reason for only reading that are worth to be shown."""
@@ -160,7 +157,7 @@ def alert_lines(view: JobView, snapshot: Snapshot, most: int, elapsed: float) ->
     mine, theirs = _marks(snapshot, view.job_id, view.summary.attempt), _marks(snapshot)
     told = [_alert_line(alert, mine.get(alert.subject)) for alert in alerts]
     told += [_alert_line(alert, theirs.get(alert.subject)) for alert in snapshot.heard]
-    lines = [*nodes[:_NODES_FIRST], *_upto(told, most), *nodes[_NODES_FIRST:]]
+    lines = [*nodes[:NAMED], *_upto(told, most), *nodes[NAMED:]]
     others = sync_sentences(snapshot)
     if snapshot.reading:
         others.append(Content.styled(f"⊘ reading only: {snapshot.reading}", "$warning"))
