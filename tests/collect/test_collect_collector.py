@@ -9,7 +9,7 @@ import pytest
 
 from tests.collect.bench import DAY, Bench, counts, view
 from tests.writing import as_ordinary_user, finished_job, wait_until, whole_job
-from ugro_tui.core.commands import OpenJob, Refresh
+from ugro_tui.core.commands import OpenJob, Refresh, Sync
 from ugro_tui.core.states import JobStatus
 from ugro_tui.nodes import local
 
@@ -169,6 +169,17 @@ def test_answers_carry_the_number_of_their_ticket(bench: Bench) -> None:
     wait_until(lambda: len(collector.snapshot().answers) == 3)
     problems = {answer.number: answer.problem for answer in collector.snapshot().answers}
     assert [problems[ticket.number] for ticket in tickets] == ["", "", "no job nope here"]
+
+
+def test_where_nothing_is_copied_a_sync_says_so_and_leaves_nothing_behind(bench: Bench) -> None:
+    whole_job(bench.root / "job", bench.clock)
+    collector = bench.collector()
+    bench.done(collector)
+    snapshot = bench.done(collector, Sync("job"))
+    (answer,) = snapshot.answers[-1:]
+    assert (answer.problem, answer.said) == ("", "this machine is read in place; there is nothing to copy")
+    assert snapshot.sync is None
+    assert bench.done(collector).sync is None
 
 
 def test_only_one_job_is_read_where_one_is_wanted(bench: Bench) -> None:

@@ -272,3 +272,14 @@ async def test_only_news_are_painted(monkeypatch: pytest.MonkeyPatch) -> None:
         feed.current = snapshot(job(Run(ranks=16)), version=2)
         app.look()
         assert painted == [feed.current]
+
+
+async def test_without_colour_what_matters_most_is_no_darker_than_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with shown("non_finite") as (app, _, _):
+        parts = [part for line in app.screen._compositor.render_strips() for part in line]
+        (text,) = (part.style for part in parts if part.text.startswith(" step 300/500"))
+        marked = [part.style for part in parts if "NaN! " in part.text or part.text.startswith(" ✖ non-finite loss")]
+        assert len(marked) == 2
+        assert text is not None
+        assert all(style is not None and (style.bold, style.color) == (True, text.color) for style in marked)

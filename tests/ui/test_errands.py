@@ -16,8 +16,9 @@ from ugro_tui.core.commands import Answer, Diagnose, OpenTensorBoard, Refresh, S
 from ugro_tui.core.snapshot import NodeSync, NodeView, Question, Snapshot, SyncView
 from ugro_tui.core.states import NodeState
 from ugro_tui.ui.app import UgroApp
-from ugro_tui.ui.dashboard import PATIENCE, SAID_SECONDS, TrainingDashboard
+from ugro_tui.ui.dashboard import PATIENCE, TrainingDashboard
 from ugro_tui.ui.help import HelpScreen
+from ugro_tui.ui.message import SAID_SECONDS, Message
 from ugro_tui.ui.question import QuestionScreen
 
 SECRET = "q?Sr hunter2"
@@ -153,6 +154,44 @@ async def test_esc_takes_the_message_away() -> None:
         await desk.pilot.press("escape")
         await desk.pilot.pause()
         assert "not installed" not in desk.text
+
+
+async def test_a_problem_stands_until_it_is_taken_away() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("S")
+        await desk.news(answers=(Answer(1, "another ugro-tui syncs"),))
+        await desk.pass_time(10 * SAID_SECONDS)
+        assert "✖ sync: another ugro-tui syncs" in desk.text
+        await desk.pilot.press("escape")
+        await desk.pilot.pause()
+        assert "another ugro-tui" not in desk.text
+
+
+async def test_where_nothing_is_copied_a_sync_says_so_for_a_while() -> None:
+    async with at(WELL) as desk:
+        await desk.pilot.press("S")
+        await desk.news(answers=(Answer(1, said="this machine is read in place; there is nothing to copy"),))
+        assert " sync: this machine is read in place; there is nothing to copy   esc takes this away" in desk.text
+        assert "✖" not in desk.text
+        await desk.pass_time(SAID_SECONDS)
+        assert "read in place" not in desk.text
+
+
+@pytest.mark.parametrize(
+    ("width", "hint"), [(60, "   esc takes this away"), (52, "   esc takes this away"), (30, "   esc"), (25, "")]
+)
+def test_a_message_says_how_to_take_it_away_where_there_is_room(width: int, hint: str) -> None:
+    assert Message("x" * 7 + " " + "y" * 22).lines(width).plain == f" xxxxxxx {'y' * 22}{hint}"
+
+
+async def test_the_hint_follows_the_size_of_the_terminal() -> None:
+    async with at(WELL, (60, 15)) as desk:
+        await desk.pilot.press("T")
+        await desk.news(answers=(Answer(1, said="http://127.0.0.1:6006/" + "x" * 60),))
+        assert "esc" not in desk.text
+        await desk.pilot.resize_terminal(120, 40)
+        await desk.pilot.pause()
+        assert "   esc takes this away" in desk.text
 
 
 async def test_the_countdown_goes_on_without_news() -> None:

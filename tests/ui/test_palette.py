@@ -7,14 +7,17 @@ from dataclasses import replace
 import pytest
 from textual.command import CommandPalette
 
+from tests.ui.node_scenes import REFUSED, on_three
 from tests.ui.scenes import SCENES, FakeFeed, app_of
 from tests.ui.test_errands import WELL, Desk, at
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.commands import Acknowledge, Answer, SetThreshold
-from ugro_tui.core.entries import BookView, Event, Happening
+from ugro_tui.core.entries import BookView, Entry, Event, Happening, Mark
 from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.bell import Bell
+from ugro_tui.ui.marks import SEVERITY_STYLES
+from ugro_tui.ui.panels import verdict
 
 STALLED = Alert("rank stalled", Severity.CRIT, 3, "gpu1", "no step for 20 s", 0.0, "look", "rank_stalled")
 
@@ -88,6 +91,35 @@ async def test_a_acknowledges_the_alert_of_the_verdict() -> None:
         assert desk.feed.asked == [Acknowledge("gpt2-small", alert.subject)]
         await desk.news(answers=(Answer(1, said="non-finite loss: acknowledged until it is over"),))
         assert "alert: non-finite loss: acknowledged until it is over" in desk.text
+
+
+def book_of(job_id: str, *alerts: tuple[Alert, Mark]) -> BookView:
+    return BookView(tuple(Entry(job_id, 1, alert, 0.0, mark) for alert, mark in alerts))
+
+
+async def test_what_is_acknowledged_or_snoozed_says_so_in_the_verdict_and_among_the_alerts() -> None:
+    async with at(SCENES["non_finite"]()) as desk:
+        (alert,) = desk.feed.current.jobs[0].summary.alerts
+        assert "acknowledged" not in desk.text
+        await desk.news(book=book_of("gpt2-small", (alert, Mark.ACKNOWLEDGED)))
+        assert desk.text.count("✖ (acknowledged) non-finite loss") == 2
+        await desk.news(book=book_of("gpt2-small", (alert, Mark.SNOOZED)))
+        assert desk.text.count("✖ (snoozed) non-finite loss") == 2
+        for of_another in (book_of("other", (alert, Mark.SNOOZED)), book_of("gpt2-small", (STALLED, Mark.SNOOZED))):
+            await desk.news(book=of_another)
+            assert "(snoozed)" not in desk.text
+
+
+def test_a_known_alert_is_quiet_but_a_new_one_behind_it_is_not() -> None:
+    shown = on_three(REFUSED)
+    job = shown.jobs[0]
+    alert = job.summary.alerts[0]
+    more = replace(job, summary=replace(job.summary, alerts=(alert, STALLED)))
+    known = replace(shown, jobs=(more,), book=book_of(more.job_id, (alert, Mark.ACKNOWLEDGED)))
+    loud = f"bold {SEVERITY_STYLES[Severity.CRIT]}"
+    assert [span.style for span in verdict(more, known).spans] == ["$text-muted", loud]
+    both = replace(known, book=book_of(more.job_id, (alert, Mark.ACKNOWLEDGED), (STALLED, Mark.SNOOZED)))
+    assert [span.style for span in verdict(more, both).spans] == ["$text-muted", "$text-muted"]
 
 
 async def test_without_an_alert_there_is_nothing_to_acknowledge() -> None:

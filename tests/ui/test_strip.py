@@ -83,6 +83,44 @@ def test_of_a_sync_that_failed_everywhere_it_is_not_said_that_it_was_done() -> N
     assert "synced" not in line
 
 
+def two_of_three_down() -> Snapshot:
+    """As a user met it: two of three nodes down, a sync done, TensorBoard open, many records lost."""
+    shown = on_three(REFUSED)
+    job = shown.jobs[0]
+    ranks = tuple(replace(rank, lost=2_319) for rank in job.summary.per_rank_stats)
+    found = (shown.nodes[0], replace(REFUSED, name="gpu1", error="gpu1: no route to host", retry=11.0), REFUSED)
+    sync = SyncView("logs", 66.0, tuple(NodeSync(node.name, done=True) for node in found))
+    return replace(
+        shown, jobs=(replace(job, summary=replace(job.summary, per_rank_stats=ranks)),), nodes=found, sync=sync
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "beside"),
+    [
+        (160, " │ synced 66s ago │ TensorBoard :6006 │ 13,914 records lost or unreadable"),
+        (120, " │ synced 66s ago │ TB :6006 │ 13,914 lost"),
+        (80, " │ synced 66s ago"),
+        (65, ""),
+    ],
+)
+def test_nodes_in_trouble_are_named_before_anything_else_is_said(width: int, beside: str) -> None:
+    line = said(two_of_three_down(), width, errands=Errands(board=":6006"))
+    assert line == f" gpu-master 1s · gpu1 ✖ retry 11s · gpu2 ✖ retry 8s{beside}   ? help"
+
+
+@pytest.mark.parametrize("count", [6, 30])
+def test_of_many_nodes_in_trouble_three_are_named(count: int) -> None:
+    found = tuple(replace(REFUSED, name=f"n{number}") for number in range(count))
+    line = said(replace(two_of_three_down(), nodes=(WELL, *found)), 100, errands=Errands(board=":6006"))
+    assert line.startswith(f" n0 ✖ retry 8s · n1 ✖ retry 8s · n2 ✖ retry 8s · +{count - 3} ✖ · 1 ok, oldest 1s")
+
+
+def test_a_sync_under_way_is_told_beside_nodes_in_trouble() -> None:
+    begun = replace(two_of_three_down(), sync=SyncView("logs", 1.0, (NodeSync("gpu-master", 3, 2_000),)))
+    assert "│ syncing 3 files 2.0 kB" in said(begun, 80)
+
+
 @pytest.mark.parametrize(
     ("url", "expected"), [("http://127.0.0.1:6006/", ":6006"), ("http://127.0.0.1:6007", ":6007"), ("", "open")]
 )
@@ -126,6 +164,13 @@ def test_the_sentence_of_a_node_is_in_the_alerts_in_full() -> None:
     assert "nothing is wrong" not in lines(on_three(SILENT, sure=False))
 
 
+def test_the_reasons_of_nodes_stand_before_alerts_that_may_be_long() -> None:
+    first, second, third, *_ = lines(two_of_three_down()).splitlines()
+    assert [first.split("  ")[0], second.split("  ")[0]] == ["✖ node gpu1", "✖ node gpu2"]
+    assert "no route to host" in first
+    assert third.startswith("✖ node unreachable")
+
+
 def test_many_nodes_in_trouble_are_counted() -> None:
     bad = tuple(replace(SILENT, name=f"n{number}") for number in range(64))
     assert lines(replace(on_three(SILENT), nodes=bad)).endswith("… and 45 more")
@@ -144,9 +189,9 @@ def test_a_sync_does_not_repeat_what_is_said_of_the_node() -> None:
 
 def test_the_verdict_names_a_node_where_nothing_worse_is_known() -> None:
     silent = on_three(SILENT, sure=False)
-    assert verdict(silent.jobs[0], silent.nodes).plain.startswith(" ⌁ node gpu2: no answer; 4 of 6 ranks")
+    assert verdict(silent.jobs[0], silent).plain.startswith(" ⌁ node gpu2: no answer; 4 of 6 ranks")
     elsewhere = on_three(replace(SILENT, name="gpu9"), sure=False, ranks=2)
-    assert "gpu9" not in verdict(elsewhere.jobs[0], elsewhere.nodes).plain
+    assert "gpu9" not in verdict(elsewhere.jobs[0], elsewhere).plain
 
 
 @pytest.mark.parametrize(

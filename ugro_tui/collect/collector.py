@@ -184,6 +184,9 @@ class TrainingMetricsCollector:
             if isinstance(command, OpenTensorBoard | Diagnose):
                 threading.Thread(target=self._go_through, args=(ticket.number, command), daemon=True).start()
                 return ticket
+            if isinstance(command, Sync) and self._aggregator is None:
+                self._keeper.post(Answer(ticket.number, said=IN_PLACE))
+                return ticket
             if isinstance(command, Order):
                 self._keeper.post(ticket)
                 return ticket
@@ -242,3 +245,6 @@ class TrainingMetricsCollector:
 
 BOTH = (FileKind.LOG, FileKind.EVENTS)
 """What a sync brings that a person asks for."""
+
+IN_PLACE = "this machine is read in place; there is nothing to copy"
+"""The answer to a sync where nothing is copied, because nothing is elsewhere."""

@@ -55,7 +55,7 @@ class Looked:
 
 
 def as_noted(cycle: Cycle, note: Note | None, now: float) -> Cycle:
-    """What a look at the copies of a node came to, as another application notes that the node is. `now`: Unix seconds."""
+    """What a look at the copies of a node came to, as another application notes the node. `now`: Unix seconds."""
     if note is None or note.node_state.reached:
         return cycle
     return replace(

@@ -80,6 +80,14 @@ class UgroApp(App[str]):
         if sound and self._driver is not None and not self.is_headless:
             self._driver.write(sound)
 
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's colours. Without colour they would be greys, and red a dark one: marks are as bright as text."""
+        variables = super().get_css_variables()
+        if self.no_color:
+            variables |= dict.fromkeys(("error", "warning", "success", "accent"), variables["foreground"])
+            self.theme_variables = variables
+        return variables
+
     @property
     def thresholds(self) -> Thresholds:
         """The numbers that alerts are judged by now."""

@@ -19,6 +19,7 @@ from ugro_tui.core.ports import Feed
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.watch import worst
 from ugro_tui.ui.chart import LossChart, title
+from ugro_tui.ui.message import Message
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, verdict
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.rank_table import RankTable
@@ -39,9 +40,6 @@ TICK_SECONDS = 1.0
 
 PATIENCE = 2.0
 """Seconds after which jobs are shown although a node has not answered yet: it may be switched off."""
-
-SAID_SECONDS = 60.0
-"""How long a message stands: a URL has to be read, and copied."""
 
 _PANES = ("ranks", "loss", "alerts")
 
@@ -74,7 +72,7 @@ class TrainingDashboard(Screen[None]):
         self._requests = Requests(feed)
         self.questions = Questions(feed)
         self._board = ""
-        self._said_at = 0.0
+        self._message = Message()
         self._begun = self._taken = clock()
         self._place = place
         self._snapshot = Snapshot()
@@ -111,6 +109,7 @@ class TrainingDashboard(Screen[None]):
         width, height = event.size
         self.set_class(width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1], "-compact")
         self.set_class(width < TINY_BELOW[0] or height < TINY_BELOW[1], "-tiny")
+        self._put("message", self._message.lines(width))
         self.show(self._snapshot)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -137,7 +136,7 @@ class TrainingDashboard(Screen[None]):
 
     def tick(self) -> None:
         """Let ages and countdowns go on, and take away a message that has stood long enough."""
-        if self.has_class("-said") and self._clock() - self._said_at >= SAID_SECONDS:
+        if self._message.over(self._clock()):
             self.say("")
         if self.job is None and self._order and self._ready():
             self.show(self._snapshot)
@@ -165,7 +164,7 @@ class TrainingDashboard(Screen[None]):
             lines = empty(snapshot, self._place, ready=self._ready(), size=self.size, elapsed=elapsed)
             self._put("empty", lines)
         else:
-            self._put("verdict", verdict(view, snapshot.nodes, elapsed))
+            self._put("verdict", verdict(view, snapshot, elapsed))
             self._put("alert-lines", alert_lines(view, snapshot, MOST_ALERTS, elapsed))
 
     def _show_job(self, view: JobView) -> None:
@@ -178,17 +177,17 @@ class TrainingDashboard(Screen[None]):
         self._arrange(len(view.ranks))
         self._name_panes(view)
 
-    def say(self, text: str, style: str = "$accent") -> None:
-        """Show a message for a while; empty: take it away."""
-        self._said_at = self._clock()
+    def say(self, text: str, *, problem: bool = False) -> None:
+        """Show a message for a while, a problem until it is taken away; empty: take it away."""
+        self._message = Message(text, self._clock(), problem)
         self.set_class(bool(text), "-said")
-        self._put("message", Content.styled(f" {text}" if text else "", style))
+        self._put("message", self._message.lines(self.size.width))
 
     def _hear(self, command: Command, answer: Answer) -> None:
         """Say what became of a command; a sync that went well shows in the strip."""
         what = about(command)
         if answer.problem:
-            self.say(f"✖ {what}: {answer.problem}", "bold $error")
+            self.say(f"✖ {what}: {answer.problem}", problem=True)
         elif isinstance(command, OpenTensorBoard):
             self._board = port(answer.said)
             self.say(f"TensorBoard: {answer.said}")

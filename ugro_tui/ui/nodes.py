@@ -19,6 +19,9 @@ BETWEEN = " · "
 BRIEF = 24
 """Characters of an error of which no short form is known."""
 
+NAMED = 3
+"""Nodes in trouble that are named before anything else is said."""
+
 _WORST_FIRST = (NodeState.PERSON, NodeState.WAITING, NodeState.SILENT, NodeState.OK)
 
 
@@ -119,6 +122,16 @@ def _summary(nodes: Sequence[NodeView], room: int, elapsed: float) -> Content:
         more = f"+{len(bad) - len(named)} ✖" if named else more
         named.append(Content.styled(more, "$error"))
     return Content(BETWEEN).join([*named, *rest])
+
+
+def needed(nodes: Sequence[NodeView], elapsed: float) -> int:
+    """Cells in which `line` names the nodes in trouble, the worst `NAMED` of many; 0 where there are none."""
+    bad = troubled(nodes)
+    if not bad:
+        return 0
+    parts = [*(_part(node, elapsed, short=True) for node in bad[:NAMED]), *_counts(nodes, elapsed)]
+    more = len(f"{BETWEEN}{len(bad)} ✖") + 2 if len(bad) > NAMED else 0
+    return Content(BETWEEN).join(parts).cell_length + more
 
 
 def _counts(nodes: Sequence[NodeView], elapsed: float) -> list[Content]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
-from ugro_tui.core.alerts import Alert, Severity
+from ugro_tui.core.alerts import Alert, Severity, Subject
+from ugro_tui.core.entries import Mark
 from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, duration, loss_text, per_step
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
 from ugro_tui.core.states import JobStatus, NodeState, RankState
 from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES, NODE_GLYPHS, NODE_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
-from ugro_tui.ui.nodes import brief, roll_call, sentences, troubled
+from ugro_tui.ui.nodes import NAMED, brief, roll_call, sentences, troubled
 from ugro_tui.ui.strip import sync_sentences
 
 NARROW = 100
@@ -98,22 +99,43 @@ def _percent(view: JobView) -> str:
     return f" {min(100.0, 100 * view.summary.step / total):.0f}%"
 
 
-def verdict(view: JobView, nodes: Sequence[NodeView], elapsed: float = 0.0) -> Content:
+def verdict(view: JobView, snapshot: Snapshot, elapsed: float = 0.0) -> Content:
     """One sentence: the worst that is known, or that all is well. `elapsed`: seconds since anything was published."""
     if elapsed > BLIND_SECONDS:
         what = f"BLIND: nothing new for {duration(elapsed)}: ugro-tui stands still; restart it, its log says why"
         return Content.styled(f" {SEVERITY_GLYPHS[Severity.CRIT]} {what}", f"bold {SEVERITY_STYLES[Severity.CRIT]}")
     alerts, status = view.summary.alerts, view.summary.status
     if alerts and alerts[0].severity > Severity.INFO:
-        worst = alerts[0].severity
-        more = f"  (+{len(alerts) - 1} more)" if len(alerts) > 1 else ""
-        text = f" {SEVERITY_GLYPHS[worst]} {view.summary.verdict}{more}"
-        return Content.styled(text, f"bold {SEVERITY_STYLES[worst]}")
-    node = _node_in_trouble(view, nodes) if not status.over and status is not JobStatus.UNKNOWN else None
+        return _worst_alert(view, _marks(snapshot, view.job_id, view.summary.attempt))
+    node = _node_in_trouble(view, snapshot.nodes) if not status.over and status is not JobStatus.UNKNOWN else None
     if node is not None:
         text = f" {NODE_GLYPHS[node.state]} node {node.name}: {brief(node)}; {view.summary.verdict}"
         return Content.styled(text, f"bold {NODE_STYLES[node.state]}")
     return Content.styled(f" {JOB_GLYPHS[status]} {view.summary.verdict}", JOB_STYLES[status])
+
+
+def _worst_alert(view: JobView, marks: Mapping[Subject, Mark]) -> Content:
+    """The verdict of a job with alerts: quiet where the worst is known, but then loud about others that are not."""
+    first, *others = view.summary.alerts
+    new = next((alert for alert in others if alert.subject not in marks and alert.severity > Severity.INFO), None)
+    mark = marks.get(first.subject)
+    loud = f"bold {SEVERITY_STYLES[first.severity]}"
+    style = loud if mark is None else "$text-muted"
+    more = style if mark is None or new is None else f"bold {SEVERITY_STYLES[new.severity]}"
+    return Content.assemble(
+        (f" {SEVERITY_GLYPHS[first.severity]} {_marked(mark)}{view.summary.verdict}", style),
+        (f"  (+{len(others)} more)" if others else "", more),
+    )
+
+
+def _marks(snapshot: Snapshot, job_id: str = "", attempt: int = 0) -> dict[Subject, Mark]:
+    """The alerts of a job (without one: of the nodes) that a person has acknowledged or snoozed."""
+    entries = [entry for entry in snapshot.book.of(job_id) if entry.attempt == attempt]
+    return {entry.alert.subject: entry.state for entry in entries if entry.state is not Mark.FIRING}
+
+
+def _marked(mark: Mark | None) -> str:
+    return "" if mark is None else f"({mark.value}) "
 
 
 def _node_in_trouble(view: JobView, nodes: Sequence[NodeView]) -> NodeView | None:
@@ -126,10 +148,16 @@ def _node_in_trouble(view: JobView, nodes: Sequence[NodeView]) -> NodeView | Non
 
 
 def alert_lines(view: JobView, snapshot: Snapshot, most: int, elapsed: float) -> Content:
-    """The alerts of the job, then what is wrong with nodes, syncs and files: the worst first, one line each."""
+    """The worst nodes, the alerts of the job, then what is wrong with other nodes, syncs and files: one line each.
+
+    The nodes come first because they are short, and alerts may be longer than the pane; the worst alert is the verdict.
+    """
     alerts = view.summary.alerts
-    lines = _upto([_alert_line(alert) for alert in (*alerts, *snapshot.heard)], most)
-    lines += _upto(sentences(snapshot.nodes, alerts, elapsed), most)
+    nodes = _upto(sentences(snapshot.nodes, alerts, elapsed), most)
+    mine, theirs = _marks(snapshot, view.job_id, view.summary.attempt), _marks(snapshot)
+    told = [_alert_line(alert, mine.get(alert.subject)) for alert in alerts]
+    told += [_alert_line(alert, theirs.get(alert.subject)) for alert in snapshot.heard]
+    lines = [*nodes[:NAMED], *_upto(told, most), *nodes[NAMED:]]
     others = sync_sentences(snapshot)
     if snapshot.reading:
         others.append(Content.styled(f"⊘ reading only: {snapshot.reading}", "$warning"))
@@ -156,14 +184,15 @@ def alerts_title(view: JobView, snapshot: Snapshot) -> Content:
     return Content(f"Alerts {len(view.summary.alerts) + len(snapshot.heard)}{beside}")
 
 
-def _alert_line(alert: Alert) -> Content:
+def _alert_line(alert: Alert, mark: Mark | None) -> Content:
     who = f"{alert.who}: " if alert.who else ""
-    return Content.assemble(
-        (f"{SEVERITY_GLYPHS[alert.severity]} {alert.name}", f"bold {SEVERITY_STYLES[alert.severity]}"),
+    line = Content.assemble(
+        (f"{SEVERITY_GLYPHS[alert.severity]} {_marked(mark)}{alert.name}", f"bold {SEVERITY_STYLES[alert.severity]}"),
         f"  {who}{alert.what}",
         (f"  {alert.since}" if alert.since else "", "$text-muted"),
         f"  → {alert.next_step}",
     )
+    return line if mark is None else Content.styled(line.plain, "$text-muted")
 
 
 def empty(snapshot: Snapshot, place: str, *, ready: bool, size: tuple[int, int], elapsed: float) -> Content:

@@ -35,9 +35,9 @@ class Errands:
 
 def strip(snapshot: Snapshot, view: JobView | None, errands: Errands, width: int, elapsed: float) -> Content:
     """The line, at most `width` cells wide. `elapsed`: seconds since the snapshot."""
-    parts = list(_parts(snapshot, view, errands, elapsed, short=width < NARROW))
-    while parts and width - _length(parts) < _LEAST_NODES:
-        parts.pop()
+    parts = _fitting(list(_under_way(snapshot.sync, errands, short=width < NARROW)), width - _LEAST_NODES)
+    needed = 1 + nodes.needed(snapshot.nodes, elapsed) + len(KEYS[1])
+    parts += _standing(snapshot, view, errands, elapsed, width, width - max(_LEAST_NODES, needed) - _length(parts))
     room = width - 1 - _length(parts)
     known = nodes.line(snapshot.nodes, max(_LEAST_NODES, room - len(KEYS[1])), elapsed)
     room -= known.cell_length
@@ -52,22 +52,39 @@ def _length(parts: list[Content]) -> int:
     return sum(part.cell_length + len(_BAR) for part in parts)
 
 
-def _parts(
-    snapshot: Snapshot, view: JobView | None, errands: Errands, elapsed: float, *, short: bool
-) -> Iterator[Content]:
-    """What stands behind the nodes, the most important first."""
+def _fitting(parts: list[Content], room: int) -> list[Content]:
+    """The first of `parts` that fit."""
+    while parts and _length(parts) > room:
+        parts = parts[:-1]
+    return parts
+
+
+def _under_way(sync: SyncView | None, errands: Errands, *, short: bool) -> Iterator[Content]:
+    """What the user waits for."""
     if errands.diagnosing:
         yield Content.styled("diagnosing …", "$accent")
-    sync = snapshot.sync
-    if errands.syncing and (sync is None or sync.done):
+    if sync is not None and not sync.done:
+        yield Content.styled(_progress(sync, short=short), "$accent")
+    elif errands.syncing:
         yield Content.styled("sync asked for …", "$accent")
-    elif sync is not None:
-        yield _sync(sync, elapsed, short=short)
-    if errands.board:
-        yield Content.styled(f"{'TB' if short else 'TensorBoard'} {errands.board}", "$accent")
+
+
+def _standing(
+    snapshot: Snapshot, view: JobView | None, errands: Errands, elapsed: float, width: int, room: int
+) -> list[Content]:
+    """What is good to know once the nodes in trouble are named: in fewer words, then less of it, if room is short."""
+    sync = snapshot.sync if snapshot.sync is not None and snapshot.sync.done and not errands.syncing else None
     missing = 0 if view is None else sum(rank.lost + rank.skipped for rank in view.summary.per_rank_stats)
-    if missing:
-        yield Content.styled(f"{missing:,} records lost or unreadable", "$warning")
+    parts: list[Content] = []
+    for short in (width < NARROW, True):
+        parts = [_synced(sync, elapsed, short=short)] if sync is not None else []
+        if errands.board:
+            parts.append(Content.styled(f"{'TB' if short else 'TensorBoard'} {errands.board}", "$accent"))
+        if missing:
+            parts.append(Content.styled(f"{missing:,} {'lost' if short else 'records lost or unreadable'}", "$warning"))
+        if _length(parts) <= room:
+            break
+    return _fitting(parts, room)
 
 
 def _notice(snapshot: Snapshot, view: JobView | None, room: int) -> Content:
@@ -80,10 +97,8 @@ def _notice(snapshot: Snapshot, view: JobView | None, room: int) -> Content:
     return Content.styled(notice, "$warning").truncate(room, ellipsis=True)
 
 
-def _sync(sync: SyncView, elapsed: float, *, short: bool) -> Content:
+def _synced(sync: SyncView, elapsed: float, *, short: bool) -> Content:
     failed = [node.node for node in sync.nodes if node.error]
-    if not sync.done:
-        return Content.styled(_progress(sync, short=short), "$accent")
     when = f"synced {age(sync.age + elapsed)} ago"
     if not failed:
         return Content.styled(when, "$text-muted")
