@@ -219,11 +219,9 @@ def _ago(found: Findings, age: float) -> str:
 def _span(found: Findings, entry: Entry) -> str:
     """When an alert fired that is over, and in which attempt, if that was another one; an event has no length."""
     seconds = entry.resolved - entry.since
-    length = (
-        "" if seconds == 0 else f", for {duration(seconds)}" if math.isfinite(seconds) else " to the end of the records"
-    )
+    lasted = f", for {duration(seconds)}" if math.isfinite(seconds) else " to the end of the records"
     earlier = f", in attempt {entry.attempt}" if 0 < entry.attempt < found.view.summary.attempt else ""
-    return f"{_clock(found, entry.since)}{length}{earlier}"
+    return f"{_clock(found, entry.since)}{lasted if seconds else ''}{earlier}"
 
 
 def _clock(found: Findings, at: float) -> str:
