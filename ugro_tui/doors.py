@@ -29,15 +29,16 @@ class TensorBoardDoor:
         self._board: TensorBoard | None = None
 
     def open(self) -> str:
-        """Its address.
+        """Its address, and in brackets what is to be said of it.
 
         Raises:
             UgroError: it cannot be started; the message says why and what to do.
         """
-        from ugro_tui.act.tensorboard import TensorBoard  # only who opens it pays for its imports
+        from ugro_tui.act.tensorboard import TensorBoard, without_events  # only who opens it pays for its imports
 
         self._board = self._board or TensorBoard(self._folder)
-        return self._board.open()
+        url, lack = self._board.open(), without_events(self._folder)
+        return f"{url} ({lack})" if lack else url
 
     def close(self) -> None:
         """End it, if it runs."""
