@@ -63,6 +63,7 @@ class Agent:
         self.copies = ResultAggregator(config.central, self.clock, names) if config.remote else None
         self._board = TensorBoardDoor(self.event_files)
         self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock)
+        self._keeps_alerts = notify  # who does so knows what fired; nobody else has looked for long
         self._alerts = AlertDoor(config, self.copies, self.clock, notify=notify)
         self._collector = TrainingMetricsCollector(
             self.nodes,
@@ -209,7 +210,7 @@ class Agent:
         """
         checked_job_id(job_id)
         view = self._collector.snapshot().job(job_id) or self.job(job_id)
-        return self._diagnosis.open(view, self._collector.snapshot().nodes)
+        return self._diagnosis.open(view, self._collector.snapshot(), replayed=not self._keeps_alerts)
 
     def start_demo(self, options: Sequence[str]) -> LocalJob:
         """Start the training run of `ugro-tui demo` on this machine and follow it.

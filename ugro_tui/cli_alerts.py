@@ -41,7 +41,7 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
-        """What is wrong now, with whom, since when, and what to do; acknowledged and snoozed alerts are marked.
+        """What is wrong now, with whom, since when, and what to do; acknowledged alerts are marked.
 
         Exit code 1 where a critical alert fires. Beside an open dashboard it shows what that one knows; alone it has
         had one look, and alerts that need to last (60 s of a GPU, say) do not fire yet.
@@ -181,7 +181,7 @@ def rule_lines(rule: Rule, config: Config) -> Iterator[str]:
         ("source", rule.source),
         ("do first", rule.next_step),
     )
-    yield f"{rule.title} ({rule.key})"
+    yield rule.title if rule.title == rule.key else f"{rule.title} ({rule.key})"
     yield from (f"  {name:<9} {value}" for name, value in facts)
     yield f"  [alerts.{rule.key}] in config.toml:"
     rows = [

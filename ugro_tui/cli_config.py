@@ -54,6 +54,11 @@ def config_lines(config: Config, *, origin: bool) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
+    """A value as TOML would have it, but without quotes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     if value is None or value == []:
         return "not set"
     return visible(", ".join(value) if isinstance(value, list) else str(value))

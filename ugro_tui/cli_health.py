@@ -86,13 +86,15 @@ def whole_lines(health: NodeHealth) -> Iterator[str]:
 
 
 def _row(health: NodeHealth) -> tuple[str, ...]:
+    from ugro_tui.core.health_score import NOT_KNOWN
     from ugro_tui.core.numbers import UNKNOWN, gibibytes
 
     total, available = health.memory_total, health.memory_available
     used = "" if not total or available is None else f"{100 * (1 - available / total):.0f}% of {gibibytes(total)}"
     load = "" if math.isnan(health.load[0]) else f"{health.load[0]:.1f}/{health.cpus or UNKNOWN}"
     free = [disk.free / disk.total for disk in health.disks if disk.total and disk.free is not None]
-    more = f" (+{len(health.reasons) - 1} more)" if len(health.reasons) > 1 else ""
+    others = sum(not reason.startswith(NOT_KNOWN) for reason in health.reasons[1:])
+    more = f" (+{others} more)" if others else ""
     return (
         health.node,
         str(health.score),

@@ -170,8 +170,8 @@ def _prune(config: Config, days: float, *, yes: bool, as_json: bool) -> None:
 
 
 def _tensorboard(config: Config, job: str | None) -> None:
-    from ugro_tui.act.tensorboard import TensorBoard
-    from ugro_tui.headless import Trouble, headless
+    from ugro_tui.act.tensorboard import TensorBoard, without_events
+    from ugro_tui.headless import Trouble, complain, headless
 
     with headless(config, keep=True) as agent:
         folder = agent.prepare_event_files(job)
@@ -180,7 +180,9 @@ def _tensorboard(config: Config, job: str | None) -> None:
         board = TensorBoard(folder)
         trouble = Trouble()
         try:
-            print_lines([f"TensorBoard on {visible(str(folder))}: {board.open()}", "Ctrl-C ends it"])
+            url = board.open()
+            complain(filter(None, [without_events(folder)]))
+            print_lines([f"TensorBoard on {visible(str(folder))}: {url}", "Ctrl-C ends it"])
             snapshot = agent.feed.snapshot()
             while board.url:
                 trouble.say(snapshot)

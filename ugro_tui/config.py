@@ -122,7 +122,8 @@ class Config:
             yield key, _plain(getattr(self, key)), self.origins.get(key, _DEFAULT)
         for name, numbers in self.thresholds.own.items():
             for key, value in numbers.items():
-                yield f"alerts.{name}.{key}", value, self.origins.get("alerts", _DEFAULT)
+                shown = bool(value) if key == "enabled" else value
+                yield f"alerts.{name}.{key}", shown, self.origins.get("alerts", _DEFAULT)
 
 
 def _plain(value: object) -> object:

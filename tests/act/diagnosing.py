@@ -16,7 +16,9 @@ from typing import Any
 import orjson
 
 from tests.writing import clean_environment, wait_until
+from ugro_tui.act.diagnose import Bundle, Watched, diagnose
 from ugro_tui.core.decode import decode
+from ugro_tui.core.entries import Entry
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.snapshot import JobView, curve_of, view
@@ -24,6 +26,7 @@ from ugro_tui.nodes.base import Ask, NodeError, Probe, Ran, Reply
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOW = 10_000.0
+WHEN = 1_700_000_000.0
 
 # Makes 20 steps, a minute ago as far as its files tell, and is stuck in a call in C then; heartbeats go on.
 HANGS = """
@@ -146,3 +149,22 @@ class FakeNode:
 def alive(pid: int) -> bool:
     """Whether a process of ours has not ended."""
     return os.waitpid(pid, os.WNOHANG) == (0, 0)
+
+
+def looked(
+    view: JobView, tmp_path: Path, *nodes: FakeNode, copies: bool = True, over: tuple[Entry, ...] = ()
+) -> Bundle:
+    """The diagnosis of a picture, by what these nodes answer."""
+    watched = [Watched(node, "~/jobs") for node in nodes]
+    return diagnose(view, {"a": 1}, watched, tmp_path / "job", WHEN, copies=copies, over=over)
+
+
+def files(bundle: Bundle) -> dict[str, str]:
+    """What was written, by the names in its directory."""
+    found = (path for path in bundle.path.rglob("*") if path.is_file())
+    return {str(path.relative_to(bundle.path)): path.read_text() for path in found}
+
+
+def rank(**fields: Any) -> dict[str, Any]:
+    """What a node answers of a rank."""
+    return {"here": True, "process": "process 7", "heartbeat": None, "error": None, "log": None, **fields}

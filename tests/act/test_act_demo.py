@@ -75,6 +75,15 @@ def test_one_rank_for_each_gpu_and_two_without(workshop: Workshop, list_gpus: Pa
     assert demo_plan(workshop.metrics_dir, (), workshop.clock).nproc == 2
 
 
+def test_a_fault_that_is_none_is_answered_in_lines(workshop: Workshop) -> None:
+    with pytest.raises(BadInput) as refused:
+        demo_plan(workshop.metrics_dir, ("--inject", "foo@3"), workshop.clock)
+    lines = str(refused.value).splitlines()
+    assert lines[0] == "the training script: argument --inject: 'foo@3' is not a fault. A fault is one of:"
+    assert lines[1].startswith("{nan|hang|crash|kill}[:rank=R]@STEP  ")
+    assert lines[-1].startswith("(all options: ")
+
+
 @pytest.mark.torchrun
 def test_the_demo_trains_and_a_crash_is_told_with_its_cause(workshop: Workshop) -> None:
     text = workshop.folder / "text.txt"

@@ -15,38 +15,22 @@ from typing import Any
 
 import pytest
 
-from tests.act.diagnosing import FakeNode, hanging, picture, write_log
+from tests.act.diagnosing import WHEN, FakeNode, files, hanging, looked, picture, rank, write_log
 from tests.writing import wait_until
 from ugro_tui.act import evidence
 from ugro_tui.act.bundle import KEPT, write
-from ugro_tui.act.diagnose import Bundle, Watched, diagnose
 from ugro_tui.act.suspects import suspects
 from ugro_tui.agent import Agent
 from ugro_tui.config import Config
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.commands import Diagnose, Refresh
 from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.core.snapshot import JobView
 from ugro_tui.nodes.base import NodeSilent, Ran
 
-WHEN = 1_700_000_000.0
 NO_RANK: Any = None
 """Of an alert that is about a node, or the whole job."""
 
 HOSTILE = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eback ``` ```` | [link](http://x) <script>\n# heading\n```\nout"
-
-
-def looked(view: JobView, tmp_path: Path, *nodes: FakeNode, copies: bool = True) -> Bundle:
-    return diagnose(view, {"a": 1}, [Watched(node, "~/jobs") for node in nodes], tmp_path / "job", WHEN, copies=copies)
-
-
-def files(bundle: Bundle) -> dict[str, str]:
-    found = (path for path in bundle.path.rglob("*") if path.is_file())
-    return {str(path.relative_to(bundle.path)): path.read_text() for path in found}
-
-
-def rank(**fields: Any) -> dict[str, Any]:
-    return {"here": True, "process": "process 7", "heartbeat": None, "error": None, "log": None, **fields}
 
 
 def test_a_real_rank_that_hangs_is_explained(tmp_path: Path) -> None:
@@ -63,6 +47,12 @@ def test_a_real_rank_that_hangs_is_explained(tmp_path: Path) -> None:
         assert "- rank 1 stands in `all_reduce (<string>:" in text
         assert "in the phase `data`" in text
         assert "- *hung*: all ranks stand still together" in text
+        assert "; its stack is below**" in text.splitlines()[2]
+        assert "; its stack is above" in text.partition("## What to look at next")[2]
+        assert "py-spy dump" not in text
+        assert "stacks of rank" not in text
+        assert re.search(r"ranks stopped at step 19 .* \(began \d\d:\d\d:\d\d UTC, 1m \d+s ago\)\n", text)
+        assert re.search(r"- last step: 19, at \d\d:\d\d:\d\d UTC, 1m \d+s ago\n", text)
         assert "starting\nprogress 2\n" in text
         found = files(bundle)
         assert "load_batch" in found["rank_0/stack.txt"]

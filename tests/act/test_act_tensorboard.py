@@ -21,7 +21,9 @@ from ugro_emitter import MetricsEmitter
 from tests.writing import wait_until
 from ugro_tui.act import tensorboard
 from ugro_tui.act.errors import LaunchError
-from ugro_tui.act.tensorboard import TensorBoard
+from ugro_tui.act.tensorboard import TensorBoard, without_events
+from ugro_tui.doors import TensorBoardDoor
+from ugro_tui.ui.strip import port
 
 Board: TypeAlias = Callable[..., TensorBoard]
 StandIn: TypeAlias = Callable[[str], str]
@@ -95,6 +97,27 @@ def event_files(jobs: Path) -> None:
         folder = jobs / "job" / "tensorboard" / node
         folder.mkdir(parents=True)
         (jobs.parent / "written" / "job" / "tensorboard" / f"rank_{rank}").rename(folder / f"rank_{rank}")
+
+
+def test_a_folder_without_event_files_is_said_to_show_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "job" / "tensorboard" / "rank_0"
+    said = f"no event files yet in {tmp_path}: TensorBoard will show nothing until some are written"
+    assert without_events(tmp_path / "none").startswith("no event files yet in ")
+    folder.mkdir(parents=True)
+    (folder / "other").touch()
+    assert without_events(tmp_path) == said
+    (folder / "events.out.tfevents.17.host.1.0").touch()
+    assert without_events(tmp_path) == ""
+
+
+def test_the_key_says_so_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://127.0.0.1:6006/"
+    monkeypatch.setattr(TensorBoard, "open", lambda _: url)
+    door = TensorBoardDoor(tmp_path)
+    assert door.open() == f"{url} ({without_events(tmp_path)})"
+    assert port(door.open()) == ":6006"
+    event_files(tmp_path / "jobs")
+    assert door.open() == url
 
 
 def test_both_ranks_are_shown_and_nothing_is_left_behind(

@@ -98,6 +98,11 @@ def test_an_alert_is_explained_with_the_numbers_in_force(call: Call, home: Path,
     }  # fmt: skip
 
 
+def test_a_key_that_is_the_title_is_not_said_twice(call: Call) -> None:
+    assert call("alerts", "--explain", "straggler")[1].splitlines()[0] == "straggler"
+    assert call("alerts", "--explain", "job_hang")[1].splitlines()[0].endswith(" (job_hang)")
+
+
 def test_all_alerts_are_explained_in_a_table(call: Call) -> None:
     code, out, _ = call("alerts", "--explain")
     assert code == 0

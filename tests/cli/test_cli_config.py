@@ -21,14 +21,14 @@ def test_every_setting_in_force_is_shown(call: Call, home: Path) -> None:
     assert shown(call) == {
         "metrics_dir": f"{home}/ugro_data/jobs",
         "remote_metrics_dir": "~/ugro_data/jobs",
-        "refresh": "2.0",
+        "refresh": "2",
         "nodes": "not set",
         "hostfile": "not set",
         "ssh_config": "not set",
         "central": f"{home}/ugro_data/central",
         "engine": "builtin",
         "on_alert": "not set",
-        "bell": "True",
+        "bell": "true",
     }
 
 
@@ -42,7 +42,18 @@ def test_where_each_was_set(call: Call, tmp_path: Path, monkeypatch: pytest.Monk
     assert found["node.gpu1.user"].split() == ["me", f"{file}:", "node"]
     assert found["hostfile"].split() == [str(hosts), "environment:", "UGRO_HOSTFILE"]
     assert found["central"].split() == ["/c", "command", "line:", "--central"]
-    assert found["refresh"].split() == ["5.0", "default"]
+    assert found["refresh"].split() == ["5", "default"]
+
+
+def test_numbers_and_switches_are_shown_as_they_are_written(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(
+        "bell = false\nrefresh = 2.5\n[alerts.plateau]\nenabled = true\n[alerts.gpu_underused]\nthreshold = 70\n"
+    )
+    found = shown(call, "--config", str(file))
+    keys = ("bell", "refresh", "alerts.plateau.enabled", "alerts.gpu_underused.threshold")
+    assert [found[key] for key in keys] == ["false", "2.5", "true", "70"]
+    assert json.loads(call("config", "show", "--json", "--config", str(file))[1])["alerts.plateau.enabled"] is True
 
 
 def test_settings_as_json(call: Call) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ from ugro_tui.agent import Agent
 from ugro_tui.cli_health import health_lines, whole_lines
 from ugro_tui.config import Config
 from ugro_tui.core.errors import BadInput
-from ugro_tui.core.health import CENTRAL, DiskHealth, GpuHealth, JobProcess, NodeHealth
+from ugro_tui.core.health import CENTRAL, DiskHealth, GpuHealth, JobProcess, Late, NodeHealth
 from ugro_tui.core.health_score import judged
 from ugro_tui.core.states import NodeState
 
@@ -189,6 +190,14 @@ def test_a_table_of_all_nodes() -> None:
     assert second.split()[:5] == ["n2", "0", "unreachable,", "retry", "8.0s"]
     assert second.endswith("n2: refused")
     assert "no answer, tried now" in third
+
+
+def test_what_is_not_known_is_not_counted_as_a_reason() -> None:
+    unknown = judged(NodeHealth("n1", age=1.0, state=NodeState.OK, late=(Late("GPUs", 1.0),), unknown=("load",)))
+    assert len(unknown.reasons) == 2
+    assert list(health_lines([unknown]))[1].endswith("not known: GPUs: no answer yet")
+    lost = judged(replace(NODE, disks=(), unknown=("load", "memory")))
+    assert list(health_lines([lost]))[1].endswith("GPU 1: lost: restart the node")
 
 
 def test_one_node_in_full() -> None:

@@ -167,6 +167,11 @@ def test_what_wants_attention(
     assert one.grade is grade
 
 
+@pytest.mark.parametrize(("via", "remedy"), [("helper", "below [node.NAME] of"), ("in place", "--metrics-dir, or ")])
+def test_another_metrics_directory_is_named_where_the_node_is_set(clock: Clock, via: str, remedy: str) -> None:
+    assert remedy in row(found(clock, lambda: well(clock, exists=False), via), "metrics dir").remedy
+
+
 def test_a_disk_of_which_nothing_is_known_is_not_judged(clock: Clock) -> None:
     one = found(clock, lambda: well(clock, free=None, total=None, inodes_free=5, inodes=0))
     assert {check.name for check in one.checks} & {"disk", "inodes"} == set()

@@ -65,12 +65,13 @@ def _check_options(script: Path, options: Sequence[str], python: str) -> None:
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False,
     )  # fmt: skip
     if done.returncode:
-        problem = " ".join(done.stderr.partition("error: ")[2].split()) or done.stderr.strip()
+        problem = done.stderr.partition("error: ")[2].strip() or done.stderr.strip()
     else:  # asked for help, the parser says nothing of options that it does not know
         unknown = [name for name in options if name.startswith("--") and name.partition("=")[0] not in done.stdout]
         problem = f"no such option: {unknown[0]}" if unknown else ""
     if problem:
-        raise BadInput(f"the training script: {problem} (all options: {python} {script} --help)")
+        before = "\n" if "\n" in problem else " "  # the lines of a longer answer stay as they are
+        raise BadInput(f"the training script: {problem}{before}(all options: {python} {script} --help)")
 
 
 def find_bundled(package: Path) -> tuple[Path, Path]:

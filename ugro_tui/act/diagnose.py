@@ -14,6 +14,7 @@ from ugro_tui.act.diagnosis_report import report
 from ugro_tui.act.evidence import Inquiry, NodeEvidence, gather
 from ugro_tui.act.findings import MOST_RANKS, Findings, RankFinding, folder_of, of_ranks
 from ugro_tui.act.suspects import suspects
+from ugro_tui.core.entries import Entry
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import Node
@@ -54,11 +55,12 @@ def diagnose(
     when: float,
     *,
     copies: bool,
+    over: Sequence[Entry] = (),
 ) -> Bundle:
     """Ask the `nodes`, and write what they say below `folder`, the job's (with `copies` of its files, or its own).
 
-    `state` is the picture as JSON can hold it, `when` Unix seconds. The nodes are ours: nobody else may use them, and
-    they are closed.
+    `state` is the picture as JSON can hold it, `when` Unix seconds, `over` what fired of it, the newest first.
+    The nodes are ours: nobody else may use them, and they are closed.
 
     Raises:
         UgroError: the directory cannot be written.
@@ -69,7 +71,7 @@ def diagnose(
     left = (NodeEvidence(one.node.name, f"{MOST_NODES} others were asked") for one in inquiries[MOST_NODES:])
     told = (*gather(inquiries[:MOST_NODES]), *left)
     ranks = of_ranks(view, chosen, told, folder if copies else None)
-    found = Findings(view, state, when, close, ranks, told)
+    found = Findings(view, state, when, close, ranks, told, tuple(over))
     path = write(folder, dict(_files(found)), when)
     failed = {node.node: node.problem for node in found.failed}
     return Bundle(path, view.summary.verdict, close, failed, len(told))

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from ugro_tui.act.cleaned import fenced, inline
 from ugro_tui.act.findings import Findings, RankFinding, folder_of
-from ugro_tui.act.kernel import complaints
+from ugro_tui.act.kernel import complaints, is_read, word_on
+from ugro_tui.core.alerts import Alert
+from ugro_tui.core.entries import Entry
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.stacks import Thread
 
 MOST_ROWS = 64
 """Ranks in the table."""
 
+MOST_OVER = 10
+"""Alerts that are over, the newest."""
+
 _STATES = {
-    "slow": "it steps, but much slower than the others",
+    "slow": "it steps, and the others wait for it",
     "stalled": "it lives, and makes no step for longer than it should",
     "hung": "all ranks stand still together: in synchronous training most only wait for the one that holds them up",
     "dead": "its process has ended in failure, or is gone without a word",
@@ -28,6 +34,8 @@ _FILES = (
     "- `rank_N/`: all stacks, the last lines of the log, heartbeat and error file of rank N",
     "- `nodes/`: GPUs, kernel messages and the processes of the ranks above on each node",
 )
+_DUMP = re.compile(r"its stack: py-spy dump --pid \d+")
+_KERNEL = "look at its node's kernel log (dmesg), and "
 _FRAMES, _LOG_LINES, _TRACE_LINES = 30, 20, 20
 
 
@@ -41,7 +49,10 @@ def _head(found: Findings) -> Iterator[str]:
     summary = found.view.summary
     of = f" of {summary.total_steps:,}" if summary.total_steps else ""
     when = datetime.fromtimestamp(found.when, UTC)
-    yield from (f"# Job {inline(summary.job_id)}", "", f"**{inline(summary.verdict, 600)}**", "")
+    verdict = summary.verdict
+    for alert in summary.alerts[:1]:
+        verdict = verdict.replace(alert.next_step, _first(found, alert, "below")) if alert.next_step else verdict
+    yield from (f"# Job {inline(summary.job_id)}", "", f"**{inline(verdict, 600)}**", "")
     yield (
         f"Job `{summary.job_id}` is {summary.status.value}, at step {_step(summary.step)}{of}, attempt "
         f"{summary.attempt}; {summary.ranks_ok} of {summary.world_size} ranks are well. Seen at "
@@ -53,9 +64,11 @@ def _head(found: Findings) -> Iterator[str]:
 def _short(found: Findings) -> Iterator[str]:
     """What happened, a line for ranks that stand in the same place."""
     yield from ("## What happened", "")
-    told = [f"{one.severity.name.lower()}: **{inline(one.name)}**, {_whose(one.rank, one.node)}: {inline(one.what)}"
-            for one in found.view.summary.alerts[:10]]  # fmt: skip
+    told = [f"{_line(one)} (began {_ago(found, one.age)})" for one in found.view.summary.alerts[:10]]
     yield from (f"- {line}" for line in told or ["no alert fires"])
+    yield from (f"- over: {_line(one.alert)} ({_span(found, one)})" for one in reversed(found.over[:MOST_OVER]))
+    if len(found.over) > MOST_OVER:
+        yield f"- {len(found.over) - MOST_OVER} more that were over before are in `state.json`"
     places: dict[str, list[int]] = {}
     for one in _close(found):
         if one.main is not None and one.main.place:
@@ -70,7 +83,7 @@ def _suspects(found: Findings) -> Iterator[str]:
     yield from ("## Ranks looked at closely", "")
     for one in _close(found):
         yield from (f"### Rank {one.rank}{f' on {inline(one.node)}' if one.node else ''}: {one.state}", "")
-        yield from _known(one)
+        yield from _known(found, one)
         yield from _stack(one)
         if one.error is not None:
             lines = one.error.traceback.splitlines()[-_TRACE_LINES:]
@@ -82,12 +95,11 @@ def _suspects(found: Findings) -> Iterator[str]:
             yield from (*fenced(one.log[-_LOG_LINES:]), "")
 
 
-def _known(one: RankFinding) -> Iterator[str]:
+def _known(found: Findings, one: RankFinding) -> Iterator[str]:
     beat = one.beat
     if one.cause:
         yield f"- why: {inline(one.cause)}"
-    age = "" if math.isnan(one.age) else f", {duration(one.age)} ago"
-    yield f"- last step: {_step(one.step)}{age}"
+    yield f"- last step: {_step(one.step)}{'' if math.isnan(one.age) else f', at {_ago(found, one.age)}'}"
     if beat is not None:
         phase = f", in the phase `{_code(beat.phase)}`" if beat.phase else ""
         pid = "unknown" if beat.pid is None else str(beat.pid)
@@ -95,6 +107,8 @@ def _known(one: RankFinding) -> Iterator[str]:
         yield f"- its heartbeat{copied}: pid {pid}, {inline(beat.state) or 'no state'}{phase}"
     if one.evidence.process:
         yield f"- on its node: {inline(one.evidence.process)}"
+    if one.state == "dead" and one.error is None and (word := word_on(one, found.nodes)):
+        yield f"- {inline(word, 400)}"
     yield ""
 
 
@@ -103,11 +117,18 @@ def _stack(one: RankFinding) -> Iterator[str]:
     if main is None:
         yield from ("No stacks: see *Not gathered*.", "")
         return
-    yield from (f"It stands in `{_code(main.place)}`. The thread that trains, innermost call first (by {how}):", "")
+    yield from (
+        f"It stands in `{_code(main.place)}`. The thread that trains, innermost call first (by {how}{_in_vain(one)}):",
+        "",
+    )
     yield from (*fenced([f"{frame.function} ({frame.file}:{frame.line})" for frame in main.frames[:_FRAMES]]), "")
     others = [_other(thread) for thread in one.threads if thread is not main]
     if others:
         yield from (f"{len(others)} more threads: `rank_{one.rank}/stack.txt`.", "")
+
+
+def _in_vain(one: RankFinding) -> str:
+    return f"; {inline('; '.join(one.evidence.tried), 600)}" if one.evidence.tried else ""
 
 
 def _other(thread: Thread) -> str:
@@ -115,11 +136,10 @@ def _other(thread: Thread) -> str:
 
 
 def _ranks(found: Findings) -> Iterator[str]:
-    yield from ("## Ranks", "", "| rank | node | state | step | since | phase |", "|---|---|---|---|---|---|")
+    yield from ("## Ranks", "", "| rank | node | state | step | made at | phase |", "|---|---|---|---|---|---|")
     for one in found.ranks[:MOST_ROWS]:
         phase = one.beat.phase if one.beat is not None else ""
-        since = "–" if math.isnan(one.age) else duration(one.age)
-        cells = (str(one.rank), inline(one.node), one.state, _step(one.step), since, inline(phase))
+        cells = (str(one.rank), inline(one.node), one.state, _step(one.step), _ago(found, one.age), inline(phase))
         yield f"| {' | '.join(cell or '–' for cell in cells)} |"
     left = len(found.view.ranks) - min(len(found.ranks), MOST_ROWS)
     if left:
@@ -142,8 +162,8 @@ def _gaps(found: Findings) -> Iterator[str]:
     gaps = [f"{inline(node.node)}: {inline(node.problem, 600)}" for node in found.nodes if node.problem]
     lacking: dict[str, list[int]] = {}
     for one in _close(found):
-        untried = () if one.threads else (one.evidence.process or "its node did not tell",)
-        for why in one.evidence.tried or untried:
+        reasons = one.evidence.tried or (one.evidence.process or "its node did not tell",)
+        for why in () if one.threads else reasons:
             lacking.setdefault(why, []).append(one.rank)
     gaps += [f"stacks of {_these(ranks)}: {inline(why, 600)}" for why, ranks in lacking.items()]
     yield from ("## Not gathered", "", *(f"- {gap}" for gap in gaps or ["nothing is missing"]), "")
@@ -151,11 +171,20 @@ def _gaps(found: Findings) -> Iterator[str]:
 
 def _next(found: Findings) -> Iterator[str]:
     alerts = [alert for alert in found.view.summary.alerts if alert.next_step]
-    steps = [f"{_whose(alert.rank, alert.node)}: {inline(alert.next_step)}" for alert in alerts]
+    steps = [f"{_whose(alert.rank, alert.node)}: {inline(_first(found, alert, 'above'))}" for alert in alerts]
     dumb = [one.rank for one in _close(found) if not one.threads and one.evidence.here]
     hints = ["have the script use `MetricsEmitter(stack_signal=True)`, or install py-spy there"] if dumb else []
     hints += [f"`ugro-tui doctor` says what is wrong with {inline(node.node)}" for node in found.failed]
     yield from ("## What to look at next", "", *(f"- {step}" for step in [*steps, *hints][:20] or ["nothing"]))
+
+
+def _first(found: Findings, alert: Alert, place: str) -> str:
+    """What to do first, without what the diagnosis has done already; `place`: where on this page it stands."""
+    one, step = found.rank(alert.rank) if alert.rank is not None else None, alert.next_step
+    if one is None:
+        return step
+    step = _DUMP.sub(f"its stack is {place}", step) if one.threads else step
+    return step.replace(_KERNEL, "") if is_read(one, found.nodes) else step
 
 
 def _legend(found: Findings) -> Iterator[str]:
@@ -175,6 +204,33 @@ def _these(ranks: list[int]) -> str:
 def _is_told(text: str) -> bool:
     """Whether a tool said something itself; why it did not stands in brackets."""
     return bool(text.strip()) and not text.startswith("(")
+
+
+def _line(alert: Alert) -> str:
+    whose = _whose(alert.rank, alert.node)
+    return f"{alert.severity.name.lower()}: **{inline(alert.name)}**, {whose}: {inline(alert.what)}"
+
+
+def _ago(found: Findings, age: float) -> str:
+    """A moment so many seconds before this was written: by the clock, and how long ago."""
+    return "–" if math.isnan(age) else f"{_clock(found, found.when - age)}, {duration(age)} ago"
+
+
+def _span(found: Findings, entry: Entry) -> str:
+    """When an alert fired that is over, and in which attempt, if that was another one; an event has no length."""
+    seconds = entry.resolved - entry.since
+    lasted = f", for {duration(seconds)}" if math.isfinite(seconds) else " to the end of the records"
+    earlier = f", in attempt {entry.attempt}" if 0 < entry.attempt < found.view.summary.attempt else ""
+    return f"{_clock(found, entry.since)}{lasted if seconds else ''}{earlier}"
+
+
+def _clock(found: Findings, at: float) -> str:
+    """Unix seconds by the clock in UTC, with the date where it is another day's."""
+    try:
+        when, written = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(found.when, UTC)
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"
+    return f"{when:{'%H:%M:%S' if when.date() == written.date() else '%Y-%m-%d %H:%M:%S'}} UTC"
 
 
 def _whose(rank: int | None, node: str) -> str:

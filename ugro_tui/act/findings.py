@@ -14,6 +14,7 @@ from typing import Any
 from ugro_tui.act.cleaned import lines_of
 from ugro_tui.act.evidence import LOG_LINES, NodeEvidence, RankEvidence
 from ugro_tui.core.documents import parse_error, parse_heartbeat
+from ugro_tui.core.entries import Entry
 from ugro_tui.core.layout import FileKind, mirror_folder
 from ugro_tui.core.records import ErrorReport, Heartbeat
 from ugro_tui.core.snapshot import JobView
@@ -76,7 +77,7 @@ class RankFinding:
 class Findings:
     """A job in trouble: its picture, `state` of it all as JSON can hold it, what was found, and what could not be.
 
-    `when` is in Unix seconds; `suspects` are ranks, the first suspected most.
+    `when` is in Unix seconds; `suspects` are ranks, the first suspected most; `over`: what fired, the newest first.
     """
 
     view: JobView
@@ -85,6 +86,7 @@ class Findings:
     suspects: tuple[int, ...]
     ranks: tuple[RankFinding, ...]
     nodes: tuple[NodeEvidence, ...]
+    over: tuple[Entry, ...] = ()
 
     @property
     def failed(self) -> tuple[NodeEvidence, ...]:

@@ -196,6 +196,15 @@ class _Group:
         self.over.set()
 
 
+def without_events(folder: Path) -> str:
+    """What to say of a folder in which there is nothing to show yet; empty where there is something."""
+    for _, _, names in os.walk(folder):
+        if any("tfevents" in name for name in names):  # by this TensorBoard itself goes
+            return ""
+    where = visible(str(folder))
+    return f"no event files yet in {where}: TensorBoard will show nothing until some are written"
+
+
 def is_free(port: int) -> bool:
     """Whether a server of this machine could take the port now."""
     with socket.socket() as probe:

@@ -176,7 +176,7 @@ def _probed(node: Node, probe: Probe, took: float, offset: float) -> Iterator[Ch
         yield Check("reading", Grade.WARN, f"over SFTP, {took * 1000:.0f} ms", remedy)
     else:
         yield Check("reading", Grade.OK, f"{node.via}, Python {probe.python}, {took * 1000:.0f} ms")
-    yield _directory(probe)
+    yield _directory(probe, in_place=node.via == "in place")
     if abs(offset) - took / 2 > CLOCK_SECONDS:
         way = "ahead of" if offset > 0 else "behind"
         found = f"{duration(abs(offset))} {way} this machine's"
@@ -186,10 +186,12 @@ def _probed(node: Node, probe: Probe, took: float, offset: float) -> Iterator[Ch
     yield from _room(probe.free, probe.total, probe.inodes_free, probe.inodes, probe.root)
 
 
-def _directory(probe: Probe) -> Check:
+def _directory(probe: Probe, *, in_place: bool) -> Check:
     quoted = shlex.quote(probe.root)
     if not probe.exists:
-        remedy = "start a training script that writes there, or set metrics_dir below [node.NAME] of the settings file"
+        own = "name another with --metrics-dir, or metrics_dir in"
+        other = own if in_place else "set metrics_dir below [node.NAME] of"
+        remedy = f"start a training script that writes there, or {other} the settings file"
         return Check("metrics dir", Grade.WARN, f"{probe.root} does not exist yet", remedy)
     if not probe.readable:
         return Check(

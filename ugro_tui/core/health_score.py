@@ -42,6 +42,10 @@ _HARD = {"hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"}
 """Reasons of throttling that the hardware itself has; `sw_thermal_slowdown` comes before those (NVML reference)."""
 
 
+NOT_KNOWN = "not known: "
+"""Begins what stands behind the reasons."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why points were lost: what is wrong and what to do."""
@@ -87,8 +91,8 @@ def _open(health: NodeHealth) -> Iterator[str]:
     """What is not known: no reason to lose points, but said."""
     if health.error or math.isnan(health.age):
         yield health.error or "not asked yet"
-    yield from (f"not known: {one.part}: no answer yet" for one in health.late if one.seconds < LATE_SECONDS)
-    yield from (f"not known: {what}" for what in health.unknown)
+    yield from (f"{NOT_KNOWN}{one.part}: no answer yet" for one in health.late if one.seconds < LATE_SECONDS)
+    yield from (f"{NOT_KNOWN}{what}" for what in health.unknown)
 
 
 def _late(health: NodeHealth) -> Iterator[Reason]:
