@@ -18,7 +18,7 @@ import pytest
 from tests.nodes.puppet import Puppet, jobs_below
 from tests.nodes.test_nodes_sshd import real
 from tests.sshd import Fleet, Machine, shared_fleet
-from tests.writing import Clock, now_clock, wait_until
+from tests.writing import Clock, as_ordinary_user, clean_environment, now_clock, wait_until
 from ugro_tui.core.health import GpuHealth, NodeHealth
 from ugro_tui.core.health_facts import told
 from ugro_tui.nodes import bootstrap, helper_gpus, helper_health
@@ -31,6 +31,7 @@ from ugro_tui.nodes.sftp_health import cpus_in
 
 __all__ = ["shared_fleet"]
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 LONG = 30.0
 H100 = "GPU-a H100 97 40960 71 90 650 700 4 0 0\n"
 
@@ -120,6 +121,63 @@ def test_processes_of_jobs_are_told_and_what_a_rank_starts_is_not(local: LocalNo
         wait_until(lambda: mine() == [(3, process.pid, "T")], LONG)
         process.send_signal(signal.SIGCONT)
     assert mine() == []
+
+
+BEATS = """
+import sys
+from ugro_emitter import MetricsEmitter
+with MetricsEmitter("named-in-the-script", sys.argv[1], 5):
+    input()
+"""
+
+
+def test_processes_are_found_by_their_heartbeats_where_the_script_names_the_job(
+    local: LocalNode, tmp_path: Path
+) -> None:
+    env = clean_environment(tmp_path, PYTHONPATH=str(REPOSITORY / "emitter"))
+    job = tmp_path / "named-in-the-script"
+
+    def mine() -> list[tuple[str, int | None, int]]:
+        found = [(one.job_id, one.rank, one.pid) for one in settled_anew(local).processes]
+        return [one for one in found if one[0].endswith("in-the-script")]
+
+    with subprocess.Popen(["python3", "-c", BEATS, str(tmp_path)], env=env, stdin=subprocess.PIPE) as process:
+        path = job / "heartbeat.rank-5.json"
+        wait_until(path.exists, LONG)
+        assert mine() == [("named-in-the-script", 5, process.pid)]
+        beat = json.loads(path.read_text())
+        other = tmp_path / "other-in-the-script"
+        other.mkdir()
+        (tmp_path / "secret").mkdir(0)
+        wrong: list[dict[str, Any]] = [
+            {"pid_start": 1},
+            {"boot_id": "other"},
+            {"pid_ns": "1"},
+            {"pid": "x"},
+            {"pid": 1},
+        ]
+        for rank, change in enumerate(wrong):
+            (other / f"heartbeat.rank-{rank}.json").write_text(json.dumps({**beat, **change}))
+        (other / "heartbeat.rank-7.json").symlink_to(path)
+        (other / "heartbeat.rank-8.json").write_text("[" * 5000)
+        os.mkfifo(other / "heartbeat.rank-9.json")
+        assert mine() == [("named-in-the-script", 5, process.pid)]
+        with as_ordinary_user():
+            assert len(helper_health.named(str(tmp_path), [])) == 3  # of processes that are not looked at yet
+        assert helper_health.named(str(tmp_path), [job.name, other.name]) == {}
+        os.utime(job, (0, 0))
+        assert mine() == []  # not changed lately
+        process.communicate(b"\n", LONG)
+    assert mine() == []
+
+
+def test_a_heartbeat_tells_more_of_a_job_than_the_variable_of_torchrun(local: LocalNode, tmp_path: Path) -> None:
+    env = clean_environment(tmp_path, PYTHONPATH=str(REPOSITORY / "emitter"), TORCHELASTIC_RUN_ID="a-run", RANK="5")
+    with subprocess.Popen(["python3", "-c", BEATS, str(tmp_path)], env=env, stdin=subprocess.PIPE) as process:
+        wait_until((tmp_path / "named-in-the-script" / "heartbeat.rank-5.json").exists, LONG)
+        found = [(one.job_id, one.rank) for one in settled_anew(local).processes if one.pid == process.pid]
+        assert found == [("named-in-the-script", 5)]
+        process.communicate(b"\n", LONG)
 
 
 def settled_anew(node: LocalNode) -> NodeHealth:

@@ -5,7 +5,10 @@ library alone, and writes nothing. What may hang (a dead network disk, a GPU dri
 answer waits for it a moment, and then tells what was found before, how old that is, and for how long the thread hangs.
 """
 
+import itertools
+import json
 import os
+import re
 import threading
 import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
@@ -20,6 +23,18 @@ MAX_TOLD = 1024
 
 MAX_ENVIRONMENT = 1 << 18
 """Bytes read of a process's environment; Linux allows more, and nobody has that."""
+
+LATELY = 600.0
+"""Seconds within which something has changed in the folder of a job whose heartbeats are read."""
+
+MAX_JOBS, MAX_NAMES, MAX_BEATS = 5_000, 20_000, 1_024
+"""Jobs, names in the folder of each, and heartbeats that are looked at: on a shared disk lie those of all nodes."""
+
+BEATS_SECONDS = 1.0
+"""How long heartbeats are waited for; afterwards what they told before is taken."""
+
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_BEAT = re.compile(r"heartbeat\.rank-(0|[1-9][0-9]{0,5})\.json")
 
 
 class Part:
@@ -72,7 +87,7 @@ class Part:
 
 def parts_of(root: str) -> Dict[str, Part]:
     """All parts of this machine, whose metrics directory is `root`; it may begin with `~`."""
-    processes = Processes()
+    processes = Processes(root)
     return {
         "machine": Part(machine),
         "processes": Part(processes.look),
@@ -142,9 +157,11 @@ def disk(path: str) -> Dict[str, Any]:
 
 
 class Processes:
-    """The processes of jobs, as their environments tell; and how much of a CPU each took since the look before."""
+    """The processes of jobs, as environments and heartbeats tell; how much of a CPU each took since the look before."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str) -> None:
+        self._known: List[str] = []
+        self._beats = Part(lambda: named(root, self._known))  # the disk that they lie on may hang
         self._before: Dict[Tuple[int, int], Tuple[float, int]] = {}
         self._ticks = os.sysconf("SC_CLK_TCK")
         self._page = os.sysconf("SC_PAGE_SIZE")
@@ -152,11 +169,26 @@ class Processes:
     def look(self) -> List[Dict[str, Any]]:
         """Those that we may look at: a user's own. What a rank has started itself is left out."""
         found = {one["pid"]: one for one in self._all()}
-        seen = {one["seen"]: one["ticks"] for one in found.values()}
-        outer = [one for one in found.values() if not _inner(one, found.get(one["parent"]))]
-        self._before = seen
+        outer = {pid: one for pid, one in found.items() if not _inner(one, found.get(one["parent"]))}
+        outer.update(self._named(found))
+        self._before = {one["seen"]: one["ticks"] for one in itertools.chain(found.values(), outer.values())}
         names = ("job", "rank", "pid", "cpu", "rss", "state")
-        return [{name: one[name] for name in names} for one in sorted(outer, key=_order)[:MAX_TOLD]]
+        return [{name: one[name] for name in names} for one in sorted(outer.values(), key=_order)[:MAX_TOLD]]
+
+    def _named(self, found: Dict[int, Dict[str, Any]]) -> Dict[int, Dict[str, Any]]:
+        """Those that a heartbeat names: a script may have chosen the job's id itself."""
+        told = {}
+        self._known = [one["job"] for one in found.values()]
+        self._beats.begin(0.0)
+        self._beats.wait(BEATS_SECONDS)
+        for (pid, start), (job, rank) in (self._beats.told()["value"] or {}).items():
+            try:
+                one = found.get(pid) or self._one(pid, job, rank)
+            except (OSError, ValueError, IndexError, OverflowError):
+                continue  # it has ended
+            if one["seen"] == (pid, start):
+                told[pid] = dict(one, job=job, rank=rank)
+        return told
 
     def _all(self) -> Iterator[Dict[str, Any]]:
         mine = os.getpid()
@@ -182,6 +214,42 @@ class Processes:
             "cpu": round(100 * spent, 1), "rss": int(words[21]) * self._page, "seen": (pid, start),
             "ticks": (now, ticks),
         }  # fmt: skip
+
+
+def named(root: str, known: List[str]) -> Dict[Tuple[int, int], Tuple[str, int]]:
+    """By pid and start: job and rank of processes of this machine, as the heartbeats of jobs tell that are not `known`.
+
+    It is not looked whether they live.
+    """
+    with open("/proc/sys/kernel/random/boot_id") as stream:
+        here = [stream.read().strip(), str(os.stat("/proc/self/ns/pid").st_ino)]
+    found = {}
+    for job, rank, path in itertools.islice(_beats(os.path.expanduser(root), known), MAX_BEATS):
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                beat = json.loads(os.read(handle, 1 << 13).decode())
+            finally:
+                os.close(handle)
+            if [beat["boot_id"], beat["pid_ns"]] == here:
+                found[int(beat["pid"]), int(beat["pid_start"])] = (job, rank)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            continue  # it is none
+    return found
+
+
+def _beats(root: str, known: List[str]) -> Iterator[Tuple[str, int, str]]:
+    """Job, rank and path of the heartbeats of jobs that have changed lately."""
+    for job in itertools.islice(os.scandir(root), MAX_JOBS):
+        if job.name in known or not _JOB.fullmatch(job.name) or not job.is_dir(follow_symlinks=False):
+            continue
+        try:
+            late = abs(time.time() - job.stat().st_mtime) > LATELY
+            names = [] if late else [one.name for one in itertools.islice(os.scandir(job.path), MAX_NAMES)]
+        except OSError:
+            continue  # another user's, or gone
+        for name in filter(None, map(_BEAT.fullmatch, names)):
+            yield job.name, int(name[1]), os.path.join(job.path, name[0])
 
 
 def _inner(one: Dict[str, Any], parent: Optional[Dict[str, Any]]) -> bool:
