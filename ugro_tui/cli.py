@@ -14,7 +14,7 @@ import typer
 
 from ugro_tui import __version__, cli_alerts, cli_config, cli_diagnose, cli_health, cli_nodes, exits
 from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.output import ReaderGone, prepare, print_json, print_lines
+from ugro_tui.output import ReaderGone, called, prepare, print_json, print_lines
 
 if TYPE_CHECKING:
     from ugro_tui.act.local import LocalJob
@@ -220,7 +220,7 @@ def demo(
         if not keep and run.poll() is None:
             print("Stopping the training run …", flush=True)
             run.stop()
-    print(f"Its files are in {run.plan.folder}; its numbers: ugro-tui summary {run.plan.job_id}")
+    print(f"Its files are in {run.plan.folder}; its numbers: {called()} summary {run.plan.job_id}")
     ended = run.poll()
     if ended is not None and ended.status == "failed":
         raise typer.Exit(exits.UNWELL)

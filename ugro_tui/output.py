@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable
 
@@ -45,3 +48,13 @@ def print_json(value: object, *, pretty: bool = False) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         raise ReaderGone from None
+
+
+def called() -> str:
+    """How a person runs this program: by its name where the shell finds it, else by its path, as after `make demo`."""
+    if shutil.which("ugro-tui"):
+        return "ugro-tui"
+    mine = os.path.relpath(sys.argv[0])
+    if os.path.basename(mine) == "ugro-tui":
+        return shlex.quote(mine)
+    return f"{shlex.quote(sys.executable)} -m ugro_tui"  # argv tells of a module's file, which cannot be run so

@@ -14,6 +14,7 @@ from tests.writing import Clock, as_ordinary_user, clean_environment, finished_j
 from ugro_tui import __version__
 from ugro_tui.cli import hoisted
 from ugro_tui.core.errors import BadInput
+from ugro_tui.output import called
 
 
 def test_help_imports_nothing_heavy(home: Path) -> None:
@@ -35,6 +36,20 @@ def test_every_command_has_help(call: Call, command: str, option: str) -> None:
     code, out, _ = call(command, option)
     assert code == 0
     assert f"ugro-tui {command}" in out
+
+
+def test_a_person_is_told_a_command_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / ".venv" / "bin" / "ugro-tui"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    assert called() == ".venv/bin/ugro-tui"
+    monkeypatch.setattr(sys, "argv", ["/x/ugro_tui/__main__.py"])
+    assert called() == f"{sys.executable} -m ugro_tui"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert called() == "ugro-tui"
 
 
 def test_the_version(call: Call) -> None:
