@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.ui.scenes import NOW, Record, Run, job, snapshot
+from ugro_tui.core.curve import EMPTY
 from ugro_tui.core.health import DiskHealth, NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.records import Heartbeat
 from ugro_tui.core.rules.fleet import FleetWatch
-from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.rules.stragglers import LEAST_SECONDS
+from ugro_tui.core.snapshot import Snapshot, curve_of, view
+from ugro_tui.core.watch import JobWatch
 
 SLOW, STUCK = 11, 11
 
@@ -25,7 +28,9 @@ def straggler() -> Snapshot:
                 "step_time": 0.65, "throughput": 6_300.0,
                 "phases": {**phases, "sync_wait": 0.018 if slow else 0.424},
             }  # fmt: skip
-    return snapshot(job(Run("gpt2-xl", ranks=16, odd=odd)))
+    state, watch = job(Run("gpt2-xl", ranks=16, odd=odd)), JobWatch()
+    view(state, NOW - LEAST_SECONDS, EMPTY, watch)
+    return replace(snapshot(), jobs=(view(state, NOW, curve_of(state), watch),))
 
 
 def hung() -> Snapshot:
