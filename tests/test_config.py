@@ -273,7 +273,7 @@ def test_alerts_are_judged_by_the_numbers_of_the_file(tmp_path: Path) -> None:
         ),
         (
             "[alerts.gpu_underused]\nthreshold = -7",
-            "a.toml: alerts: gpu_underused.threshold: -7 is not a number from 0 on",
+            "a.toml: alerts: gpu_underused.threshold: -7 is not a number from 0 to 100",
         ),
         ("[alerts.gpu_underused]\nthreshold = nan", "a.toml: alerts: gpu_underused.threshold: nan is not a number"),
         (
