@@ -60,7 +60,7 @@ def _alerts(config: Config, job: str | None, *, history: bool, as_json: bool) ->
     with headless(config, only=job) as agent:
         snapshot = agent.look() if job is None else agent.open(job)
         now = agent.clock.time()
-    firing = [entry for entry in snapshot.book.firing if job in (None, entry.job_id)]
+    firing = [entry for entry in snapshot.book.firing if job in (None, entry.job_id) and _stands(entry, snapshot)]
     over = _over(config, agent, snapshot, job) if history else ()
     if as_json:
         told = {"firing": [entry_dict(entry) for entry in firing]}
@@ -70,6 +70,14 @@ def _alerts(config: Config, job: str | None, *, history: bool, as_json: bool) ->
         print_lines(history_lines(over) if history else ())
     complain(trouble_lines(snapshot))
     raise typer.Exit(exits.of_alerts([entry.alert for entry in firing], snapshot))
+
+
+def _stands(entry: Entry, snapshot: Snapshot) -> bool:
+    """Whether it can still fire: of a job that is over, only what is found of it now."""
+    view = snapshot.job(entry.job_id)
+    if view is None or not view.summary.status.over:
+        return True
+    return entry.alert.subject in {alert.subject for alert in view.summary.alerts}
 
 
 def _over(config: Config, agent: Agent, snapshot: Snapshot, job: str | None) -> tuple[Entry, ...]:

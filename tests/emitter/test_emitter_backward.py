@@ -163,7 +163,9 @@ def test_of_a_model_that_is_split_over_ranks_no_wait_is_told(how: str, tmp_path:
     assert done.stderr.count(said) == (0 if how == "FSDPModule, later" else ranks)
 
 
-@pytest.mark.parametrize("model", [None, object(), torch.tensor(1.0), torch.nn.ReLU()], ids=["None", "object", "tensor", "module"])
+@pytest.mark.parametrize(
+    "model", [None, object(), torch.tensor(1.0), torch.nn.ReLU()], ids=["None", "object", "tensor", "module"]
+)
 def test_instrument_returns_whatever_it_was_given_and_never_raises(model: Any, tmp_path: Path) -> None:
     with MetricsEmitter("job", tmp_path) as emitter:
         assert emitter.instrument(model) is model
