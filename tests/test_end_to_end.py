@@ -87,9 +87,8 @@ def test_a_real_run_is_watched_to_its_end(job: LocalJob, tmp_path: Path) -> None
     assert JobStatus.FAILED not in statuses
     assert steps == sorted(steps)
     assert summary["step"] == summary["total_steps"] == STEPS
-    (first, second) = summary["alerts"]
-    for alert in (first, second):
-        assert (alert["name"], f"since step {BAD_STEP}" in alert["what"]) == ("non-finite loss", True)
+    (alert,) = summary["alerts"]
+    assert (alert["name"], f"since step {BAD_STEP}" in alert["what"], alert["ranks"]) == ("non-finite loss", True, 2)
 
     ranks = summary["per_rank_stats"]
     assert list(ranks) == list(live["ranks"]) == ["0", "1"]

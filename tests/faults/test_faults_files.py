@@ -67,7 +67,11 @@ def test_what_is_no_plain_file_is_neither_read_nor_waited_for(lab: Lab) -> None:
         assert [copies[path].read_bytes() == path.read_bytes() for path in good] == [True] * 3
     files = [path for path in lab.central.rglob("*") if path.is_file()]
     assert not [path for path in files if SECRET in path.read_bytes()]
-    assert {path.relative_to(lab.central).parts[1] for path in files if path.name != ".lock"} == {JOB}
+    assert {path.relative_to(lab.central).parts[1] for path in files if path.name != ".lock"} == {
+        JOB,
+        "n1.json",
+        "n2.json",
+    }
     assert not [path for path in files if re.search(r"rank[-_]1[1-4]", str(path))]
     assert not [path for path in files if CONTROLS.search(str(path)) or "\n" in str(path)]
     assert sum(path.stat().st_size for path in files) < 1 << 20

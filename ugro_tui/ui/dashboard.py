@@ -106,7 +106,14 @@ class TrainingDashboard(Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Choose the layout that fits."""
-        width, height = event.size
+        self._fit(*event.size)
+
+    def on_screen_resume(self) -> None:
+        """The terminal may have changed its size while another screen lay on top of this one."""
+        if self.query("#sources"):
+            self._fit(*self.app.size)
+
+    def _fit(self, width: int, height: int) -> None:
         self.set_class(width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1], "-compact")
         self.set_class(width < TINY_BELOW[0] or height < TINY_BELOW[1], "-tiny")
         self._put("message", self._message.lines(width))

@@ -153,9 +153,9 @@ class BadLosses:
 
 
 def _began(rank: Rank) -> tuple[bool, float, int]:
-    """The order in which ranks are named: losses before gradient norms, then by when it began."""
+    """The order in which ranks are named: losses before gradient norms, then by the step at which it began."""
     bad = rank.bad
-    return (True, math.inf, rank.rank) if bad is None else (not bad.of_loss, bad.since, rank.rank)
+    return (True, math.inf, rank.rank) if bad is None else (not bad.of_loss, bad.step, rank.rank)
 
 
 def _bad(rank: Rank, ranks: int, now: float) -> Alert:
