@@ -115,7 +115,7 @@ def write(root: Path, run: Run) -> None:
 def test_start_type_resize_and_quit(terminal: Callable[..., Terminal], app: str) -> None:
     tty = terminal()
     tty.run(f"{app} watch calm")
-    tty.wait(lambda screen: "FINISHED" in screen and "Loss" in screen and "┤" in screen and "1/2" in screen)
+    tty.wait(lambda screen: "FINISHED" in screen and "Loss" in screen and "┤" in screen and "/2 " in screen)
     tty.type("]")
     tty.wait(lambda screen: "FAILED" in screen)
     tty.type("[")
