@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import ClassVar
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.events import Resize
+from textual.geometry import Size
 
 from ugro_tui.core.commands import Command
 from ugro_tui.core.ports import Feed
@@ -59,6 +62,7 @@ class UgroApp(App[str]):
         self._feed = feed
         self._dashboard = TrainingDashboard(feed, place, job, clock)
         self._version = -1
+        self._missed: Size | None = None
 
     def on_mount(self) -> None:
         """Show the dashboard and begin to look for news."""
@@ -74,6 +78,17 @@ class UgroApp(App[str]):
             self._dashboard.show(snapshot)
             self._ring(snapshot)
         self._ask(snapshot)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Tell the screen of a size that it has not heard of: one that changes while a screen closes may be lost."""
+        missed, self._missed = self._missed, None
+        with suppress(OSError, ValueError):  # no terminal, or none any more
+            size = Size(*os.get_terminal_size(0))
+            if not self.is_headless and size != self.screen.size:
+                self._missed = size
+                if size == missed:  # not just under way
+                    self.post_message(Resize(size, size))
 
     def _ring(self, snapshot: Snapshot) -> None:
         sound = "" if self._bell is None else self._bell.due(snapshot.book.events)
