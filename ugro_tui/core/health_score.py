@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ugro_tui.core.health import DiskHealth, GpuHealth, NodeHealth
 from ugro_tui.core.numbers import duration, gibibytes
+from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.states import NodeState
 
 WELL_FROM = 70
@@ -16,7 +17,9 @@ WELL_FROM = 70
 CRITICAL, WARNING = 40, 15
 """Points that a reason costs."""
 
-DISK_WARN, DISK_CRITICAL = 0.15, 0.05
+_DISK, _HEAT = DEFAULTS["disk_filling"], DEFAULTS["temperature"]  # the alerts' own defaults: one place has them
+
+DISK_WARN, DISK_CRITICAL = _DISK["warn"], _DISK["crit"]
 """Shares of bytes or inodes that are free (node-mixin, NodeFilesystemAlmostOutOfSpace: 5 % warns, 3 % is critical;
 earlier here, for checkpoints are large and a full disk ends a run)."""
 
@@ -26,7 +29,7 @@ MEMORY_WARN, MEMORY_CRITICAL = 0.10, 0.05
 LOAD_PER_CPU = 2.0
 """Load of the last 15 minutes per CPU (node-mixin, NodeSystemSaturation)."""
 
-CLOCK_SECONDS = 2.0
+CLOCK_SECONDS = DEFAULTS["clock_skew"]["seconds"]
 """Clocks that differ by more, beyond what the latency leaves open (our own figure; the doctor's too)."""
 
 LATENCY_SECONDS = 1.0
@@ -35,7 +38,7 @@ LATENCY_SECONDS = 1.0
 LATE_SECONDS = 10.0
 """A part that has not answered for so long hangs: twice what a tool such as nvidia-smi is given."""
 
-HOT, MARGIN = 85.0, 5.0
+HOT, MARGIN = _HEAT["celsius"], _HEAT["margin"]
 """°C: where the GPU tells where it slows down, so much below that; else this one (NVSentinel, Meta GCM)."""
 
 _HARD = {"hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"}
