@@ -155,6 +155,34 @@ def test_a_rank_that_stalls_while_others_step_is_told_with_its_limit() -> None:
     assert alert.sentence.startswith("rank stalled: rank 3 on node-a: no step for 16s")
 
 
+def test_the_first_that_is_late_of_ranks_that_stop_together_is_not_accused() -> None:
+    """Ranks are looked at in different moments: one is late a little before the others, whoever held them up."""
+    scene = Scene(3)
+    scene.steps(range(1, 21))
+    scene.now = 3.0
+    scene.steps([21], only=[0, 2])
+    for rank in scene.ranks:
+        scene.beat(rank, step_age=0.0 if rank != 1 else 3.0, step=21, pid=40 + rank, **WAITS)
+    for now in (16.0, 17.9):
+        scene.now = now
+        for rank in scene.ranks:
+            scene.beat(rank, step_age=now - (3.0 if rank != 1 else 0.0), step=21, pid=40 + rank, **WAITS)
+        assert scene.all() == []
+    (alert,) = scene.all(18.1)
+    assert alert.rule == "job_hang"
+
+
+def test_a_rank_that_stopped_with_others_is_told_when_those_declare_a_pause() -> None:
+    scene = Scene(3)
+    scene.steps(range(1, 21))
+    scene.now = 1.0
+    scene.steps([21], only=[0, 2])
+    for rank in (0, 2):
+        scene.write(rank, line("phase", name="eval", state="begin", ts=START_TS + 1))
+    (alert,) = scene.all(16.0)
+    assert (alert.rule, alert.rank) == ("rank_stalled", 1)
+
+
 def test_a_process_that_is_held_says_who_holds_it() -> None:
     scene = Scene(2)
     for rank in scene.ranks:

@@ -9,18 +9,23 @@ import numpy as np
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Beat, Column
 from ugro_tui.core.job import Rows
-from ugro_tui.core.liveness import SILENT_SECONDS, stall_limits, step_ages, write_ages
+from ugro_tui.core.liveness import LIVING, SILENT_SECONDS, stall_limits, step_ages, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.recent import Round
 from ugro_tui.core.rules.ends import output_of
-from ugro_tui.core.rules.latch import Latch, Mask
+from ugro_tui.core.rules.latch import Floats, Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
 from ugro_tui.core.states import ProcessState, RankState
 
 _DESYNC_SECONDS = 10.0
 """How long ranks are apart at the least: looks at two nodes may be a refresh apart."""
 
+
+_LOOKS_APART_SECONDS = 10.0
+"""Ranks that stop together seem to stop so far apart: a poll of 5 s, a heartbeat of 2 s, and a machine under load."""
+
+_LIVING = [int(state) for state in LIVING]
 
 _HELD = "held by a signal (SIGSTOP) or a debugger"
 
@@ -36,11 +41,27 @@ class Stalls:
         hung = rows[look.states[rows] == RankState.HUNG]
         if len(hung):
             yield _hang(look, hung[np.lexsort((-ages[hung], waits[hung], free[hung]))])
-        stalled = rows[look.states[rows] == RankState.STALLED]
+        stalled = rows[(look.states[rows] == RankState.STALLED) & ~_first_late(look, ages)[rows]]
         stalled = stalled[np.lexsort((-ages[stalled], waits[stalled], free[stalled]))]
         ranks = [look.job.table.by_row[row] for row in stalled.tolist()]
         differ = len(set(waits[stalled].tolist())) > 1
         yield from each(ranks, lambda rank, count: _stalled(look, rank, count, differ=differ))
+
+
+def _first_late(look: Look, ages: Floats) -> Mask:
+    """The rows of ranks that stopped when others did who are about to be late too: who stopped whom is not known yet.
+
+    In a moment all are late, and the hang names the one that the others wait for. A rank that writes nothing is not
+    late but silent, and is not meant.
+    """
+    table, living = look.job.table, look.job.current_rows()
+    living = living[np.isin(look.states[living], _LIVING) & ~table.paused[living]]
+    last = table.step_at[: len(ages)]
+    due = (ages - stall_limits(table, look.job.stall))[living]
+    if not ((due <= 0) & (due > -_LOOKS_APART_SECONDS)).any():
+        return np.zeros(len(ages), bool)
+    first: Mask = (last[living].max() - last <= _LOOKS_APART_SECONDS) & (write_ages(table, look.now) <= SILENT_SECONDS)
+    return first
 
 
 def _stalled(look: Look, rank: Rank, ranks: int, *, differ: bool) -> Alert:
