@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ugro_tui.core.archive import Finding, Found, Inquiry
 from ugro_tui.core.commands import Command, Ticket
 from ugro_tui.core.snapshot import Snapshot
 
@@ -29,6 +30,14 @@ class Feed(Protocol):
 
     def request(self, command: Command) -> Ticket:
         """Ask for something; never blocks. The answer comes in a later snapshot."""
+        ...
+
+
+class Archive(Protocol):
+    """All that a screen knows of the files of jobs: the pictures of the feed hold only what is recent."""
+
+    def look(self, inquiry: Inquiry[Found]) -> Finding[Found]:
+        """What is known of this by now; never blocks. Who goes on to ask is told of what is new."""
         ...
 
 

@@ -1,0 +1,73 @@
+"""What lies in the files of jobs and is read only when someone looks at it: questions, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+Found = TypeVar("Found", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry(Generic[Found]):
+    """A question about the files of a job. Who wants to know asks it again and again: it is kept up to date so long."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Generic[Found]):
+    """What is known by now. Neither `content` nor `problem`: it is being read. An unchanged content is the same object.
+
+    `problem` says what could not be read, why, and what to do; there may be content beside it.
+    """
+
+    content: Found | None = None
+    problem: str = ""
+
+    @property
+    def loading(self) -> bool:
+        """Whether nothing is known yet."""
+        return self.content is None and not self.problem
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One metric of one rank over its newest attempt, in the order of steps; all arrays have shape `[points]`.
+
+    `step` ascends strictly. `time` is Unix seconds by the node's clock and `tokens` those seen so far, NaN where not
+    told. `value` may be anything, NaN and infinities included. `rank` is -1 where a file does not tell.
+    """
+
+    rank: int
+    step: Floats
+    time: Floats
+    tokens: Floats
+    value: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """One metric over ranks: all, or where there are many, some that are evenly spread. `ranks`: how many have it."""
+
+    metric: str
+    lines: tuple[Line, ...]
+    ranks: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricNames(Inquiry[tuple[str, ...]]):
+    """The names of all that can be drawn of a job: of its records (`lr`), its own (`metrics.acc`), its event files."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricLines(Inquiry[Lines]):
+    """One metric of a job over its ranks, by a name of `MetricNames`; of one rank alone where `rank` is given."""
+
+    metric: str
+    rank: int | None = None
