@@ -82,12 +82,13 @@ class UgroApp(App[str]):
         stops_training: bool = False,
         bell: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
         self._bell = Bell() if bell else None
         self._stops_training = stops_training
         self._feed = feed
-        self.desk = Desk(feed, archive or NoArchive(), place, job, clock)
+        self.desk = Desk(feed, archive or NoArchive(), place, job, clock, wall)
         self._version = -1
         self._landed = job is not None
         self._missed: Size | None = None
