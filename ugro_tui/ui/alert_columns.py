@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ugro_tui.core.alerts import Severity
@@ -22,7 +22,7 @@ _SEVERITIES: Final = {Severity.CRIT: "critical", Severity.WARN: "warning", Sever
 
 def alert_lines(book: BookView, now: float) -> Listed[Entry]:
     """What fires, the worst first, then what is over, the newest first. `now`: Unix seconds."""
-    return Listed([*book.firing, *book.history], entry_key, values(now), _trouble)
+    return Listed([*book.firing, *book.history], entry_key, _values(now), _trouble)
 
 
 def entry_key(entry: Entry) -> str:
@@ -35,8 +35,7 @@ def _trouble(entry: Entry) -> float:
     return 1.0 + entry.alert.severity if entry.state is Mark.FIRING else 0.0
 
 
-def values(now: float) -> dict[str, object]:
-    """How each field of an entry is read."""
+def _values(now: float) -> dict[str, Callable[[Entry], float] | Callable[[Entry], str]]:
     return {
         "state": lambda entry: entry.state.value,
         "severity": lambda entry: _SEVERITIES[entry.alert.severity],

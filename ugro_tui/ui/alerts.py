@@ -85,7 +85,7 @@ class AlertsScreen(ListScreen):
             f"  {alert.who}{': ' if alert.who else ''}{alert.what}\n",
             ("→ ", "$accent"),
             f"{alert.next_step}",
-            (f"\n{rule.means}" if rule else "", "$text-muted"),
+            (f"\n{rule.fires}" if rule else "", "$text-muted"),
         )
 
     @on(LineTable.Opened)

@@ -21,11 +21,13 @@ from ugro_tui.core.commands import Command, Diagnose, OpenTensorBoard, Refresh, 
 from ugro_tui.core.ports import Archive, Feed
 from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.ui.alerts import AlertsScreen
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import Group, HelpScreen
 from ugro_tui.ui.jobs import JobsScreen
+from ugro_tui.ui.nodes_screen import NodesScreen
 from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
@@ -37,6 +39,8 @@ LOOK_SECONDS = 0.25
 PLACES: dict[str, type[UgroScreen]] = {
     "1": JobsScreen,
     "2": TrainingDashboard,
+    "4": AlertsScreen,
+    "5": NodesScreen,
 }
 """The screens by the keys that go there; the first is the ground that all others lie on."""
 
