@@ -86,7 +86,7 @@ def decode(block: bytes) -> Batch:
     """Decode whole lines (`block` is empty or ends in a newline). Never raises on what a node may send."""
     items: list[Item] = []
     tally = Tally()
-    for lines in _chunks(block):
+    for lines in chunks(block):
         for batch in _batches(lines):
             items += batch.items
             tally += batch.tally
@@ -106,7 +106,8 @@ def _batches(lines: bytes) -> Iterator[Batch]:
         yield from _batches(lines[half:])
 
 
-def _chunks(block: bytes) -> Iterator[bytes]:
+def chunks(block: bytes) -> Iterator[bytes]:
+    """Whole lines in pieces that are decoded at once."""
     start, size = 0, len(block)
     while start < size:
         end = block.rfind(b"\n", start, start + CHUNK) + 1
@@ -122,7 +123,7 @@ def _decode_steps(lines: bytes) -> Batch | None:
         records = _DECODER.decode_lines(lines)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if not _one_a_line(lines, len(records)):
+    if not is_one_a_line(lines, len(records)):
         return None
     rows = _matrix(records)
     if np.abs(rows[:, Column.STEP]).max() > MAX_COUNT:
@@ -132,8 +133,11 @@ def _decode_steps(lines: bytes) -> Batch | None:
     return Batch((Steps(rows, metrics),), Tally(len(records), 0, 0, unknown))
 
 
-def _one_a_line(lines: bytes, records: int) -> bool:
-    """Whether each line is one record. msgspec reads a stream of values: two on a line, or one over two lines, pass."""
+def is_one_a_line(lines: bytes, records: int) -> bool:
+    """Whether each line is one of the `records` that msgspec read.
+
+    It reads a stream of values: two on a line, or one over two lines, pass.
+    """
     text = np.frombuffer(lines, np.uint8)
     ends = np.flatnonzero(text == ord("\n"))
     starts = ends[:-1] + 1
