@@ -120,13 +120,12 @@ class TextReader:
     def _show(self, files: list[LogFile], news: dict[int, list[LogLine]]) -> None:
         """Make the page anew, if anything is."""
         halves = {rank: half for (_, rank), tail in self._tails.items() if (half := tail.half) is not None}
-        ranks = tuple(sorted({file.rank for file in files}))
-        if self._page is not None and not news and halves == self._halves and ranks == self._page.ranks:
+        begins = tuple(LogPlace(one.rank, one.node, self._tails[one.node, one.rank].skipped) for one in files)
+        if self._page is not None and not news and halves == self._halves and begins == self._page.begins:
             return
         self._halves = halves
         self._merge.add(news)
-        skipped = sum(tail.skipped for tail in self._tails.values())
-        self._page = LogPage(self._merge.lines(halves), ranks, skipped, self._merge.dropped)
+        self._page = LogPage(self._merge.lines(halves), begins, self._merge.dropped)
 
 
 class PartReader:
@@ -157,7 +156,7 @@ class PartReader:
         at = len(lines)
         lines += reader.read(cutter.feed(read_part(file, place.offset, BEHIND)))
         half = [reader.peek(cutter.half)] if cutter.half else []
-        return Finding(LogPage((*lines, *half), (place.rank,), skipped=begin, at=at))
+        return Finding(LogPage((*lines, *half), (LogPlace(place.rank, place.node, begin),), at=at))
 
 
 class FirstErrorReader:

@@ -49,15 +49,29 @@ class LogErrors:
 class LogPage:
     """The newest part of the logs, one line a thing that was said; or the part that was asked for.
 
-    `ranks` have a log, ascending. `skipped` bytes of the logs lie before, and were not read. `dropped` lines were let
-    go since the first page, as new ones came. `at`: the index of the line that was asked for; -1 where none was.
+    `begins`: of each log where that part begins, by rank. `dropped` lines were let go since the first page, as new
+    ones came. `at`: the index of the line that was asked for; -1 where none was.
     """
 
     lines: tuple[LogLine, ...]
-    ranks: tuple[int, ...]
-    skipped: int = 0
+    begins: tuple[LogPlace, ...]
     dropped: int = 0
     at: int = -1
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks that have a log, ascending."""
+        return tuple(sorted({begin.rank for begin in self.begins}))
+
+    @property
+    def skipped(self) -> int:
+        """Bytes of the logs that lie before."""
+        return sum(begin.offset for begin in self.begins)
+
+    def holds(self, place: LogPlace) -> bool:
+        """Whether the line that begins there is in this part."""
+        same = [begin for begin in self.begins if (begin.rank, begin.node) == (place.rank, place.node)]
+        return not self.dropped and any(begin.offset <= place.offset for begin in same)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,20 +100,22 @@ def _paced(lines: Sequence[LogLine], since: float) -> list[tuple[float, LogLine]
 def _once(keyed: Sequence[tuple[float, LogLine]]) -> list[LogLine]:
     """What ranks said within `NEAR_SECONDS` of each other is told once, where it was said first."""
     found: list[LogLine] = []
+    others: dict[int, list[LogLine]] = {}
     seen: dict[str, tuple[int, float]] = {}
     reached: dict[int, int] = {}
     for now, line in keyed:
-        (rank,) = line.ranks
         said = what_is_said(line)
         place, since = seen.get(said, (-1, -math.inf))
         near = now - since <= NEAR_SECONDS and len(found) - place <= NEAR_LINES
-        if near and place > reached.get(rank, -1) and rank not in found[place].ranks:
-            found[place] = joined(found[place], line)
+        if near and place > reached.get(line.ranks[0], -1):
+            others.setdefault(place, []).append(line)
         else:
             place = len(found)
             seen[said] = (place, now)
             found.append(line)
-        reached[rank] = place
+        reached[line.ranks[0]] = place
+    for place, same in others.items():
+        found[place] = joined(found[place], same)
     return found
 
 
@@ -130,7 +132,7 @@ def _fitted(found: Sequence[LogLine], lines: Sequence[LogLine]) -> list[LogLine]
         if same is None:
             alone.append(line)
             continue
-        whole += [*_interleaved(found[reached:same], alone), joined(found[same], line)]
+        whole += [*_interleaved(found[reached:same], alone), joined(found[same], [line])]
         reached, alone = same + 1, []
     return whole + _interleaved(found[reached:], alone)
 
@@ -151,16 +153,16 @@ def _interleaved(some: Sequence[LogLine], others: Sequence[LogLine]) -> list[Log
 
 def what_is_said(line: LogLine) -> str:
     """What two ranks must have in common to have said the same: all but their own numbers, and the time."""
-    text = line.text[line.start :]
-    return _masked(text) if "ank" in text or "ANK" in text else text
+    said = line.message
+    return _masked(said) if "ank" in said or "ANK" in said else said
 
 
-def joined(line: LogLine, other: LogLine) -> LogLine:
-    """Both as one line. Where they name their own ranks, `*` stands for the numbers."""
-    ranks = tuple(sorted({*line.ranks, *other.ranks}))
-    text = line.text
-    if text[line.start :] != other.text[other.start :]:
-        text = text[: line.start] + _RANK.sub(_stars, text[line.start :])
+def joined(line: LogLine, others: Sequence[LogLine]) -> LogLine:
+    """All of them as one line. Where they name their own ranks, `*` stands for the numbers."""
+    ranks = tuple(sorted({*line.ranks, *(rank for other in others for rank in other.ranks)}))
+    text, message = line.text, line.message
+    if any(other.message != message for other in others):
+        text = text[: line.start] + _RANK.sub(_stars, message)
     return line._replace(ranks=ranks, text=text)
 
 
