@@ -13,7 +13,7 @@ from tests.core.record_lines import START_TS, end, fields_of, heartbeat, job, li
 from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
-from ugro_tui.core.job import JobState
+from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
@@ -156,3 +156,18 @@ def test_a_restart_does_not_count_the_time_between_the_runs() -> None:
 )
 def test_what_remains(step_: float, total: int | None, pace: float, expected: float) -> None:
     np.testing.assert_equal(remaining_seconds(step_, total, pace), expected)
+
+
+def test_a_node_that_is_heard_again_and_tells_late_does_not_take_the_run_back() -> None:
+    state = JobState("j")
+    for rank in (0, 1):
+        state.apply(rank, decode(step(40)), 0.0, f"n{rank}")
+    state.away = {"n1": Away(9.0, "no answer", sure=True, next_step="")}
+    state.apply(0, decode(step(46)), 1.0, "n0")
+    assert state.step() == 46
+    state.away = {}
+    state.apply(1, decode(step(45)), 1.0, "n1")
+    assert state.step() == 46
+    for rank in (0, 1):
+        state.apply(rank, decode(step(30)), 2.0, f"n{rank}")
+    assert state.step() == 30  # all ranks went back

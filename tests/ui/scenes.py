@@ -28,6 +28,11 @@ class FakeFeed:
     current: Snapshot
     asked: list[Command] = field(default_factory=list)
 
+    @property
+    def first(self) -> str | None:
+        """The job that comes first, if there is one."""
+        return self.current.jobs[0].job_id if self.current.jobs else None
+
     def snapshot(self) -> Snapshot:
         """What the test set last."""
         return self.current

@@ -23,7 +23,7 @@ Screen = tuple[UgroApp, FakeFeed, Pilot[str]]
 @asynccontextmanager
 async def shown(scene: str, size: tuple[int, int] = (120, 40), job_id: str | None = None) -> AsyncIterator[Screen]:
     feed = FakeFeed(SCENES[scene]())
-    app = app_of(feed, job_id)
+    app = app_of(feed, job_id or feed.first)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         yield app, feed, pilot
@@ -62,15 +62,15 @@ async def test_every_rank_has_its_line() -> None:
 async def test_brackets_flip_between_jobs_and_ask_for_them() -> None:
     async with shown("many_jobs") as (app, feed, pilot):
         order = ["llama-8b-sft", "gpt2-small", "ablation-lr-3e-4", "ablation-lr-1e-3"]
-        assert dashboard(app).job == order[0]
+        assert dashboard(app).desk.job == order[0]
         for expected in [*order[1:], order[0]]:
             await pilot.press("right_square_bracket")
-            assert dashboard(app).job == expected
+            assert dashboard(app).desk.job == expected
         await pilot.press("left_square_bracket")
-        assert dashboard(app).job == order[-1]
+        assert dashboard(app).desk.job == order[-1]
         assert feed.asked[-1] == OpenJob(order[-1])
         await pilot.press("backspace")
-        assert dashboard(app).job == order[0]
+        assert dashboard(app).desk.job == order[0]
 
 
 async def test_order_of_jobs_does_not_change_under_the_fingers() -> None:
@@ -78,12 +78,12 @@ async def test_order_of_jobs_does_not_change_under_the_fingers() -> None:
         feed.current = snapshot(job(Run("a-new-one")), job(Run("gpt2-small")), job(Run("llama-8b-sft")), version=2)
         app.look()
         await pilot.press("right_square_bracket")
-        assert dashboard(app).job == "gpt2-small"
+        assert dashboard(app).desk.job == "gpt2-small"
 
 
 async def test_the_job_of_the_command_line_is_shown_although_another_is_worse() -> None:
     async with shown("many_jobs", job_id="gpt2-small") as (app, _, _):
-        assert dashboard(app).job == "gpt2-small"
+        assert dashboard(app).desk.job == "gpt2-small"
         assert "step 300/500" in text(app)
 
 
@@ -266,7 +266,7 @@ async def test_only_news_are_painted(monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown("healthy") as (app, feed, _):
         app.look()
         painted: list[Snapshot] = []
-        monkeypatch.setattr(TrainingDashboard, "show", lambda _, snapshot: painted.append(snapshot))
+        monkeypatch.setattr(TrainingDashboard, "show", lambda screen: painted.append(screen.desk.snapshot))
         app.look()
         assert not painted
         feed.current = snapshot(job(Run(ranks=16)), version=2)

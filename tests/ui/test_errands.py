@@ -16,10 +16,11 @@ from ugro_tui.core.commands import Answer, Diagnose, OpenTensorBoard, Refresh, S
 from ugro_tui.core.snapshot import NodeSync, NodeView, Question, Snapshot, SyncView
 from ugro_tui.core.states import NodeState
 from ugro_tui.ui.app import UgroApp
-from ugro_tui.ui.dashboard import PATIENCE, TrainingDashboard
+from ugro_tui.ui.desk import PATIENCE
 from ugro_tui.ui.help import HelpScreen
 from ugro_tui.ui.message import SAID_SECONDS, Message
 from ugro_tui.ui.question import QuestionScreen
+from ugro_tui.ui.screen import UgroScreen
 
 SECRET = "q?Sr hunter2"
 
@@ -46,8 +47,9 @@ class Desk:
     async def pass_time(self, seconds: float) -> None:
         self.seconds.append(seconds)
         for screen in self.app.screen_stack:
-            if isinstance(screen, TrainingDashboard):
+            if isinstance(screen, UgroScreen):
                 screen.tick()
+        self.app.look()
         await self.pilot.pause()
 
     async def type(self, text: str) -> None:
@@ -206,17 +208,17 @@ async def test_the_countdown_goes_on_without_news() -> None:
 
 async def test_a_node_that_is_switched_off_hides_no_job() -> None:
     async with at(replace(on_three(REFUSED), cycles=0)) as desk:
-        assert "gpt2-xl" not in desk.text
+        assert desk.app.front.NAME == "jobs"
         await desk.pass_time(PATIENCE)
-        assert "gpt2-xl" in desk.text
+        assert desk.app.front.NAME == "job"
 
 
 async def test_the_first_job_waits_while_nodes_that_answer_are_read() -> None:
     async with at(replace(WELL, cycles=0)) as desk:
         await desk.pass_time(PATIENCE)
-        assert "gpt2-xl" not in desk.text
+        assert desk.app.front.NAME == "jobs"
         await desk.news(cycles=1)
-        assert "gpt2-xl" in desk.text
+        assert desk.app.front.NAME == "job"
 
 
 async def test_without_jobs_each_node_says_how_it_is() -> None:

@@ -91,6 +91,10 @@ async def test_a_acknowledges_the_alert_of_the_verdict() -> None:
         assert desk.feed.asked == [Acknowledge("gpt2-small", alert.subject)]
         await desk.news(answers=(Answer(1, said="non-finite loss: acknowledged until it is over"),))
         assert "alert: non-finite loss: acknowledged until it is over" in desk.text
+        await desk.news(book=book_of("gpt2-small", (alert, Mark.ACKNOWLEDGED)))
+        await desk.pilot.press("a")
+        assert len(desk.feed.asked) == 1
+        assert "all alerts are acknowledged" in desk.text
 
 
 def book_of(job_id: str, *alerts: tuple[Alert, Mark]) -> BookView:

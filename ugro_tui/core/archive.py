@@ -71,3 +71,11 @@ class MetricLines(Inquiry[Lines]):
 
     metric: str
     rank: int | None = None
+
+
+class NoArchive:
+    """Where no files can be read."""
+
+    def look(self, inquiry: Inquiry[Found]) -> Finding[Found]:
+        """Nothing can be known."""
+        return Finding(problem=f"the files of {inquiry.job_id} are not read here")

@@ -57,6 +57,8 @@ class JobState:
         self.stall = StallLimit()
         """When a rank counts as stalled."""
         self._slow = np.zeros(0, bool)
+        self._made = (0, np.nan)
+        """An attempt, and the step that all of its ranks were seen to have made."""
         self._current: tuple[npt.NDArray[np.int64], list[Rank], Rows] = (np.empty(0, np.int64), [], _NO_ROWS)
         self.version = 0
         """Grows with every change, so that readers can tell whether anything is new."""
@@ -224,13 +226,20 @@ class JobState:
     def step(self) -> float:
         """The step that every rank has made, of those of the attempt that have reported one; NaN before the first.
 
-        Ranks that cannot be heard do not count while others can: the run is where those are.
+        Ranks that cannot be heard do not count while others can: the run is where those are. When they are heard again
+        they may be told late, step by step: the run goes back only when no rank has come as far any more.
         """
         rows = self.current_rows()
         away = [rank.row for rank in self.unreachable()]
         heard = rows[~np.isin(rows, away)] if away else rows
         steps = self.table.latest[heard if len(heard) else rows, Column.STEP]
-        return float(np.nanmin(steps)) if np.isfinite(steps).any() else np.nan
+        if not np.isfinite(steps).any():
+            return np.nan
+        attempt, made = self._made
+        least = float(np.nanmin(steps))
+        back = attempt != self._ranks_attempt() or float(np.nanmax(steps)) < made
+        self._made = (self._ranks_attempt(), least if back else max(made, least))
+        return self._made[1]
 
     def first_failure(self, now: float) -> Rank | None:
         """The rank that the failure began with, as far as the files tell; the others follow from it.

@@ -1,4 +1,4 @@
-"""The full-screen application: one timer reads the newest snapshot, screens show it."""
+"""The full-screen application: one timer reads the newest snapshot, the screen on top shows it."""
 
 from __future__ import annotations
 
@@ -16,34 +16,60 @@ from textual.command import Provider
 from textual.events import Resize
 from textual.geometry import Size
 
-from ugro_tui.core.commands import Command
-from ugro_tui.core.ports import Feed
+from ugro_tui.core.archive import NoArchive
+from ugro_tui.core.commands import Command, Diagnose, OpenTensorBoard, Refresh, Sync
+from ugro_tui.core.ports import Archive, Feed
 from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.dashboard import TrainingDashboard
+from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import HelpScreen, help_text
+from ugro_tui.ui.jobs import JobsScreen
 from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
-from ugro_tui.ui.rank_table import RankTable
+from ugro_tui.ui.screen import GoTo, UgroScreen
 
 LOOK_SECONDS = 0.25
 """How often the timer asks for a newer snapshot: asking costs nothing, and news wait no longer than this."""
 
+PLACES: dict[str, type[UgroScreen]] = {
+    "1": JobsScreen,
+    "2": TrainingDashboard,
+}
+"""The screens by the keys that go there; the first is the ground that all others lie on."""
+
+_DRILLED = ("jobs", "job", "rank")
+"""Screens that lead into each other; the others are looked at from any of them and left again."""
+
+
+def _key(key: str, action: str, short: str, says: str, *, show: bool = False, priority: bool = False) -> Binding:
+    """A binding: `short` for the line of keys, `says` for the help."""
+    return Binding(key, action, short, tooltip=says, show=show, priority=priority)
+
 
 class UgroApp(App[str]):
-    """Shows what `feed` knows. Returns what the terminal is to say after it has ended."""
+    """Shows what `feed` and `archive` know. Returns what the terminal is to say after it has ended."""
 
     TITLE = "ugro-tui"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Settings}
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "These keys"),
-        Binding("colon,ctrl+p", "command_palette", "Set a number that alerts are judged by"),
-        Binding("ctrl+z", "suspend_process", "Suspend; fg comes back"),
-        Binding("q", "leave", "Quit"),  # no priority: a passphrase may have a q
-        Binding("ctrl+c", "leave", "Quit", priority=True),
+        *(_key(key, f"go('{kind.NAME}')", kind.NAME, f"Go to: {kind.SAYS}") for key, kind in PLACES.items()),
+        _key("escape", "up", "up", "Up one layer: message, filter, screen"),
+        _key("left_square_bracket", "flip(-1)", "job", "Previous job"),
+        _key("right_square_bracket", "flip(1)", "job", "Next job", show=True),
+        _key("backspace", "last_job", "last", "Job shown before this one"),
+        _key("r", "refresh_now", "refresh", "Look at all sources now", show=True),
+        _key("S", "sync", "sync", "Copy event files and logs here now", show=True),
+        _key("T", "tensorboard", "TensorBoard", "Open TensorBoard", show=True),
+        _key("d", "diagnose", "diagnose", "Diagnosis bundle: stacks, logs, a report", show=True),
+        _key("question_mark", "help", "help", "These keys", show=True),
+        _key("colon,ctrl+p", "command_palette", "jump", "Palette: jump anywhere, set anything", show=True),
+        _key("ctrl+z", "suspend_process", "suspend", "Suspend; fg comes back"),
+        _key("q", "leave", "quit", "Quit", show=True),  # no priority: a passphrase may have a q
+        _key("ctrl+c", "leave", "quit", "Quit", priority=True),
     ]
 
     def __init__(
@@ -51,6 +77,7 @@ class UgroApp(App[str]):
         feed: Feed,
         *,
         place: str,
+        archive: Archive | None = None,
         job: str | None = None,
         stops_training: bool = False,
         bell: bool = True,
@@ -60,23 +87,46 @@ class UgroApp(App[str]):
         self._bell = Bell() if bell else None
         self._stops_training = stops_training
         self._feed = feed
-        self._dashboard = TrainingDashboard(feed, place, job, clock)
+        self.desk = Desk(feed, archive or NoArchive(), place, job, clock)
         self._version = -1
+        self._landed = job is not None
         self._missed: Size | None = None
 
     def on_mount(self) -> None:
-        """Show the dashboard and begin to look for news."""
-        self.push_screen(self._dashboard)
+        """Show the jobs, or the one that was asked for, and begin to look for news."""
+        for kind in PLACES.values():
+            self.install_screen(kind(self.desk), kind.NAME)
+        self.desk.take(self._feed.snapshot())
+        self.push_screen("jobs")
+        if self.desk.job is not None:
+            self.push_screen("job")
+        self._land()
         self.set_interval(LOOK_SECONDS, self.look)
         self._leave_on_signals()
+
+    def _land(self) -> None:
+        """Go on to the only job, once it is known that there is no other."""
+        if self._landed or not self.desk.ready:
+            return
+        self._landed = True
+        self.desk.settle()
+        if len(self.desk.order) == 1 and self.front.NAME == "jobs":
+            self.go("job")
+
+    @property
+    def front(self) -> UgroScreen:
+        """The full screen on top, whatever window lies over it."""
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, UgroScreen))
 
     def look(self) -> None:
         """Show the newest snapshot if there is a newer one."""
         snapshot = self._feed.snapshot()
         if snapshot.version != self._version:
             self._version = snapshot.version
-            self._dashboard.show(snapshot)
+            self.desk.take(snapshot)
+            self.front.show()
             self._ring(snapshot)
+        self._land()
         self._ask(snapshot)
         self._fit()
 
@@ -109,32 +159,88 @@ class UgroApp(App[str]):
         return self._feed.snapshot().thresholds
 
     def order(self, command: Command) -> None:
-        """Ask for this; the dashboard says what became of it."""
-        self._dashboard.ask(command)
+        """Ask for this; what became of it is said on the screen."""
+        self.front.ask(command)
 
     def explain_setting(self, name: str) -> None:
         """Say how a setting of the palette is set."""
-        self._dashboard.say(f"type `:` and then: set {name} NUMBER")
+        self.front.say(f"type `:` and then: set {name} NUMBER")
 
     def _ask(self, snapshot: Snapshot) -> None:
-        """Put the next question, over the dashboard alone; take one away that nobody asks any more."""
-        questions = self._dashboard.questions
+        """Put the next question, over no other window; take one away that nobody asks any more."""
+        questions = self.desk.questions
         due = questions.due(snapshot)
         if isinstance(self.screen, QuestionScreen):
             if self.screen.question not in snapshot.questions:
                 self.screen.dismiss()
-        elif due is not None and self.screen is self._dashboard:
+        elif due is not None and self.screen is self.front:
             self.push_screen(QuestionScreen(due, questions))
 
+    def on_go_to(self, message: GoTo) -> None:
+        """A screen asks for another one."""
+        self.go(message.place)
+
+    def go(self, place: str) -> None:
+        """Show the screen of this name. The way back is what lies below it."""
+        names = [screen.NAME for screen in self.screen_stack if isinstance(screen, UgroScreen)]
+        keep = names.index(place) + 1 if place in names else self._below(place, names)
+        for _ in names[keep:]:
+            self.pop_screen()
+        if place not in names:
+            self.push_screen(place)
+
+    @staticmethod
+    def _below(place: str, names: list[str]) -> int:
+        """How many screens of the stack stay below a new one: those that lead to it."""
+        order = _DRILLED.index(place) if place in _DRILLED else len(_DRILLED)
+        return sum(name in _DRILLED[:order] for name in names)
+
+    def action_go(self, place: str) -> None:
+        """Show the screen of this name."""
+        self.go(place)
+
+    def action_up(self) -> None:
+        """Take away the message, or what lies over the parts of the screen, or the screen."""
+        if self.desk.message.text:
+            self.front.say("")
+        elif not self.front.peel() and self.front.NAME != "jobs":
+            self.pop_screen()
+
+    def action_flip(self, direction: int) -> None:
+        """Show the next or the previous job."""
+        self.desk.flip(direction)
+        self.front.show()
+
+    def action_last_job(self) -> None:
+        """Show the job that was shown before this one."""
+        self.desk.go_back()
+        self.front.show()
+
+    def action_refresh_now(self) -> None:
+        """Look at all sources now, and put the questions again that were passed over."""
+        self.desk.questions.ask_again()
+        self._feed.request(Refresh())
+
+    def action_sync(self) -> None:
+        """Bring the central copies of the job in hand up to date now; of all jobs where there is none."""
+        self.front.ask(Sync(self.desk.job))
+
+    def action_tensorboard(self) -> None:
+        """Open TensorBoard; the answer says where."""
+        self.front.ask(OpenTensorBoard())
+
+    def action_diagnose(self) -> None:
+        """Gather what explains the job in hand; the answer says where the report is."""
+        if self.desk.job is not None:
+            self.front.ask(Diagnose(self.desk.job))
+
     def action_help(self) -> None:
-        """Show all keys."""
+        """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
-        groups = [
-            (f"Everywhere ({quitting})", self.BINDINGS),
-            ("Job", TrainingDashboard.BINDINGS),
-            ("Ranks", RankTable.BINDINGS),
-        ]
-        self.push_screen(HelpScreen(help_text(groups)))
+        front = self.front
+        groups = [(front.SAYS, front.BINDINGS)]
+        groups += [(widget.HELP_NAME, widget.BINDINGS) for widget in front.query("*") if hasattr(widget, "HELP_NAME")]
+        self.push_screen(HelpScreen(help_text([*groups, (f"Everywhere ({quitting})", self.BINDINGS)])))
 
     def action_leave(self) -> None:
         """Close help if it is open, else end the application."""
@@ -146,9 +252,7 @@ class UgroApp(App[str]):
     def _end(self) -> None:
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
-        job = self._dashboard.job
-        view = self._feed.snapshot().job(job) if job else None
-        self.exit("" if self._stops_training else outcome(view))
+        self.exit("" if self._stops_training else outcome(self.desk.view))
 
     def _leave_on_signals(self) -> None:
         """Without this a SIGTERM or a closed terminal would leave the terminal in raw mode."""

@@ -38,7 +38,7 @@ def help_text(groups: Iterable[tuple[str, Iterable[BindingType]]]) -> Content:
 def _by_action(bindings: Iterable[BindingType]) -> list[tuple[str, str]]:
     keys: dict[str, list[str]] = {}
     for binding in Binding.make_bindings(bindings):
-        keys.setdefault(binding.description, []).append(_KEY_NAMES.get(binding.key, binding.key))
+        keys.setdefault(binding.tooltip or binding.description, []).append(_KEY_NAMES.get(binding.key, binding.key))
     return [(text, " ".join(names)) for text, names in keys.items()]
 
 

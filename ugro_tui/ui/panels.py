@@ -106,7 +106,7 @@ def verdict(view: JobView, snapshot: Snapshot, elapsed: float = 0.0) -> Content:
         return Content.styled(f" {SEVERITY_GLYPHS[Severity.CRIT]} {what}", f"bold {SEVERITY_STYLES[Severity.CRIT]}")
     alerts, status = view.summary.alerts, view.summary.status
     if alerts and alerts[0].severity > Severity.INFO:
-        return _worst_alert(view, _marks(snapshot, view.job_id, view.summary.attempt))
+        return _worst_alert(view, marks(snapshot, view.job_id, view.summary.attempt))
     node = _node_in_trouble(view, snapshot.nodes) if not status.over and status is not JobStatus.UNKNOWN else None
     if node is not None:
         text = f" {NODE_GLYPHS[node.state]} node {node.name}: {brief(node)}; {view.summary.verdict}"
@@ -114,11 +114,11 @@ def verdict(view: JobView, snapshot: Snapshot, elapsed: float = 0.0) -> Content:
     return Content.styled(f" {JOB_GLYPHS[status]} {view.summary.verdict}", JOB_STYLES[status])
 
 
-def _worst_alert(view: JobView, marks: Mapping[Subject, Mark]) -> Content:
+def _worst_alert(view: JobView, known: Mapping[Subject, Mark]) -> Content:
     """The verdict of a job with alerts: quiet where the worst is known, but then loud about others that are not."""
     first, *others = view.summary.alerts
-    new = next((alert for alert in others if alert.subject not in marks and alert.severity > Severity.INFO), None)
-    mark = marks.get(first.subject)
+    new = next((alert for alert in others if alert.subject not in known and alert.severity > Severity.INFO), None)
+    mark = known.get(first.subject)
     loud = f"bold {SEVERITY_STYLES[first.severity]}"
     style = loud if mark is None else "$text-muted"
     more = style if mark is None or new is None else f"bold {SEVERITY_STYLES[new.severity]}"
@@ -128,7 +128,7 @@ def _worst_alert(view: JobView, marks: Mapping[Subject, Mark]) -> Content:
     )
 
 
-def _marks(snapshot: Snapshot, job_id: str = "", attempt: int = 0) -> dict[Subject, Mark]:
+def marks(snapshot: Snapshot, job_id: str = "", attempt: int = 0) -> dict[Subject, Mark]:
     """The alerts of a job (without one: of the nodes) that a person has acknowledged or snoozed."""
     entries = [entry for entry in snapshot.book.of(job_id) if entry.attempt == attempt]
     return {entry.alert.subject: entry.state for entry in entries if entry.state is not Mark.FIRING}
@@ -154,7 +154,7 @@ def alert_lines(view: JobView, snapshot: Snapshot, most: int, elapsed: float) ->
     """
     alerts = view.summary.alerts
     nodes = _upto(sentences(snapshot.nodes, alerts, elapsed), most)
-    mine, theirs = _marks(snapshot, view.job_id, view.summary.attempt), _marks(snapshot)
+    mine, theirs = marks(snapshot, view.job_id, view.summary.attempt), marks(snapshot)
     told = [_alert_line(alert, mine.get(alert.subject)) for alert in alerts]
     told += [_alert_line(alert, theirs.get(alert.subject)) for alert in snapshot.heard]
     lines = [*nodes[:NAMED], *_upto(told, most), *nodes[NAMED:]]

@@ -39,6 +39,8 @@ class RankTable(ScrollView, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"title", "plain", "cursor", "good", "warn", "bad", "quiet", "trend"}
 
+    HELP_NAME = "Ranks"
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "Next rank", show=False),
         Binding("k,up", "move(-1)", "Previous rank", show=False),

@@ -15,7 +15,8 @@ from ugro_tui.ui import nodes
 NARROW = 100
 """Cells below which the parts are said in fewer words."""
 
-KEYS = ("   ? help  [ ] job  r refresh  q quit", "   ? help", "")
+KEYS = ("   ? help  : jump", "   ? help", "")
+"""What stands at the end where no line of keys is below."""
 
 _BAR = " │ "
 _LEAST_NODES = 22
@@ -33,8 +34,10 @@ class Errands:
     diagnosing: bool = False
 
 
-def strip(snapshot: Snapshot, view: JobView | None, errands: Errands, width: int, elapsed: float) -> Content:
-    """The line, at most `width` cells wide. `elapsed`: seconds since the snapshot."""
+def strip(
+    snapshot: Snapshot, view: JobView | None, errands: Errands, width: int, elapsed: float, *, keys: bool = True
+) -> Content:
+    """The line, at most `width` cells wide. `elapsed`: seconds since the snapshot; `keys`: say how to get help."""
     parts = _fitting(list(_under_way(snapshot.sync, errands, short=width < NARROW)), width - _LEAST_NODES)
     needed = 1 + nodes.needed(snapshot.nodes, elapsed) + len(KEYS[1])
     parts += _standing(snapshot, view, errands, elapsed, width, width - max(_LEAST_NODES, needed) - _length(parts))
@@ -44,8 +47,8 @@ def strip(snapshot: Snapshot, view: JobView | None, errands: Errands, width: int
     notice = _notice(snapshot, view, room - len(KEYS[1]))
     said = Content(_BAR).join([part for part in (known, *parts, notice) if part.plain])
     room = width - 1 - said.cell_length
-    keys = next(keys for keys in KEYS if len(keys) <= room or not keys)
-    return Content.assemble(" ", said, (keys, "$text-muted"))
+    hint = next(hint for hint in (KEYS if keys else ("",)) if len(hint) <= room or not hint)
+    return Content.assemble(" ", said, (hint, "$text-muted"))
 
 
 def _length(parts: list[Content]) -> int:

@@ -1,0 +1,125 @@
+"""What all screens share: the newest picture, the job in hand, commands on their way, and what is said to the user."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Sync
+from ugro_tui.core.ports import Archive, Feed
+from ugro_tui.core.snapshot import JobView, Snapshot
+from ugro_tui.ui.message import Message
+from ugro_tui.ui.question import Questions
+from ugro_tui.ui.requests import Requests, about
+from ugro_tui.ui.strip import Errands, port
+
+PATIENCE = 2.0
+"""Seconds after which jobs are shown although a node has not answered yet: it may be switched off."""
+
+
+class Desk:
+    """Belongs to the application; every screen reads and changes it. `job` is the id of the job in hand."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        archive: Archive,
+        place: str,
+        job: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.feed = feed
+        self.archive = archive
+        self.place = place
+        self.job = job
+        self.clock = clock
+        self.questions = Questions(feed)
+        self.snapshot = Snapshot()
+        self.order: list[str] = []
+        """The jobs, in an order that does not change under the fingers: the worst first when they came."""
+        self.message = Message()
+        self.url = ""
+        """Where TensorBoard answers, once it does."""
+        self._requests = Requests(feed)
+        self._previous: str | None = None
+        self._begun = self._taken = clock()
+
+    def take(self, snapshot: Snapshot) -> None:
+        """This is the newest picture from now on."""
+        if snapshot.version != self.snapshot.version:
+            self._taken = self.clock()
+        self.snapshot = snapshot
+        for command, answer in self._requests.answered(snapshot.answers):
+            self._hear(command, answer)
+        known = {job.job_id for job in snapshot.jobs}
+        self.order = [job for job in self.order if job in known]
+        self.order += [job.job_id for job in snapshot.jobs if job.job_id not in self.order]
+        self.settle()
+
+    def settle(self) -> None:
+        """Take the worst job in hand where none is, once all was looked at."""
+        if self.job is None and self.order and self.ready:
+            self.job = self.order[0]
+
+    @property
+    def view(self) -> JobView | None:
+        """The job in hand, if anything is known of it."""
+        return self.snapshot.job(self.job) if self.job else None
+
+    @property
+    def jobs(self) -> list[JobView]:
+        """All jobs, in `order`."""
+        return [job for name in self.order if (job := self.snapshot.job(name)) is not None]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the picture was taken."""
+        return self.clock() - self._taken
+
+    @property
+    def ready(self) -> bool:
+        """Whether what there is has been looked at, so that the first job is the worst one."""
+        away = any(not node.state.reached for node in self.snapshot.nodes)
+        return bool(self.snapshot.cycles) or (away and self.clock() - self._begun >= PATIENCE)
+
+    @property
+    def errands(self) -> Errands:
+        """What was asked for and is not answered."""
+        waits = self._requests.waits_for
+        board = "starting …" if waits(OpenTensorBoard) else port(self.url) if self.url else ""
+        return Errands(waits(Sync), board, waits(Diagnose))
+
+    def ask(self, command: Command) -> None:
+        """Ask for this, and say what became of it when that is known."""
+        self._requests.ask(command)
+
+    def say(self, text: str, *, problem: bool = False) -> None:
+        """Show a message for a while, a problem until it is taken away; empty: take it away."""
+        self.message = Message(text, self.clock(), problem)
+
+    def _hear(self, command: Command, answer: Answer) -> None:
+        """Say what became of a command; a sync that went well shows in the strip."""
+        what = about(command)
+        if answer.problem:
+            self.say(f"✖ {what}: {answer.problem}", problem=True)
+        elif isinstance(command, OpenTensorBoard):
+            self.url = answer.said
+            self.say(f"TensorBoard: {answer.said}")
+        elif answer.said:
+            self.say(f"{what}: {answer.said}")
+
+    def flip(self, direction: int) -> None:
+        """Take the next or the previous job in hand."""
+        if len(self.order) > 1 and self.job in self.order:
+            self.take_job(self.order[(self.order.index(self.job) + direction) % len(self.order)])
+
+    def go_back(self) -> None:
+        """Take the job in hand that was it before this one."""
+        if self._previous in self.order and self._previous is not None:
+            self.take_job(self._previous)
+
+    def take_job(self, job: str) -> None:
+        """Take this job in hand, however old it is."""
+        if job != self.job:
+            self._previous, self.job = self.job, job
+        self.feed.request(OpenJob(job))

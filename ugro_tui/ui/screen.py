@@ -1,0 +1,158 @@
+"""`UgroScreen`: what every full screen has: message, strip, keys, layouts by size, one way to show news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer, Static
+
+from ugro_tui.core.commands import Command
+from ugro_tui.ui.desk import Desk
+from ugro_tui.ui.strip import strip
+
+COMPACT_BELOW = (100, 30)
+"""Cells below which one pane is shown at a time, without borders, and no line of keys."""
+
+TINY_BELOW = (60, 15)
+"""Cells below which only what matters most is left."""
+
+TICK_SECONDS = 1.0
+"""How often ages and countdowns go on without news."""
+
+
+class GoTo(Message):
+    """Asks the application for another screen, by its name."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+
+class UgroScreen(Screen[None]):
+    """A screen over the desk. Subclasses give `parts`, and put what is new into them in `draw` and `draw_ages`."""
+
+    NAME: ClassVar[str]
+    """As the application finds it."""
+
+    SAYS: ClassVar[str]
+    """As the help names it."""
+
+    DEFAULT_CSS = """
+    UgroScreen { background: $surface; layout: vertical; overflow: hidden; }
+    UgroScreen .line {
+        height: 1; width: 100%; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    UgroScreen .pane { border: round $primary 40%; background: $surface; border-title-color: $foreground; }
+    UgroScreen .pane:focus-within { border: round $accent; }
+    UgroScreen #parts { height: 1fr; }
+    UgroScreen #message { display: none; height: auto; max-height: 2; text-wrap: wrap; }
+    UgroScreen.-said #message { display: block; }
+    UgroScreen.-compact .pane { border: none; }
+    UgroScreen Footer { background: $panel; }
+    UgroScreen.-compact Footer { display: none; }
+    UgroScreen.-tiny #sources { display: none; }
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self._drawn: dict[str, Content] = {}
+
+    def compose(self) -> ComposeResult:
+        """The parts of this screen, and below them what all screens have."""
+        with Vertical(id="parts"):
+            yield from self.parts()
+        yield Static(id="message", classes="line")
+        yield Static(id="sources", classes="line")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def parts(self) -> Iterable[Widget]:
+        """The widgets that are this screen's own."""
+        raise NotImplementedError
+
+    def draw(self) -> None:
+        """Put the desk's newest picture into the parts."""
+        raise NotImplementedError
+
+    def draw_ages(self) -> None:
+        """Let what gets older by itself go on; called between two pictures."""
+
+    def peel(self) -> bool:
+        """Take away what lies over the parts, as a filter; whether there was anything."""
+        return False
+
+    def on_mount(self) -> None:
+        """Take the first picture at once."""
+        self.show()
+        self.set_interval(TICK_SECONDS, self.tick)
+
+    def on_resize(self, event: Resize) -> None:
+        """Choose the layout that fits."""
+        self._fit(*event.size)
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what came, and with sizes that the terminal had, while another screen lay on top."""
+        if self.is_mounted:
+            self._fit(*self.app.size)
+
+    def _fit(self, width: int, height: int) -> None:
+        self.set_class(width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1], "-compact")
+        self.set_class(width < TINY_BELOW[0] or height < TINY_BELOW[1], "-tiny")
+        self.show()
+
+    def show(self) -> None:
+        """Show the newest picture. Before the parts are made and while they go, nothing is shown."""
+        if not self.query("#sources"):
+            return
+        with self.app.batch_update():
+            self.draw()
+            self._draw_own_ages()
+
+    def tick(self) -> None:
+        """Let ages and countdowns go on, and take away a message that has stood long enough."""
+        if self.app.screen is not self or not self.query("#sources"):
+            return
+        if self.desk.message.over(self.desk.clock()):
+            self.desk.say("")
+        if self.desk.job is None:
+            self.desk.settle()
+            self.show()
+        else:
+            self._draw_own_ages()
+
+    def _draw_own_ages(self) -> None:
+        desk = self.desk
+        self.set_class(bool(desk.message.text), "-said")
+        self.put("message", desk.message.lines(self.size.width))
+        keys = self.has_class("-compact")
+        self.put("sources", strip(desk.snapshot, desk.view, desk.errands, self.size.width, desk.elapsed, keys=keys))
+        self.draw_ages()
+
+    def put(self, name: str, content: Content) -> None:
+        """Show `content`, and paint nothing where it says what is there already: links are thin."""
+        if self.is_new(name, content):
+            self.query_one(f"#{name}", Static).update(content)
+
+    def is_new(self, name: str, content: Content) -> bool:
+        """Whether `content` differs from what was put there under this name before."""
+        drawn = self._drawn.get(name)
+        self._drawn[name] = content
+        return drawn is None or not content.is_same(drawn)
+
+    def say(self, text: str, *, problem: bool = False) -> None:
+        """Show a message for a while, a problem until it is taken away; empty: take it away."""
+        self.desk.say(text, problem=problem)
+        self.show()
+
+    def ask(self, command: Command) -> None:
+        """Ask for this; what became of it is said when it is known."""
+        self.desk.ask(command)
+        self.show()
