@@ -17,7 +17,8 @@ from textual.widgets import DataTable
 from tests.ui.scenes import PLACE, FakeFeed, Run, job, snapshot
 from ugro_tui.core.snapshot import RankColumns, Snapshot
 from ugro_tui.ui.app import UgroApp
-from ugro_tui.ui.columns import COLUMNS, row_of
+from ugro_tui.ui.columns import fit
+from ugro_tui.ui.rank_columns import COLUMNS, RankLines
 from ugro_tui.ui.rank_table import RankTable
 
 pytestmark = pytest.mark.bench
@@ -66,8 +67,9 @@ async def a_data_table(ranks: RankColumns) -> float:
     async with app.run_test(size=SIZE) as pilot:
         table = app.query_one(DataTable)
         table.add_columns(*(column.title for column in COLUMNS))
+        lines = RankLines(ranks)
         for row in range(len(ranks)):
-            table.add_row(*(column.text(row_of(ranks, row)) for column in COLUMNS))
+            table.add_row(*(column.text(lines.row(row)) for column in COLUMNS))
         await pilot.pause()
         turn = 0
 
@@ -76,7 +78,7 @@ async def a_data_table(ranks: RankColumns) -> float:
             turn += 1
             for row in range(min(len(ranks), SIZE[1] - 1)):
                 for place, column in enumerate(COLUMNS):
-                    table.update_cell_at(Coordinate(row, place), column.fit(f"{turn}"))
+                    table.update_cell_at(Coordinate(row, place), fit(f"{turn}", column.width))
 
         return await cpu_of(update, pilot)
 

@@ -108,7 +108,7 @@ async def test_help_names_every_key_and_closes(close: str) -> None:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         seen = text(app)
-        for key in ("[", "]", "backspace", "tab", "ctrl+d", "training goes on when you quit", "ctrl+z", "Next rank"):
+        for key in ("[", "]", "backspace", "tab", "ctrl+d", "training goes on when you quit", "ctrl+z", "Next line"):
             assert key in seen
         await pilot.press(close)
         assert isinstance(app.screen, TrainingDashboard)

@@ -13,7 +13,8 @@ from tests.ui.scenes import PLACE, FakeFeed, healthy, small
 from ugro_tui.core.curve import Curve
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.chart import LossChart
-from ugro_tui.ui.columns import COLUMNS, GAP, fitting, row_of
+from ugro_tui.ui.columns import GAP, fitting
+from ugro_tui.ui.rank_columns import COLUMNS, RankLines
 from ugro_tui.ui.spark import sparkline
 from ugro_tui.ui.ticks import round_ticks, tick_label
 
@@ -65,19 +66,19 @@ def test_tick_labels_have_the_decimals_they_need(value: float, step: float, text
 
 @given(st.integers(0, 300))
 def test_columns_never_exceed_the_width(width: int) -> None:
-    columns = fitting(width, healthy_ranks)
+    columns = fitting(COLUMNS, width)
     assert len(columns) == 1 or sum(column.width + len(GAP) for column in columns) <= width
     assert [column for column in COLUMNS if column in columns] == list(columns)
 
 
 def test_what_matters_most_stays_longest() -> None:
-    assert {column.title for column in fitting(40, healthy_ranks)} >= {"Rank", "State", "Step"}
+    assert {column.title for column in fitting(COLUMNS, 40)} >= {"Rank", "State", "Step"}
 
 
 def test_cells_are_exactly_as_wide_as_their_column() -> None:
     for column in COLUMNS:
         for row in range(len(healthy_ranks)):
-            assert len(column.text(row_of(healthy_ranks, row))) == column.width
+            assert len(column.text(RankLines(healthy_ranks).row(row))) == column.width
 
 
 healthy_ranks = healthy().jobs[0].ranks

@@ -24,7 +24,7 @@ from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
-from ugro_tui.ui.help import HelpScreen, help_text
+from ugro_tui.ui.help import Group, HelpScreen
 from ugro_tui.ui.jobs import JobsScreen
 from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
@@ -237,10 +237,10 @@ class UgroApp(App[str]):
     def action_help(self) -> None:
         """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
-        front = self.front
-        groups = [(front.SAYS, front.BINDINGS)]
-        groups += [(widget.HELP_NAME, widget.BINDINGS) for widget in front.query("*") if hasattr(widget, "HELP_NAME")]
-        self.push_screen(HelpScreen(help_text([*groups, (f"Everywhere ({quitting})", self.BINDINGS)])))
+        kinds = {type(widget) for widget in self.front.query("*") if hasattr(widget, "HELP_NAME")}
+        groups: list[Group] = [(self.front.SAYS, self.front.BINDINGS)]
+        groups += sorted((kind.HELP_NAME, kind.BINDINGS) for kind in kinds)
+        self.push_screen(HelpScreen([*groups, (f"Everywhere ({quitting})", self.BINDINGS)]))
 
     def action_leave(self) -> None:
         """Close help if it is open, else end the application."""

@@ -1,126 +1,77 @@
-"""The columns of the rank table: titles, widths, and how a cell reads."""
+"""The columns of a table: titles, widths, and which of them fit on the screen."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
-import numpy as np
+from rich.cells import cell_len, set_cell_size
 
-from ugro_tui.core.columns import Column
-from ugro_tui.core.numbers import UNKNOWN, age, compact, count, gibibytes, plain
-from ugro_tui.core.snapshot import RankColumns
-from ugro_tui.core.states import RankState
-from ugro_tui.ui.marks import RANK_GLYPHS
-from ugro_tui.ui.spark import sparkline
+R = TypeVar("R")
+"""What one line of a table is made from."""
+
+GAP: Final = " "
 
 
-class Row(NamedTuple):
-    """One rank's line, as plain Python values: a cell is formatted in a microsecond from these."""
-
-    rank: int
-    node: str
-    state: RankState
-    step_age: float
-    spark: list[float]
-    latest: list[float]
-
-
-def row_of(ranks: RankColumns, index: int) -> Row:
-    """The line at `index`."""
-    return Row(
-        int(ranks.rank[index]),
-        ranks.node[index],
-        RankState(int(ranks.state[index])),
-        float(ranks.step_age[index]),
-        ranks.spark[index].tolist(),
-        ranks.latest[index].tolist(),
-    )
+def fit(text: str, width: int, *, left: bool = False) -> str:
+    """`text`, exactly `width` cells wide, also where characters of it take two."""
+    taken = len(text) if text.isascii() else cell_len(text)
+    if taken > width:
+        text, taken = set_cell_size(text, width - 1) + "…", width
+    blank = " " * (width - taken)
+    return text + blank if left else blank + text
 
 
 @dataclass(frozen=True, slots=True)
-class TableColumn:
-    """One column. `need`: the smaller, the longer it stays when the screen gets narrow."""
+class TableColumn(Generic[R]):
+    """One column. `need`: the smaller, the longer it stays when the screen gets narrow.
+
+    `cell` is the text of a row; `tone` its style by name (`good`, `warn`, `bad`, `quiet`, `trend`; empty for none) from
+    the row and that text. `field`: what the column sorts by, the name of a `Field`; empty where it cannot. `falling`:
+    whether its greatest values come first when it is chosen to sort by. `left`: texts; numbers stand on the right.
+    `grows`: as wide as its longest value, where there is room. `wide`: only where all columns are shown.
+    """
 
     title: str
     width: int
     need: int
-    cell: Callable[[Row], str]
+    cell: Callable[[R], str]
+    field: str = ""
+    falling: bool = False
     left: bool = False
+    grows: bool = False
+    wide: bool = False
+    tone: Callable[[R, str], str] | None = None
 
-    def text(self, row: Row) -> str:
+    def text(self, row: R) -> str:
         """The cell, exactly `width` wide."""
-        return self.fit(self.cell(row))
+        return fit(self.cell(row), self.width, left=self.left)
 
-    def fit(self, text: str) -> str:
-        """`text`, exactly `width` wide."""
-        if len(text) > self.width:
-            text = text[: self.width - 1] + "…"
-        return text.ljust(self.width) if self.left else text.rjust(self.width)
-
-
-def _number(column: Column, shown: Callable[[float], str]) -> Callable[[Row], str]:
-    return lambda row: shown(row.latest[column])
+    def heading(self, mark: str = "") -> str:
+        """The title, exactly `width` wide, with the mark of the sort behind it."""
+        room = self.width - len(mark)
+        return fit(self.title[:room] + mark, self.width, left=self.left)
 
 
-def _milliseconds(seconds: float) -> str:
-    return plain(seconds * 1000, 3)
+def taken(columns: Sequence[TableColumn[R]]) -> int:
+    """Cells that these columns take, a gap behind each."""
+    return sum(column.width + len(GAP) for column in columns)
 
 
-def _loss(row: Row) -> str:
-    return "NaN!" if row.latest[Column.BAD] > 0 else plain(row.latest[Column.LOSS])
-
-
-def _memory(row: Row) -> str:
-    used, total = row.latest[Column.GPU_MEM_USED], row.latest[Column.GPU_MEM_TOTAL]
-    return UNKNOWN if math.isnan(used) else f"{gibibytes(used)}/{gibibytes(total)}".replace("G/", "/")
-
-
-COLUMNS: Final = (
-    TableColumn("Rank", 5, 0, lambda row: str(row.rank)),
-    TableColumn("Node", 11, 2, lambda row: row.node or UNKNOWN, left=True),
-    TableColumn("State", 13, 1, lambda row: f"{RANK_GLYPHS[row.state]} {row.state.word}", left=True),
-    TableColumn("Step", 9, 0, _number(Column.STEP, count)),
-    TableColumn("Age", 4, 3, lambda row: age(row.step_age)),
-    TableColumn("Loss", 8, 1, _loss),
-    TableColumn("Trend", 16, 6, lambda row: sparkline(row.spark), left=True),
-    TableColumn("LR", 8, 8, _number(Column.LR, plain)),
-    TableColumn("Grad", 7, 7, _number(Column.GRAD_NORM, lambda value: plain(value, 3))),
-    TableColumn("Tok/s", 6, 3, _number(Column.THROUGHPUT, compact)),
-    TableColumn("GPU%", 4, 4, _number(Column.GPU_UTIL, count)),
-    TableColumn("Memory", 11, 5, _memory),
-    TableColumn("°C", 4, 9, _number(Column.GPU_TEMP, count)),
-    TableColumn("Watt", 5, 12, _number(Column.GPU_POWER, count)),
-    TableColumn("Step ms", 8, 10, _number(Column.STEP_TIME, _milliseconds)),
-    TableColumn("Data", 7, 11, _number(Column.DATA, _milliseconds)),
-    TableColumn("Forw", 7, 13, _number(Column.FORWARD, _milliseconds)),
-    TableColumn("Back", 7, 14, _number(Column.BACKWARD, _milliseconds)),
-    TableColumn("Wait", 7, 11, _number(Column.SYNC_WAIT, _milliseconds)),
-)
-
-GAP: Final = " "
-
-MAX_NODE: Final = 40
-
-_GPU_TITLES = ("GPU%", "Memory", "°C", "Watt")
-
-
-def fitting(width: int, ranks: RankColumns | None) -> tuple[TableColumn, ...]:
-    """The columns that fit into `width` cells: the least needed ones are left out first.
-
-    Those of the GPU are left out where no rank has one.
-    """
-    gpu = ranks is None or bool(np.isfinite(ranks.column(Column.GPU_UTIL)).any())
-    kept = [column for column in COLUMNS if gpu or column.title not in _GPU_TITLES]
-    while len(kept) > 1 and sum(column.width + len(GAP) for column in kept) > width:
+def fitting(columns: Sequence[TableColumn[R]], width: int) -> list[TableColumn[R]]:
+    """The columns that fit into `width` cells: the least needed ones are left out first, one stays in any case."""
+    kept = [column for column in columns if not column.wide]
+    while len(kept) > 1 and taken(kept) > width:
         kept.remove(max(kept, key=lambda column: column.need))
-    spare = width - sum(column.width + len(GAP) for column in kept)
-    longest = max(map(len, ranks.node), default=0) if ranks is not None else 0
-    return tuple(_widened(column, longest, spare) if column.title == "Node" else column for column in kept)
+    return kept
 
 
-def _widened(column: TableColumn, longest: int, spare: int) -> TableColumn:
-    """Names of nodes differ at their ends: as wide as the longest where there is room."""
-    return replace(column, width=max(column.width, min(longest, column.width + spare, MAX_NODE)))
+def scrolled(columns: Sequence[TableColumn[R]], width: int, first: int) -> list[TableColumn[R]]:
+    """The first column, and of the others those from the `first` one on that fit into `width` cells."""
+    kept = list(columns[:1])
+    for column in columns[1 + first :]:
+        if taken([*kept, column]) > width:
+            break
+        kept.append(column)
+    return kept

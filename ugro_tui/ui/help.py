@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Static
+
+BESIDE = 120
+"""Cells from which on the groups of keys stand in two columns."""
 
 _KEY_NAMES = {
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "question_mark": "?",
+    "exclamation_mark": "!",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "slash": "/",
+    "plus": "+",
+    "minus": "-",
+    "comma": ",",
+    "full_stop": ".",
+    "at": "@",
     "colon": ":",
     "escape": "esc",
     "pagedown": "pgdn",
     "pageup": "pgup",
     "down": "↓",
     "up": "↑",
+    "left": "←",
+    "right": "→",
 }
 
+Group: TypeAlias = tuple[str, Iterable[BindingType]]
+"""A name, and the bindings below it."""
 
-def help_text(groups: Iterable[tuple[str, Iterable[BindingType]]]) -> Content:
-    """The keys of each group, one line an action, keys named as they are printed on the keyboard."""
-    lines: list[Content] = []
-    for name, bindings in groups:
-        lines += [Content.styled(name, "bold $accent")]
-        lines += [Content.assemble((f"  {keys:<18}", "bold"), " ", text) for text, keys in _by_action(bindings)]
-        lines += [Content("")]
-    return Content("\n").join(lines[:-1])
+
+def help_text(group: Group) -> Content:
+    """The keys of a group, one line an action, keys named as they are printed on the keyboard."""
+    name, bindings = group
+    lines = [Content.styled(name, "bold $accent")]
+    lines += [Content.assemble((f"  {keys:<16}", "bold"), " ", text) for text, keys in _by_action(bindings)]
+    return Content("\n").join(lines)
 
 
 def _by_action(bindings: Iterable[BindingType]) -> list[tuple[str, str]]:
     keys: dict[str, list[str]] = {}
     for binding in Binding.make_bindings(bindings):
-        keys.setdefault(binding.tooltip or binding.description, []).append(_KEY_NAMES.get(binding.key, binding.key))
+        name = _KEY_NAMES.get(binding.key, binding.key)
+        keys.setdefault(binding.tooltip or binding.description, []).append(name)
     return [(text, " ".join(names)) for text, names in keys.items()]
+
+
+def halves(texts: Sequence[Content]) -> tuple[list[Content], list[Content]]:
+    """`texts` in two columns, in order, neither much longer than the other."""
+    heights = [len(text.plain.splitlines()) + 1 for text in texts]
+    cut = min(range(len(texts) + 1), key=lambda place: abs(sum(heights[:place]) - sum(heights[place:])))
+    return list(texts[:cut]), list(texts[cut:])
 
 
 class HelpScreen(ModalScreen[None]):
@@ -52,6 +76,11 @@ class HelpScreen(ModalScreen[None]):
         border: round $accent; background: $panel; padding: 0 2;
     }
     HelpScreen Static { height: auto; }
+    HelpScreen .stacked { display: block; }
+    HelpScreen .beside { display: none; height: auto; }
+    HelpScreen.-wide > VerticalScroll { width: 118; }
+    HelpScreen.-wide .stacked { display: none; }
+    HelpScreen.-wide .beside { display: block; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -60,16 +89,23 @@ class HelpScreen(ModalScreen[None]):
         Binding("k,up", "scroll(-1)", "Up", show=False),
     ]
 
-    def __init__(self, text: Content) -> None:
+    def __init__(self, groups: Iterable[Group]) -> None:
         super().__init__()
-        self._text = text
+        self._texts = [help_text(group) for group in groups]
 
     def compose(self) -> ComposeResult:
-        """The text in a frame."""
+        """The groups in a frame: below each other, or in two columns where there is room for them."""
         with VerticalScroll() as frame:
             frame.border_title = "Keys"
             frame.border_subtitle = "esc closes"
-            yield Static(self._text)
+            yield Static(Content("\n\n").join(self._texts), classes="stacked")
+            with Horizontal(classes="beside"):
+                for half in halves(self._texts):
+                    yield Static(Content("\n\n").join(half))
+
+    def on_resize(self, event: Resize) -> None:
+        """Choose the layout that fits."""
+        self.set_class(event.size.width >= BESIDE, "-wide")
 
     def action_scroll(self, lines: int) -> None:
         """Scroll the text."""

@@ -68,3 +68,13 @@ NODE_STYLES: Final = {
     NodeState.WAITING: "$error",
     NodeState.PERSON: "$error",
 }
+
+RISING: Final = "▲"
+FALLING: Final = "▼"
+"""Behind the title of the column that a table is sorted by: the least, or the greatest first."""
+
+MARK: Final = "◆"
+"""Before a marked line."""
+
+MORE: Final = "›"
+"""At the end of the titles: there are more columns on the right."""
