@@ -97,3 +97,9 @@ def test_the_earliest_error_is_known_by_time_where_all_tell_it() -> None:
     assert earliest([]) is None
     assert earliest([error(0, 9.0), error(3, 5.0), error(1, 7.0)]) == error(3, 5.0)
     assert earliest([error(2, 3.0), error(1, 9.0), error(4, math.nan)]) == error(1, 9.0)
+
+
+def test_glog_tells_no_year_and_has_that_of_the_line_before() -> None:
+    lines = ["W0516 09:00:00.5 x", "2026-05-16 09:00:00 x", "[rank1]:[E516 09:00:01.5 x", "W1345 09:00:00 x"]
+    times = [line.time for line in LineReader(0).read(lines)]
+    assert times == pytest.approx([math.nan, 1778922000.0, 1778922001.5, math.nan], nan_ok=True)

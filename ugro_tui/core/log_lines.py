@@ -7,6 +7,7 @@ import re
 from calendar import timegm
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from time import gmtime
 from typing import NamedTuple
 
 from ugro_tui.core.log_level import TRACEBACK, Level, level_of
@@ -20,7 +21,11 @@ _STAMP = re.compile(
     r"[\[(]?(?:(\d{4})[-/](\d\d)[-/](\d\d)|(\d\d)/(\d\d)/(\d{4}))[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
     r"(?: ?(Z|UTC|[+-]\d\d:?\d\d))?[\])]?(?![\w.])(?: - |: | )?"
 )
+_GLOG = re.compile(r"\[?[IWEF](\d{1,2})(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
 _EPOCH = re.compile(r"\[?(1[4-9]\d{8}|2[01]\d{8})(?:\.(\d{1,9}))?\]?(?![\w.])(?:: | )?")
+
+
+_GLOG_LEVELS = frozenset("IWEF")
 
 
 class LogLine(NamedTuple):
@@ -50,6 +55,7 @@ class LineReader:
     def __init__(self, rank: int) -> None:
         self._ranks = (rank,)
         self._in_traceback = False
+        self._time = math.nan
 
     def read(self, lines: Iterable[str]) -> list[LogLine]:
         """The meaning of these lines, which follow on those before."""
@@ -57,15 +63,27 @@ class LineReader:
 
     def peek(self, line: str) -> LogLine:
         """The meaning of a line that has no end yet."""
-        before = self._in_traceback
+        before = self._in_traceback, self._time
         found = self._line(line)
-        self._in_traceback = before
+        self._in_traceback, self._time = before
         return found
 
     def _line(self, line: str) -> LogLine:
         text, spans = parted(line, MOST_SHOWN)
         time, start = _told(text)
+        if time != time and text[start : start + 2].lstrip("[")[:1] in _GLOG_LEVELS:
+            time = self._glog_time(text, start)
+        if time == time:
+            self._time = time
         return LogLine(self._ranks, self._level(text[start:] if start else text), time, text, start, spans)
+
+    def _glog_time(self, text: str, start: int) -> float:
+        """The time of a line of glog, which does not tell the year: that of the last line that did."""
+        found = _GLOG.match(text, start)
+        if found is None or math.isnan(self._time):
+            return math.nan
+        *date, fraction = found.groups()
+        return _unix(gmtime(self._time).tm_year, *map(int, date)) + _fraction(fraction)
 
     def _level(self, message: str) -> Level:
         if message.lstrip().startswith(TRACEBACK):
@@ -129,3 +147,14 @@ def errors(lines: Sequence[LogLine]) -> Iterator[LogLine]:
 def first_error(lines: Sequence[LogLine], begin: int = 0) -> int | None:
     """The index of the first error from `begin` on."""
     return next((index for index in range(begin, len(lines)) if lines[index].level >= Level.ERROR), None)
+
+
+def ranks_text(ranks: Sequence[int]) -> str:
+    """Ascending ranks in few characters: `0-7,9`."""
+    runs: list[tuple[int, int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], rank)
+        else:
+            runs.append((rank, rank))
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -26,6 +26,7 @@ from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import Group, HelpScreen
 from ugro_tui.ui.jobs import JobsScreen
+from ugro_tui.ui.logs import LogsScreen
 from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
@@ -37,6 +38,7 @@ LOOK_SECONDS = 0.25
 PLACES: dict[str, type[UgroScreen]] = {
     "1": JobsScreen,
     "2": TrainingDashboard,
+    "3": LogsScreen,
 }
 """The screens by the keys that go there; the first is the ground that all others lie on."""
 
