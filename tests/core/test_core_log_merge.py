@@ -1,0 +1,84 @@
+"""The logs of many ranks as one: in order, and told once what several said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ugro_tui.core.log_lines import LineReader, LogLine
+from ugro_tui.core.log_merge import OPEN_LINES, LogMerge, merged
+
+
+def logs(texts: Mapping[int, Sequence[str]]) -> dict[int, list[LogLine]]:
+    return {rank: LineReader(rank).read(lines) for rank, lines in texts.items()}
+
+
+def told(lines: Sequence[LogLine]) -> list[tuple[tuple[int, ...], str]]:
+    return [(line.ranks, line.message) for line in lines]
+
+
+def test_what_several_ranks_say_at_the_same_time_is_one_line() -> None:
+    texts = {
+        0: ["2026-05-16 09:00:00,100 loading", "2026-05-16 09:00:03,000 step 1 loss 2.5", "2026-05-16 09:00:09 done"],
+        1: ["2026-05-16 09:00:00,400 loading", "2026-05-16 09:00:03,100 step 1 loss 2.6"],
+        2: ["2026-05-16 09:00:00,200 loading", "2026-05-16 09:00:30 done"],
+    }
+    assert told(merged(logs(texts))) == [
+        ((0, 1, 2), "loading"),
+        ((0,), "step 1 loss 2.5"),
+        ((1,), "step 1 loss 2.6"),
+        ((0,), "done"),
+        ((2,), "done"),
+    ]
+
+
+def test_ranks_differ_in_their_own_number_alone_and_it_is_not_told_as_that_of_all() -> None:
+    texts = {7: ["[rank7]: Rank 7 ready on port 80"], 12: ["[rank12]: Rank 12 ready on port 80"]}
+    assert told(merged(logs(texts))) == [((7, 12), "Rank * ready on port 80")]
+    texts = {0: ["rank 0 loss 1"], 1: ["rank 1 loss 2"]}
+    assert len(merged(logs(texts))) == 2
+
+
+def test_a_line_without_a_time_stays_behind_the_one_before_it() -> None:
+    texts = {
+        0: ["2026-05-16 09:00:00 a", "Traceback (most recent call last):", "ValueError: x"],
+        1: ["2026-05-16 09:00:01 b"],
+    }
+    assert [message for _, message in told(merged(logs(texts)))] == [
+        "a", "Traceback (most recent call last):", "ValueError: x", "b",
+    ]  # fmt: skip
+
+
+def test_without_times_the_same_lines_hold_the_order_together() -> None:
+    texts = {0: ["start", "mine", "epoch 1", "a", "epoch 2"], 1: ["start", "epoch 1", "b", "c", "epoch 2", "end"]}
+    assert told(merged(logs(texts))) == [
+        ((0, 1), "start"), ((0,), "mine"), ((0, 1), "epoch 1"), ((0,), "a"), ((1,), "b"), ((1,), "c"),
+        ((0, 1), "epoch 2"), ((1,), "end"),
+    ]  # fmt: skip
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "2026-05-16 09:00:01 c", "2026-05-16 09:00:08 d", "rank 1 x"]), max_size=12)
+
+
+@given(st.dictionaries(st.integers(0, 4), WORDS, max_size=4))
+def test_each_rank_is_told_whole_and_in_its_order(texts: dict[int, list[str]]) -> None:
+    found = merged(logs(texts))
+    for rank, lines in texts.items():
+        expected = [line.message.replace("rank 1", "rank *") for line in LineReader(rank).read(lines)]
+        said = [line.message.replace("rank 1", "rank *") for line in found if rank in line.ranks]
+        assert said == expected
+
+
+def test_what_comes_later_is_fitted_in_and_old_lines_are_let_go() -> None:
+    merge = LogMerge(5_000)
+    part, parts = OPEN_LINES // 8, 60
+    for begin in range(0, part * parts, part):
+        for rank in (0, 1):
+            merge.add(logs({rank: [f"{1_700_000_000 + step} step {step}" for step in range(begin, begin + part)]}))
+    lines = merge.lines({1: LineReader(1).peek("half")})
+    assert lines[-1].message == "half"
+    assert [int(line.message.split()[1]) for line in lines[:-1]] == list(range(merge.dropped, part * parts))
+    assert {line.ranks for line in lines[:-1]} == {(0, 1)}
+    assert 5_000 < len(lines) < 5_000 + 2 * OPEN_LINES

@@ -1,0 +1,97 @@
+"""What one may ask of the logs of a job, and what is found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ugro_tui.core.archive import Inquiry
+from ugro_tui.core.log_lines import LogLine
+
+NO_LOGS = (
+    "no logs: jobs that ugro-tui launches have them; others write logs/rank_N.log into the job's directory "
+    "(of each rank N its stdout and stderr)"
+)
+"""What is said of a job that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """A byte of the log of one rank; `node` is empty where the log is read in place."""
+
+    rank: int
+    node: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogError:
+    """The first error of a rank's whole log: where it begins, what it says at last, its level that of the first line.
+
+    `time`: Unix seconds as `LogLine.time`, of the last line before it that tells one; NaN where none does.
+    """
+
+    place: LogPlace
+    what: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogErrors:
+    """The first error of the whole logs; None where there is none in the `searched` bytes, which are all."""
+
+    first: LogError | None
+    searched: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """The newest part of the logs, one line a thing that was said; or the part that was asked for.
+
+    `begins`: of each log where that part begins, by rank. `dropped` lines were let go since the first page, as new
+    ones came. `at`: the index of the line that was asked for; -1 where none was.
+    """
+
+    lines: tuple[LogLine, ...]
+    begins: tuple[LogPlace, ...]
+    dropped: int = 0
+    at: int = -1
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks that have a log, ascending."""
+        return tuple(sorted({begin.rank for begin in self.begins}))
+
+    @property
+    def skipped(self) -> int:
+        """Bytes of the logs that lie before."""
+        return sum(begin.offset for begin in self.begins)
+
+    def holds(self, place: LogPlace) -> bool:
+        """Whether the line that begins there is in this part."""
+        same = [begin for begin in self.begins if (begin.rank, begin.node) == (place.rank, place.node)]
+        return not self.dropped and any(begin.offset <= place.offset for begin in same)
+
+
+@dataclass(frozen=True, slots=True)
+class LogText(Inquiry[LogPage]):
+    """The logs of a job: of all ranks as one, or of one rank; its part around a place where `around` is given."""
+
+    rank: int | None = None
+    around: LogPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogFirstError(Inquiry[LogErrors]):
+    """The first error of a job, or of one rank, in all that its logs hold: they are read from their beginning."""
+
+    rank: int | None = None
+
+
+def earliest(found: Iterable[LogError]) -> LogError | None:
+    """The error that came first: by time where all tell it, else that of the lowest rank."""
+    ranked = sorted(found, key=lambda error: error.place.rank)
+    if any(math.isnan(error.time) for error in ranked):
+        return ranked[0]
+    return min(ranked, key=lambda error: error.time, default=None)

@@ -1,0 +1,160 @@
+"""Lines of logs: what each says, when, how gravely, and which ranks said it."""
+
+from __future__ import annotations
+
+import math
+import re
+from calendar import timegm
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from time import gmtime
+from typing import NamedTuple
+
+from ugro_tui.core.log_level import TRACEBACK, Level, level_of
+from ugro_tui.core.sgr import Span, parted
+
+MOST_SHOWN = 4_000
+"""Characters of a line that are kept."""
+
+_PREFIX = re.compile(r"\[(?:rank|default|Rank )(\d{1,6})\]:? ?")
+_STAMP = re.compile(
+    r"[\[(]?(?:(\d{4})[-/](\d\d)[-/](\d\d)|(\d\d)/(\d\d)/(\d{4}))[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
+    r"(?: ?(Z|UTC|[+-]\d\d:?\d\d))?[\])]?(?![\w.])(?: - |: | )?"
+)
+_GLOG = re.compile(r"\[?[IWEF](\d{1,2})(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
+_EPOCH = re.compile(r"\[?(1[4-9]\d{8}|2[01]\d{8})(?:\.(\d{1,9}))?\]?(?![\w.])(?:: | )?")
+
+
+_GLOG_LEVELS = frozenset("IWEF")
+
+
+class LogLine(NamedTuple):
+    """A line that `ranks` (ascending) printed; a tuple, for hundreds of thousands of them are made.
+
+    `text` is safe to show, and written as `spans` say. `time`: Unix seconds that the line tells of itself, read as UTC
+    where it names no zone; NaN where it tells none. What it says begins at `start`,
+    behind a rank's prefix and the time.
+    """
+
+    ranks: tuple[int, ...]
+    level: Level
+    time: float
+    text: str
+    start: int
+    spans: tuple[Span, ...]
+
+    @property
+    def message(self) -> str:
+        """What the line says, without who and when."""
+        return self.text[self.start :]
+
+
+class LineReader:
+    """Reads the lines of one rank in order: those of a traceback belong together, and are errors."""
+
+    def __init__(self, rank: int) -> None:
+        self._ranks = (rank,)
+        self._in_traceback = False
+        self._time = math.nan
+
+    def read(self, lines: Iterable[str]) -> list[LogLine]:
+        """The meaning of these lines, which follow on those before."""
+        return [self._line(line) for line in lines]
+
+    def peek(self, line: str) -> LogLine:
+        """The meaning of a line that has no end yet."""
+        before = self._in_traceback, self._time
+        found = self._line(line)
+        self._in_traceback, self._time = before
+        return found
+
+    def _line(self, line: str) -> LogLine:
+        text, spans = parted(line, MOST_SHOWN)
+        time, start = _told(text)
+        if time != time and text[start : start + 2].lstrip("[")[:1] in _GLOG_LEVELS:
+            time = self._glog_time(text, start)
+        if time == time:
+            self._time = time
+        return LogLine(self._ranks, self._level(text[start:] if start else text), time, text, start, spans)
+
+    def _glog_time(self, text: str, start: int) -> float:
+        """The time of a line of glog, which does not tell the year: that of the last line that did."""
+        found = _GLOG.match(text, start)
+        if found is None or math.isnan(self._time):
+            return math.nan
+        *date, fraction = found.groups()
+        return _unix(gmtime(self._time).tm_year, *map(int, date)) + _fraction(fraction)
+
+    def _level(self, message: str) -> Level:
+        if message.lstrip().startswith(TRACEBACK):
+            self._in_traceback = True
+            return Level.ERROR
+        if self._in_traceback:
+            self._in_traceback = not message or message[0] in " |+"
+            return Level.ERROR if self._in_traceback else max(Level.ERROR, level_of(message))
+        return level_of(message)
+
+
+def _told(text: str) -> tuple[float, int]:
+    """The time that a line tells, and where what it says begins."""
+    place = 0
+    if text.startswith("["):
+        prefix = _PREFIX.match(text)
+        place = prefix.end() if prefix else 0
+    first = text[place : place + 2]
+    if not (first[:1].isdigit() or first[1:].isdigit()):
+        return math.nan, place
+    stamp = _STAMP.match(text, place)
+    if stamp:
+        return _seconds(stamp), stamp.end()
+    epoch = _EPOCH.match(text, place)
+    if epoch:
+        return float(epoch.group(1)) + _fraction(epoch.group(2)), epoch.end()
+    return math.nan, place
+
+
+def _seconds(stamp: re.Match[str]) -> float:
+    year, month, day, other_month, other_day, other_year, *clock, fraction, zone = stamp.groups()
+    date = (int(year or other_year), int(month or other_month), int(day or other_day))
+    return _unix(*date, *map(int, clock)) - _offset(zone) + _fraction(fraction)
+
+
+def _fraction(digits: str | None) -> float:
+    return int(digits) / 10 ** len(digits) if digits else 0.0
+
+
+@lru_cache(maxsize=256)
+def _unix(year: int, month: int, day: int, hour: int, minute: int, second: int) -> float:
+    """Unix seconds of a time in UTC; NaN where there is no such time."""
+    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 61):
+        return math.nan
+    return float(timegm((year, month, day, hour, minute, second)))
+
+
+def _offset(zone: str | None) -> float:
+    """Seconds that a zone is before UTC."""
+    if not zone or zone in ("Z", "UTC"):
+        return 0.0
+    digits = zone[1:].replace(":", "")
+    return (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * (-1.0 if zone[0] == "-" else 1.0)
+
+
+def errors(lines: Sequence[LogLine]) -> Iterator[LogLine]:
+    """The lines that are errors, tracebacks as a whole."""
+    return (line for line in lines if line.level >= Level.ERROR)
+
+
+def first_error(lines: Sequence[LogLine], begin: int = 0) -> int | None:
+    """The index of the first error from `begin` on."""
+    return next((index for index in range(begin, len(lines)) if lines[index].level >= Level.ERROR), None)
+
+
+def ranks_text(ranks: Sequence[int]) -> str:
+    """Ascending ranks in few characters: `0-7,9`."""
+    runs: list[tuple[int, int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], rank)
+        else:
+            runs.append((rank, rank))
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

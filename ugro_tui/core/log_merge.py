@@ -1,0 +1,176 @@
+"""The logs of many ranks as one: in the order of time where lines tell it, and what several ranks say told once."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from ugro_tui.core.log_lines import LogLine
+
+NEAR_LINES, NEAR_SECONDS = 400, 5.0
+"""How far apart ranks may say the same and it is told once: lines of the whole, seconds where both tell the time."""
+
+OPEN_LINES = 4_000
+"""Newest lines that those of other ranks, which come later, may still go between."""
+
+_RANK = re.compile(r"(?i)\b(?:local[_ ]?|global[_ ]?)?rank(?:[ _:=#]| = |: )?(\d{1,6})\b")
+
+
+class LogMerge:
+    """What ranks said, in one order, which keeps that of each rank. Lines are added as they come.
+
+    At most `most` lines are kept, the newest.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._settled: list[LogLine] = []
+        self._open: dict[int, list[LogLine]] = {}
+        self._since: dict[int, float] = {}
+        self.dropped = 0
+
+    def add(self, news: Mapping[int, Sequence[LogLine]]) -> None:
+        """Take in what these ranks said since."""
+        for rank, lines in news.items():
+            self._open.setdefault(rank, []).extend(lines)
+        count = sum(map(len, self._open.values()))
+        if count > 2 * OPEN_LINES:
+            self._settle(count)
+
+    def lines(self, halves: Mapping[int, LogLine] | None = None) -> tuple[LogLine, ...]:
+        """All lines; behind them those of `halves`, which have no end yet."""
+        newest = self._open
+        if halves:
+            newest = {rank: list(lines) for rank, lines in self._open.items()}
+            for rank, half in halves.items():
+                newest.setdefault(rank, []).append(half)
+        return (*self._settled, *merged(newest, self._since))
+
+    def _settle(self, count: int) -> None:
+        """Have the older lines be as they are from now on."""
+        whole = merged(self._open, self._since)
+        older = whole[: max(1, len(whole) * (count - OPEN_LINES) // count)]
+        said: dict[int, int] = {}
+        for line in older:
+            for rank in line.ranks:
+                said[rank] = said.get(rank, 0) + 1
+        for rank, lines in self._open.items():
+            if paced := _paced(lines[: said.get(rank, 0)], self._since.get(rank, math.nan)):
+                self._since[rank] = paced[-1][0]
+        self._open = {rank: lines[said.get(rank, 0) :] for rank, lines in self._open.items()}
+        self._settled += older
+        surplus = len(self._settled) - self._most
+        if surplus > 0:
+            self.dropped += surplus
+            del self._settled[:surplus]
+
+
+def merged(logs: Mapping[int, Sequence[LogLine]], since: Mapping[int, float] = MappingProxyType({})) -> list[LogLine]:
+    """The lines of all ranks in one order; `since`: the last time that a rank told before these."""
+    logs = {rank: logs[rank] for rank in sorted(logs) if logs[rank]}
+    if len(logs) == 1:
+        return list(next(iter(logs.values())))
+    paced = {rank: _paced(lines, since.get(rank, math.nan)) for rank, lines in logs.items()}
+    found = _once(sorted((pair for pairs in paced.values() for pair in pairs), key=lambda pair: pair[0]))
+    for rank, lines in logs.items():
+        if not paced[rank]:
+            found = _fitted(found, lines)
+    return found
+
+
+def _paced(lines: Sequence[LogLine], since: float) -> list[tuple[float, LogLine]]:
+    """Each line with its time, that of the line before where it tells none; nothing where no time is known at all.
+
+    It never steps back, so that the order within a rank stays.
+    """
+    now = since
+    if now != now:
+        now = next((line.time for line in lines if line.time == line.time), now)
+    found = []
+    for line in lines:
+        if line.time > now:
+            now = line.time
+        found.append((now, line))
+    return found if now == now else []
+
+
+def _once(keyed: Sequence[tuple[float, LogLine]]) -> list[LogLine]:
+    """What ranks said within `NEAR_SECONDS` of each other is told once, where it was said first."""
+    found: list[LogLine] = []
+    others: dict[int, list[LogLine]] = {}
+    seen: dict[str, tuple[int, float]] = {}
+    reached: dict[int, int] = {}
+    for now, line in keyed:
+        said = what_is_said(line)
+        place, since = seen.get(said, (-1, -math.inf))
+        near = now - since <= NEAR_SECONDS and len(found) - place <= NEAR_LINES
+        if near and place > reached.get(line.ranks[0], -1):
+            others.setdefault(place, []).append(line)
+        else:
+            place = len(found)
+            seen[said] = (place, now)
+            found.append(line)
+        reached[line.ranks[0]] = place
+    for place, same in others.items():
+        found[place] = joined(found[place], same)
+    return found
+
+
+def _fitted(found: Sequence[LogLine], lines: Sequence[LogLine]) -> list[LogLine]:
+    """The lines of a rank that tells no time, told once where others said the same, and in between by their place."""
+    places: dict[str, list[int]] = {}
+    for place, line in enumerate(found):
+        places.setdefault(what_is_said(line), []).append(place)
+    whole: list[LogLine] = []
+    alone: list[LogLine] = []
+    reached = 0
+    for line in lines:
+        same = _next(places.get(what_is_said(line), ()), reached)
+        if same is None:
+            alone.append(line)
+            continue
+        whole += [*_interleaved(found[reached:same], alone), joined(found[same], [line])]
+        reached, alone = same + 1, []
+    return whole + _interleaved(found[reached:], alone)
+
+
+def _next(places: Sequence[int], begin: int) -> int | None:
+    """The first of the places from `begin` on, if it is near."""
+    index = bisect_left(places, begin)
+    return places[index] if index < len(places) and places[index] - begin <= NEAR_LINES else None
+
+
+def _interleaved(some: Sequence[LogLine], others: Sequence[LogLine]) -> list[LogLine]:
+    """Both in one order: the middle of the one is beside the middle of the other."""
+    if not some or not others:
+        return [*some, *others]
+    placed = [(index / len(lines), line) for lines in (some, others) for index, line in enumerate(lines)]
+    return [line for _, line in sorted(placed, key=lambda pair: pair[0])]
+
+
+def what_is_said(line: LogLine) -> str:
+    """What two ranks must have in common to have said the same: all but their own numbers, and the time."""
+    said = line.message
+    return _masked(said) if "ank" in said or "ANK" in said else said
+
+
+def joined(line: LogLine, others: Sequence[LogLine]) -> LogLine:
+    """All of them as one line. Where they name their own ranks, `*` stands for the numbers."""
+    ranks = tuple(sorted({*line.ranks, *(rank for other in others for rank in other.ranks)}))
+    text, message = line.text, line.message
+    if any(other.message != message for other in others):
+        text = text[: line.start] + _RANK.sub(_stars, message)
+    return line._replace(ranks=ranks, text=text)
+
+
+def _masked(text: str) -> str:
+    return _RANK.sub(lambda found: found.group().replace(found.group(1), "*"), text)
+
+
+def _stars(found: re.Match[str]) -> str:
+    """As many stars as there were digits: what is written in colour stays in its place."""
+    digits = found.group(1)
+    return found.group()[: -len(digits)] + "*" * len(digits)
