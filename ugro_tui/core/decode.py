@@ -27,7 +27,7 @@ CHUNK = 256 * 1024
 
 _Spelled = Literal["NaN", "Infinity", "-Infinity"]
 FEW = 8
-"""Records that become rows one by one: what a delivery brings as a rule, and each call of numpy costs as much as one."""
+"""Records that become rows one by one, as a delivery brings them: one call of numpy costs as much as one of them."""
 
 FORGIVEN = 2 * 1024
 """Bytes around an odd line that are decoded value by value: a `start` at a file's head costs some lines, not 850."""
