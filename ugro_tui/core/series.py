@@ -69,8 +69,10 @@ class Series:
 
     def append(self, rows: Matrix) -> None:
         """Add decoded rows in file order, shape `[n, WIDTH]`."""
-        steps = rows[:, Column.STEP]
-        cuts = np.flatnonzero(np.diff(steps) <= 0) + 1
+        if len(rows) == 1:
+            self._extend(rows)
+            return
+        cuts = np.flatnonzero(np.diff(rows[:, Column.STEP]) <= 0) + 1
         for part in np.split(rows, cuts) if len(cuts) else [rows]:
             self._extend(part)
 
