@@ -27,6 +27,7 @@ from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import Group, HelpScreen
 from ugro_tui.ui.jobs import JobsScreen
+from ugro_tui.ui.logs import LogsScreen
 from ugro_tui.ui.nodes_screen import NodesScreen
 from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
@@ -39,6 +40,7 @@ LOOK_SECONDS = 0.25
 PLACES: dict[str, type[UgroScreen]] = {
     "1": JobsScreen,
     "2": TrainingDashboard,
+    "3": LogsScreen,
     "4": AlertsScreen,
     "5": NodesScreen,
 }
