@@ -17,6 +17,7 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.ports import Clock, Feed
+from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import JobView, Question, Snapshot, SyncView
 from ugro_tui.doors import DiagnosisDoor, TensorBoardDoor
 from ugro_tui.looks import Looks
@@ -256,6 +257,16 @@ class Agent:
         if found is None:
             raise BadInput(self._looks.unknown(job_id, [job_id]))
         return found
+
+    def rank(self, job_id: str, rank: int) -> RankView:
+        """All that is known of one rank, beside the others of its job; read now.
+
+        Raises:
+            BadInput, Partial, NoSource: as `job`; BadInput also when the job has no such rank.
+        """
+        checked_job_id(job_id)
+        self.start()
+        return self._looks.rank(job_id, rank)
 
     def health(self, node: str | None = None) -> tuple[NodeHealth, ...]:
         """How a node is, or all of them and the disk of the central directory; asked now, waited for half a minute.
