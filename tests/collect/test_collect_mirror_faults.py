@@ -27,6 +27,7 @@ from tests.collect.copies import (
     write,
 )
 from tests.writing import Clock, as_ordinary_user, wait_until
+from ugro_tui.collect import below
 from ugro_tui.collect.mirror import Mirror, MirrorDenied, MirrorError, MirrorFull, MirrorMoved
 from ugro_tui.core.layout import JobFile
 
@@ -121,6 +122,24 @@ def test_a_planted_link_is_replaced_not_followed(mirror: Mirror, root: Path, tmp
     assert outside.read_bytes() == b"theirs"
     assert tree(folder) == {"heartbeat.rank-0.json": b"second"}
     assert not (folder / "heartbeat.rank-0.json").is_symlink()
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_replaced_file_is_the_new_one_and_a_folder_in_its_place_stays(
+    mirror: Mirror, root: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
+) -> None:
+    if not exchanges:  # as where the system cannot have two names change places
+        monkeypatch.setattr(below, "_renameat2", None)
+    folder = root / "job" / "heartbeat" / "n1"
+    for content in (b"first", b"second and longer", b"third"):
+        mirror.replace("job", BEAT, content, 0.0)
+        assert tree(folder) == {"heartbeat.rank-0.json": content}
+    (folder / "heartbeat.rank-0.json").unlink()
+    (folder / "heartbeat.rank-0.json").mkdir()
+    (folder / "heartbeat.rank-0.json" / "theirs").write_bytes(b"theirs")
+    with pytest.raises(MirrorError):
+        mirror.replace("job", BEAT, b"fourth", 0.0)
+    assert tree(folder) == {"heartbeat.rank-0.json/theirs": b"theirs"}
 
 
 # A full disk, for real.

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.record_lines import RUNNING, heartbeat, job, start, step, steps
+from ugro_tui.core.archive import Line, Lines
+from ugro_tui.core.binning import median_of
 from ugro_tui.core.columns import WIDTH, Column
-from ugro_tui.core.curve import MAX_MARKS, loss_curve
+from ugro_tui.core.curve import EMPTY, MAX_MARKS, Axis, curve_of, loss_curve
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.ranks import HISTORY_BUDGET, MIN_HISTORY, RankTable
 from ugro_tui.core.recent import SPARK_WIDTH
-from ugro_tui.core.snapshot import Snapshot, curve_of, view
+from ugro_tui.core.snapshot import Snapshot, view
+from ugro_tui.core.snapshot import curve_of as loss_of
 
 NAN = float("nan")
 
@@ -118,7 +123,7 @@ def test_histories_of_many_ranks_share_a_budget() -> None:
 def test_the_newest_values_of_the_gpu_come_from_whoever_told_last() -> None:
     state = job(start() + step(1, gpu={"util": 50, "temp": 60, "ecc": 1, "throttle": ["sync_boost"]}) + step(2))
     state.apply_heartbeat(0, heartbeat(gpu={"util": 90, "power_limit": 700, "throttle": []}), 0.0, "local")
-    ranks = view(state, 0.0, curve_of(state)).ranks
+    ranks = view(state, 0.0, loss_of(state)).ranks
     assert (ranks.column(Column.GPU_UTIL)[0], ranks.column(Column.GPU_TEMP)[0]) == (90, 60)
     assert [ranks.column(column)[0] for column in (Column.GPU_POWER_LIMIT, Column.GPU_ECC)] == [700, 1]
     assert ranks.column(Column.GPU_THROTTLE)[0] == 0
@@ -126,7 +131,7 @@ def test_the_newest_values_of_the_gpu_come_from_whoever_told_last() -> None:
 
 def test_a_view_does_not_change_with_the_state() -> None:
     state = job(RUNNING, RUNNING)
-    picture = view(state, 51.0, curve_of(state))
+    picture = view(state, 51.0, loss_of(state))
     before = (picture.ranks.latest.copy(), picture.ranks.spark.copy(), picture.curve.median.copy())
     state.apply(0, decode(step(0, loss=77.0)), 52.0, "local")
     state.apply(5, decode(start() + step(0)), 52.0, "local")
@@ -139,7 +144,7 @@ def test_ranks_are_ordered_by_number_whatever_order_they_come_in() -> None:
     state = JobState("job")
     for number in (2, 0, 1):
         state.apply(number, decode(start(world_size=3) + steps(1, number + 1)), 0.0, f"n{number}")
-    picture = view(state, 0.0, curve_of(state))
+    picture = view(state, 0.0, loss_of(state))
     assert picture.ranks.rank.tolist() == [0, 1, 2]
     assert picture.ranks.column(Column.STEP).tolist() == [1, 2, 3]
     assert [rank.rank for rank in picture.summary.per_rank_stats] == [0, 1, 2]
@@ -147,7 +152,84 @@ def test_ranks_are_ordered_by_number_whatever_order_they_come_in() -> None:
 
 def test_a_snapshot_finds_its_jobs() -> None:
     state = job(RUNNING, RUNNING)
-    picture = view(state, 51.0, curve_of(state))
+    picture = view(state, 51.0, loss_of(state))
     snapshot = Snapshot(jobs=(picture,))
     assert snapshot.job("job") is picture
     assert snapshot.job("other") is None
+
+
+# --- axes, outliers, curves of any metric
+
+
+def test_every_point_tells_its_time_and_its_tokens() -> None:
+    told = b"".join(step(n, loss=1.0, ts=100.0 + 2 * n, tokens=n * 8) for n in range(10))
+    untold = b"".join(step(n, loss=3.0, ts=99.0 + 2 * n, tokens=None) for n in range(10))
+    curve = loss_curve(job(start() + told, start() + untold).ranks)
+    assert curve.time.tolist() == [1.0 + 2 * n for n in range(10)]
+    assert curve.tokens.tolist() == [n * 8 for n in range(10)]
+    assert (curve.last, curve.least, curve.ranks) == (2.0, 1.0, 2)
+    assert (curve.has(Axis.TOKENS), EMPTY.has(Axis.STEP)) == (True, False)
+
+
+def lines_of(values: Sequence[npt.ArrayLike], first: int = 0) -> Lines:
+    made = []
+    for rank, row in enumerate(np.array(one, float) for one in values):
+        steps = np.arange(first, first + len(row), dtype=float)
+        made.append(Line(rank, steps, 1e9 + steps, np.full(len(row), NAN), row))
+    return Lines("metrics.acc", tuple(made), len(made))
+
+
+def test_a_curve_of_any_metric_and_of_a_window_of_it_in_more_detail() -> None:
+    saw = lines_of([np.arange(10_000.0) % 10, 1 + np.arange(10_000.0) % 10])
+    curve = curve_of(saw, bins=100)
+    assert (len(curve.steps), curve.low.min(), curve.high.max()) == (100, 0.0, 10.0)
+    near = curve_of(saw, bins=100, window=(5_000, 5_049))
+    assert near.steps.tolist() == list(range(4_999, 5_051))
+    assert near.median.tolist() == [0.5 + step % 10 for step in range(4_999, 5_051)]
+    assert near.time[0] == 4_999, "seconds since the first record of all"
+    assert len(curve_of(saw, window=(20_000, 30_000)).steps) == 1
+
+
+def test_what_is_no_number_in_a_metric_is_marked_and_left_out() -> None:
+    curve = curve_of(lines_of([[1.0, NAN, 3.0], [math.inf, 2.0, 3.0]]))
+    assert curve.bad == ((0, 1.0), (1, 0.0))
+    assert curve.median.tolist() == [1.0, 2.0, 3.0]
+    assert curve_of(Lines("x", (), 0)).steps.tolist() == []
+    assert curve_of(lines_of([[NAN, NAN]])).bad == ((0, 0.0), (0, 1.0))
+
+
+def test_ranks_with_other_steps_meet_in_the_same_points() -> None:
+    early, late = lines_of([[1.0] * 10]), lines_of([[3.0] * 10], first=5)
+    both = curve_of(Lines("x", early.lines + late.lines, 2))
+    assert both.steps.tolist() == list(range(15))
+    assert both.median.tolist() == [1.0] * 5 + [2.0] * 5 + [3.0] * 5
+
+
+def test_a_rank_that_stays_far_from_the_others_is_an_outlier() -> None:
+    noise = np.random.default_rng(3)
+    values = [2 + noise.normal(0, 0.05, 1_000) for _ in range(16)]
+    assert curve_of(lines_of(values)).outliers == ()
+    values[11][500:] += 1.5
+    values[4][950] += 99.0
+    (found,) = curve_of(lines_of(values)).outliers
+    assert found.rank == 11
+    assert found.values[-1] == pytest.approx(3.5, abs=0.2)
+    assert len(found.values) == len(curve_of(lines_of(values)).steps)
+
+
+def test_outliers_are_few_and_the_farthest_come_first() -> None:
+    values = [np.full(100, 2.0 + (rank if rank >= 24 else rank * 1e-4)) for rank in range(32)]
+    assert [line.rank for line in curve_of(lines_of(values)).outliers] == [31, 30, 29, 28, 27]
+
+
+@pytest.mark.parametrize(("ranks", "points"), [(3, 100), (8, 5)])
+def test_few_ranks_or_points_make_no_outlier(ranks: int, points: int) -> None:
+    values = [np.full(points, 9.0 if rank == 0 else 2.0) for rank in range(ranks)]
+    assert curve_of(lines_of(values)).outliers == ()
+
+
+@given(st.lists(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=9), min_size=1, max_size=9))
+def test_the_median_is_numpys(rows: list[list[float]]) -> None:
+    width = max(map(len, rows))
+    columns = np.array([row + [NAN] * (width - len(row)) for row in rows]) / 4
+    np.testing.assert_array_equal(median_of(columns), np.nanmedian(columns, axis=0))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.core.record_lines import end, line, start, step, steps
 from ugro_tui.core.columns import GPU_FIELDS, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column, Throttle
-from ugro_tui.core.decode import CHUNK, _decode_steps, decode
+from ugro_tui.core.decode import CHUNK, FEW, _decode_steps, decode
 from ugro_tui.core.documents import parse_heartbeat
 from ugro_tui.core.events import decode_forgiving
 from ugro_tui.core.records import Batch, End, Item, Matrix, PhaseMark, Start, Steps, Tally, Unknown
@@ -116,6 +116,12 @@ def test_the_fast_path_agrees_with_the_forgiving_one(lines: bytes) -> None:
     fast = _decode_steps(lines)
     if fast is not None:
         assert _flat([fast]) == _flat([decode_forgiving(lines)])
+
+
+@given(st.lists(_records(_good), min_size=FEW + 1, max_size=FEW + 3))
+def test_many_records_at_once_agree_with_one_after_the_other(records: list[bytes]) -> None:
+    many = decode(b"".join(records))
+    assert _flat([many]) == _flat([decode(record) for record in records])
 
 
 def test_records_of_an_emitter_take_the_fast_path() -> None:

@@ -6,8 +6,10 @@ All functions raise OSError.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +18,9 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 # Neither a link nor a FIFO is ours: the one is refused, the other must not hang the open.
 SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_RENAME_EXCHANGE = 2
+_renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
 
 
 def private_folder(path: Path) -> None:
@@ -123,3 +128,26 @@ def write_at(handle: int, data: bytes, offset: int) -> None:
     done = os.pwrite(handle, data, offset)
     while done < len(data):
         done += os.pwrite(handle, data[done:], offset + done)
+
+
+def put_over(folder: int, beside: str, name: str) -> None:
+    """Have the file `beside` of an open folder be `name`, in one step for whoever reads it.
+
+    Where the system can, the two change places and the old one goes: ext4 writes a file out at once that is renamed
+    over another one, which costs three times as much as all the rest.
+    """
+    if not _exchanged(folder, beside, name):
+        os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        return
+    try:
+        os.unlink(beside, dir_fd=folder)
+    except OSError:  # it was no file: a folder stays where it is
+        _exchanged(folder, beside, name)
+        raise
+
+
+def _exchanged(folder: int, one: str, other: str) -> bool:
+    """Whether two names of a folder have changed places; not so where one is missing, or the system cannot."""
+    if _renameat2 is None:
+        return False
+    return bool(_renameat2(folder, os.fsencode(one), folder, os.fsencode(other), _RENAME_EXCHANGE) == 0)

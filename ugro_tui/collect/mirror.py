@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ugro_tui.collect.below import LastFolder, file_in, folder_below, open_file, write_at
+from ugro_tui.collect.below import LastFolder, file_in, folder_below, open_file, put_over, write_at
 from ugro_tui.collect.mirror_errors import MirrorDenied, MirrorError, MirrorFull, MirrorMoved, mirror_error, told
 from ugro_tui.collect.place import Place
 from ugro_tui.core.errors import BadInput
@@ -247,7 +247,7 @@ def _parts_below(file: JobFile, node: str) -> tuple[str, ...]:
 def _rename(folder: int, beside: str, name: str) -> None:
     """Have a temporary file be `name`; it is gone if that fails."""
     try:
-        os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        put_over(folder, beside, name)
     except BaseException:
         _remove(folder, beside)
         raise

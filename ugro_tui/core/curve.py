@@ -1,18 +1,20 @@
-"""The loss of a whole run as one chart: median and band over the ranks, binned by step."""
+"""One metric of a whole run as one chart: median and band over the ranks, binned by step."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from itertools import islice
 from typing import Final
 
 import numpy as np
 
+from ugro_tui.core.archive import Floats, Line, Lines
+from ugro_tui.core.binning import binned, cut, median_of
 from ugro_tui.core.columns import Column
+from ugro_tui.core.outliers import outliers
 from ugro_tui.core.rank import Rank
-from ugro_tui.core.records import Matrix
 
 BINS: Final = 400
 """Points of a curve: two per column of the widest chart that a terminal shows."""
@@ -22,37 +24,84 @@ MAX_RANKS: Final = 256
 
 MAX_MARKS: Final = 100
 
-_LARGEST: Final = 1e290
-"""Losses are clipped to this, so that a sum over a million rows stays finite."""
+
+class Axis(Enum):
+    """What a curve is drawn over."""
+
+    STEP = "step"
+    TIME = "time"
+    TOKENS = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierLine:
+    """A rank far outside the others: its values at the points of the curve, NaN where it has none."""
+
+    rank: int
+    values: Floats
+
+
+def _nothing() -> Floats:
+    return np.empty(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Loss over steps. `steps`, `median`, `low`, `high` have shape `[points]`, steps ascending, values finite.
+    """A metric over steps. Arrays have shape `[points]`; `steps` ascend, `median`, `low` and `high` are finite.
 
-    `bad` are (rank, step) of non-finite records, `restarts` the steps to which the run went back.
+    `bad` are (rank, step) of non-finite records, `restarts` the steps to which the run went back. `time`: seconds since
+    the first record, `tokens`: seen so far, both NaN where not told, or empty. `last` is the mean of the ranks' newest
+    values and `least` the lowest of all, NaN without any. `ranks`: how many ranks the curve speaks for.
     """
 
-    steps: Matrix
-    median: Matrix
-    low: Matrix
-    high: Matrix
+    steps: Floats
+    median: Floats
+    low: Floats
+    high: Floats
     bad: tuple[tuple[int, float], ...] = ()
     restarts: tuple[float, ...] = ()
+    time: Floats = field(default_factory=_nothing)
+    tokens: Floats = field(default_factory=_nothing)
+    outliers: tuple[OutlierLine, ...] = ()
+    last: float = np.nan
+    least: float = np.nan
+    ranks: int = 0
+
+    def x(self, axis: Axis) -> Floats:
+        """Where the points lie on `axis`, shape `[points]`; NaN where that is not known."""
+        along = {Axis.STEP: self.steps, Axis.TIME: self.time, Axis.TOKENS: self.tokens}[axis]
+        return along if len(along) == len(self.steps) else np.full(len(self.steps), np.nan)
+
+    def has(self, axis: Axis) -> bool:
+        """Whether at least one point lies on `axis`."""
+        return bool(np.isfinite(self.x(axis)).any())
 
 
 EMPTY = Curve(np.empty(0), np.empty(0), np.empty(0), np.empty(0))
 
 
 def loss_curve(ranks: Sequence[Rank], bins: int = BINS) -> Curve:
-    """The loss curve over `ranks` in at most `bins` points."""
+    """The loss curve over `ranks` in at most `bins` + 1 points."""
     chosen = ranks[:: max(1, -(-len(ranks) // MAX_RANKS))]
-    histories = [rank.series.rows for rank in chosen if len(rank.series)]
-    if not histories:
+    lines = [_loss_line(rank) for rank in chosen if len(rank.series)]
+    if not lines:
         return EMPTY
     marks = tuple(islice((mark for rank in ranks for mark in _bad_steps(rank)), MAX_MARKS))
     restarts = tuple(sorted({rewind.step for rank in chosen for rewind in rank.series.rewinds}))[:MAX_MARKS]
-    return Curve(*_binned(histories, bins), bad=marks, restarts=restarts)
+    return _curve(lines, bins, marks, restarts, len(ranks))
+
+
+def curve_of(lines: Lines, bins: int = BINS, window: tuple[float, float] | None = None) -> Curve:
+    """The curve of any metric in at most `bins` + 1 points; `window`: of these steps alone, and so in more detail."""
+    marks = tuple(islice((mark for line in lines.lines for mark in _bad_points(line)), MAX_MARKS))
+    shown = lines.lines if window is None else [cut(line, *window) for line in lines.lines]
+    return _curve(shown, bins, marks, (), lines.ranks, _begin(lines.lines))
+
+
+def _loss_line(rank: Rank) -> Line:
+    rows = rank.series.rows
+    columns = (rows[:, column] for column in (Column.STEP, Column.TS, Column.TOKENS, Column.LOSS))
+    return Line(rank.rank, *columns)
 
 
 def _bad_steps(rank: Rank) -> list[tuple[int, float]]:
@@ -60,33 +109,44 @@ def _bad_steps(rank: Rank) -> list[tuple[int, float]]:
     return [(rank.rank, float(step)) for step in rows[rows[:, Column.BAD] > 0, Column.STEP][:MAX_MARKS]]
 
 
-def _binned(histories: Sequence[Matrix], bins: int) -> tuple[Matrix, Matrix, Matrix, Matrix]:
-    owner = np.repeat(np.arange(len(histories)), [len(rows) for rows in histories])
-    steps = np.concatenate([rows[:, Column.STEP] for rows in histories])
-    loss = np.concatenate([rows[:, Column.LOSS] for rows in histories])
-    finite = np.isfinite(loss)
-    if not finite.any():
-        return EMPTY.steps, EMPTY.median, EMPTY.low, EMPTY.high
-    owner, steps, loss = owner[finite], steps[finite], np.clip(loss[finite], -_LARGEST, _LARGEST)
-    width = max(1.0, np.ceil((steps.max() - steps.min() + 1) / bins))
-    at = ((steps - steps.min()) // width).astype(np.intp)
-    count = int(at.max()) + 1
-    means = _means(owner * count + at, loss, (len(histories), count))
-    last_step = np.full(count, -np.inf)
-    np.maximum.at(last_step, at, steps)
-    used = np.isfinite(last_step)
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(low, at, loss)
-    np.maximum.at(high, at, loss)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a bin without points is dropped below
-        median = np.nanmedian(means, axis=0)
-    return last_step[used], median[used], low[used], high[used]
+def _bad_points(line: Line) -> list[tuple[int, float]]:
+    return [(line.rank, float(step)) for step in line.step[~np.isfinite(line.value)][:MAX_MARKS]]
 
 
-def _means(cell: np.ndarray, values: Matrix, shape: tuple[int, int]) -> Matrix:
-    size = shape[0] * shape[1]
-    counts = np.bincount(cell, minlength=size)
-    sums = np.bincount(cell, weights=values, minlength=size)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (sums / counts).reshape(shape)
+def _curve(
+    lines: Sequence[Line],
+    bins: int,
+    bad: tuple[tuple[int, float], ...],
+    restarts: tuple[float, ...],
+    ranks: int,
+    begin: float | None = None,
+) -> Curve:
+    points = binned(lines, bins)
+    if points is None:
+        return Curve(EMPTY.steps, EMPTY.median, EMPTY.low, EMPTY.high, bad, restarts, ranks=ranks)
+    median = median_of(points.means)
+    return Curve(
+        points.step, median, points.low, points.high, bad, restarts,
+        time=_onward(points.time - (_begin(lines) if begin is None else begin)),
+        tokens=_onward(points.tokens),
+        outliers=tuple(OutlierLine(lines[row].rank, points.means[row]) for row in outliers(points.means, median)),
+        last=float(np.nanmean(points.newest)), least=float(points.low.min()), ranks=ranks,
+    )  # fmt: skip
+
+
+def _begin(lines: Sequence[Line]) -> float:
+    """The time of the first record, NaN where none tells it."""
+    firsts = [told for line in lines if not np.isnan(told := _first(line.time))]
+    return float(min(firsts, default=np.nan))
+
+
+def _first(values: Floats) -> float:
+    """The first of `values` that is known: nearly always it is the first of all."""
+    if len(values) and np.isnan(values[0]):
+        values = values[~np.isnan(values)]
+    return float(values[0]) if len(values) else np.nan
+
+
+def _onward(values: Floats) -> Floats:
+    """`values` without steps back: a clock may be set, and a restarted run may count its tokens anew."""
+    return np.where(np.isnan(values), np.nan, np.fmax.accumulate(values))

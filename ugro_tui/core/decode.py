@@ -26,6 +26,9 @@ CHUNK = 256 * 1024
 """Bytes decoded at once: larger chunks gain nothing and cost memory (measured, 1M records)."""
 
 _Spelled = Literal["NaN", "Infinity", "-Infinity"]
+FEW = 8
+"""Records that become rows one by one, as a delivery brings them: one call of numpy costs as much as one of them."""
+
 FORGIVEN = 2 * 1024
 """Bytes around an odd line that are decoded value by value: a `start` at a file's head costs some lines, not 850."""
 
@@ -86,7 +89,7 @@ def decode(block: bytes) -> Batch:
     """Decode whole lines (`block` is empty or ends in a newline). Never raises on what a node may send."""
     items: list[Item] = []
     tally = Tally()
-    for lines in _chunks(block):
+    for lines in chunks(block):
         for batch in _batches(lines):
             items += batch.items
             tally += batch.tally
@@ -106,7 +109,8 @@ def _batches(lines: bytes) -> Iterator[Batch]:
         yield from _batches(lines[half:])
 
 
-def _chunks(block: bytes) -> Iterator[bytes]:
+def chunks(block: bytes) -> Iterator[bytes]:
+    """Whole lines in pieces that are decoded at once."""
     start, size = 0, len(block)
     while start < size:
         end = block.rfind(b"\n", start, start + CHUNK) + 1
@@ -122,22 +126,28 @@ def _decode_steps(lines: bytes) -> Batch | None:
         records = _DECODER.decode_lines(lines)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if not _one_a_line(lines, len(records)):
+    if not is_one_a_line(lines, len(records)):
         return None
-    rows = _matrix(records)
-    if np.abs(rows[:, Column.STEP]).max() > MAX_COUNT:
+    if len(records) <= FEW:
+        rows: Matrix = np.array(list(map(_row, records)), np.float64)
+    else:
+        rows = _matrix(records)
+    if max(map(abs, rows[:, Column.STEP].tolist())) > MAX_COUNT:
         return None
     metrics = numbers(_newest(records))
     unknown = len(records) - list(map(_version, records)).count(PROTOCOL_VERSION)
     return Batch((Steps(rows, metrics),), Tally(len(records), 0, 0, unknown))
 
 
-def _one_a_line(lines: bytes, records: int) -> bool:
-    """Whether each line is one record. msgspec reads a stream of values: two on a line, or one over two lines, pass."""
+def is_one_a_line(lines: bytes, records: int) -> bool:
+    """Whether each line is one of the `records` that msgspec read.
+
+    It reads a stream of values: two on a line, or one over two lines, pass.
+    """
     text = np.frombuffer(lines, np.uint8)
     ends = np.flatnonzero(text == ord("\n"))
     starts = ends[:-1] + 1
-    return bool(0 < records == len(ends) and (text[ends - 1] == ord("}")).all() and (text[starts] == ord("{")).all())
+    return bool(records == len(ends) and (text[ends - 1] == ord("}")).all() and (text[starts] == ord("{")).all())
 
 
 def _newest(records: Sequence[_Step]) -> dict[str, float | str]:
@@ -146,6 +156,13 @@ def _newest(records: Sequence[_Step]) -> dict[str, float | str]:
     for metrics in filter(None, map(_metrics, records)):
         newest.update(metrics)
     return newest
+
+
+def _row(record: _Step) -> list[_Number]:
+    """One record as the columns have it."""
+    phases, gpu, metrics = record.phases or _NO_PHASES, record.gpu or _NO_GPU, record.metrics or _NO_METRICS
+    flags = _mask(gpu.throttle), badness(record.loss, record.grad_norm)
+    return [*_TOP(record), *_PHASES(phases), *_GPU(gpu), *flags, metrics.get("skipped")]
 
 
 def _matrix(records: Sequence[_Step]) -> Matrix:

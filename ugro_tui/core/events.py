@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 def decode_forgiving(lines: bytes) -> Batch:
     """Decode whole lines one by one. Lines that are no JSON object are skipped and counted; never raises."""
-    records, unreadable = _parse(lines)
+    records, unreadable = parse(lines)
     items: list[Item] = []
     skipped, unknown = unreadable, 0
     for kind, run in groupby(records, _kind):
@@ -37,7 +37,8 @@ def decode_forgiving(lines: bytes) -> Batch:
     return Batch(tuple(items), Tally(len(records) + unreadable, skipped, unknown, versions))
 
 
-def _parse(lines: bytes) -> tuple[list[Record], int]:
+def parse(lines: bytes) -> tuple[list[Record], int]:
+    """The JSON objects of whole lines, and how many of these hold none."""
     records, skipped = [], 0
     for line in lines.split(b"\n"):
         stripped = line.strip(b"\0 \t\r")  # NULs: the hole that a crashed file system leaves

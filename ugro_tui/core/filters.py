@@ -10,7 +10,7 @@ What is not known satisfies no term, turned round or not, but `field:unknown`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -181,7 +181,7 @@ def _choice(field: Field, op: str, part: str, at: int) -> list[Choice]:
     if op == ":" and part in UNKNOWN_WORDS and part not in field.words:
         return [Choice(part, unknown=True)]
     if field.units is not None:
-        return [_numbers(field, op, part, at)]
+        return [_numbers(field.units, field, op, part, at)]
     if op != ":" or not field.words:
         return [Choice(part)]
     meant = [word for word in field.words if word.startswith(part)]
@@ -190,8 +190,11 @@ def _choice(field: Field, op: str, part: str, at: int) -> list[Choice]:
     return [Choice(word) for word in ([part] if part in meant else meant)]
 
 
-def _numbers(field: Field, op: str, part: str, at: int) -> Choice:
-    """A number or a range of them as typed: what is equal to it spans what would be shown in the same way."""
+def _numbers(units: Mapping[str, float], field: Field, op: str, part: str, at: int) -> Choice:
+    """A number or a range of them as typed: what is equal to it spans what would be shown in the same way.
+
+    The ends of a range do so in the unit that is shown, else they are exact: 59 s are not in `1-5m`.
+    """
     match = _RANGE.fullmatch(part)
     if match is None or (op != ":" and match["high"]):
         raise _Wrong(at, f"'{part}' is no number", _example(field))
@@ -201,8 +204,8 @@ def _numbers(field: Field, op: str, part: str, at: int) -> Choice:
         return Choice(part, low - slack, low + slack)
     unit = _factor(field, match["unit"], at + match.end("high"))
     low_unit = _factor(field, match["low_unit"], at + match.end("low")) if match["low_unit"] else unit
-    low, below = _read(match["low"], low_unit, exact=field.whole)
-    high, above = _read(match["high"], unit, exact=field.whole)
+    low, below = _read(match["low"], low_unit, exact=field.whole or low_unit != units[""])
+    high, above = _read(match["high"], unit, exact=field.whole or unit != units[""])
     if low > high:
         raise _Wrong(at, f"the range '{part}' is empty", "the lower number first")
     return Choice(part, low - below, high + above)

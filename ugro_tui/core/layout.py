@@ -97,6 +97,11 @@ def mirror_layout(node: str) -> list[dict[str, Any]]:
     return [_words(shelf, mirror_folder(shelf.kind, node), vital=False) for shelf in _SHELVES]
 
 
+def node_folder(kind: FileKind) -> str:
+    """The folder of a job's directory on a node that holds files of one kind; empty where it is that directory."""
+    return next(shelf.folder for shelf in _SHELVES if shelf.kind is kind)
+
+
 def mirror_folder(kind: FileKind, node: str) -> str:
     """The folder of a central job directory that holds the copies of one node's files of one kind."""
     return f"{_MIRRORED[kind]}/{node}"

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.columns import Column
 from ugro_tui.core.records import Heartbeat, Matrix
 
 GPU_COLUMNS: Final = (
@@ -21,9 +21,8 @@ GPU_COLUMNS: Final = (
 )
 """What of a heartbeat's `gpu` has a column."""
 
-_STICKY: Final = np.isin(np.arange(WIDTH), [column for _, column in GPU_COLUMNS])
+_STICKY: Final = range(Column.GPU_UTIL, Column.GPU_THROTTLE + 1)
 """Columns that keep their value where a record has none: the heartbeat samples the GPU more often than records do."""
-
 
 WAITING_PHASES: Final = ("backward", "sync_wait")
 """Phases in which a rank waits for the others where one does not come: their gradients meet there."""
@@ -32,8 +31,9 @@ WAITING_PHASES: Final = ("backward", "sync_wait")
 def newest(rows: Matrix, before: Matrix) -> Matrix:
     """The last of `rows`; in sticky columns the last value that there is, in `rows` or `before` them."""
     found: Matrix = rows[-1].copy()
-    for column in np.flatnonzero(np.isnan(found) & _STICKY).tolist():
-        told = [value for value in rows[:, column].tolist() if value == value]
+    values = found[_STICKY.start : _STICKY.stop].tolist()
+    for column in [column for column, value in zip(_STICKY, values, strict=True) if value != value]:
+        told = [value for value in rows[:-1, column].tolist() if value == value] if len(rows) > 1 else []
         found[column] = told[-1] if told else before[column]
     return found
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.records import Matrix
+from ugro_tui.core.thinning import thinning
 
 CAPACITY: Final = 4_096
 """Rows kept per rank by default: the newest half exact, the older half thinned again and again."""
@@ -69,8 +69,10 @@ class Series:
 
     def append(self, rows: Matrix) -> None:
         """Add decoded rows in file order, shape `[n, WIDTH]`."""
-        steps = rows[:, Column.STEP]
-        cuts = np.flatnonzero(np.diff(steps) <= 0) + 1
+        if len(rows) == 1:
+            self._extend(rows)
+            return
+        cuts = np.flatnonzero(np.diff(rows[:, Column.STEP]) <= 0) + 1
         for part in np.split(rows, cuts) if len(cuts) else [rows]:
             self._extend(part)
 
@@ -112,29 +114,4 @@ class Series:
 
 
 def _thinned(rows: Matrix) -> Matrix:
-    """`rows` without half of the rows where they lie densest, by groups of four.
-
-    To thin everything alike would halve the oldest rows again each time: nothing would be left of a run's beginning.
-    """
-    groups = rows.reshape(-1, 4, WIDTH)
-    spans = groups[:, 3, Column.STEP] - groups[:, 0, Column.STEP]
-    dense = np.argsort(spans, kind="stable")[: max(1, len(groups) // 2)]
-    keep = np.ones((len(groups), 4), bool)
-    keep[dense] = _extremes(groups[dense])
-    return rows[keep.ravel()]
-
-
-def _extremes(groups: Matrix) -> npt.NDArray[np.bool_]:
-    """Of every four rows the two with the lowest and highest loss. A bad loss counts as the highest.
-
-    `groups` has shape `[n, 4, WIDTH]`, the answer shape `[n, 4]`.
-    """
-    loss = groups[:, :, Column.LOSS]
-    bad = groups[:, :, Column.BAD] > 0
-    high = np.where(bad, np.inf, np.where(np.isnan(loss), -np.inf, loss)).argmax(axis=1)
-    low = np.where(bad | np.isnan(loss), np.inf, loss).argmin(axis=1)
-    low = np.where(low == high, (high + 2) % 4, low)  # all alike or all missing: take a spread
-    keep = np.zeros(bad.shape, bool)
-    every = np.arange(len(groups))
-    keep[every, low] = keep[every, high] = True
-    return keep
+    return rows[thinning(rows[:, Column.STEP], rows[:, Column.LOSS], rows[:, Column.BAD] > 0)]

@@ -21,12 +21,14 @@ from ugro_tui.core.commands import Command, Diagnose, OpenTensorBoard, Refresh, 
 from ugro_tui.core.ports import Archive, Feed
 from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.ui.alerts import AlertsScreen
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import Group, HelpScreen
 from ugro_tui.ui.jobs import JobsScreen
 from ugro_tui.ui.logs import LogsScreen
+from ugro_tui.ui.nodes_screen import NodesScreen
 from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
@@ -39,6 +41,8 @@ PLACES: dict[str, type[UgroScreen]] = {
     "1": JobsScreen,
     "2": TrainingDashboard,
     "3": LogsScreen,
+    "4": AlertsScreen,
+    "5": NodesScreen,
 }
 """The screens by the keys that go there; the first is the ground that all others lie on."""
 
@@ -84,12 +88,13 @@ class UgroApp(App[str]):
         stops_training: bool = False,
         bell: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
         self._bell = Bell() if bell else None
         self._stops_training = stops_training
         self._feed = feed
-        self.desk = Desk(feed, archive or NoArchive(), place, job, clock)
+        self.desk = Desk(feed, archive or NoArchive(), place, job, clock, wall)
         self._version = -1
         self._landed = job is not None
         self._missed: Size | None = None

@@ -23,7 +23,7 @@ def fit(text: str, width: int, *, left: bool = False) -> str:
     return text + blank if left else blank + text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots, TableColumn[Row](...) fails in Python 3.11
 class TableColumn(Generic[R]):
     """One column. `need`: the smaller, the longer it stays when the screen gets narrow.
 

@@ -15,9 +15,10 @@ from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.watch import worst
 from ugro_tui.ui.chart import LossChart, title
+from ugro_tui.ui.filter_bar import FilterBar
+from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, marks, verdict
 from ugro_tui.ui.rank_table import RankTable
-from ugro_tui.ui.screen import UgroScreen
 
 MOST_ALERTS = 20
 """Alerts that are listed, and as many nodes in trouble; the pane scrolls."""
@@ -25,7 +26,7 @@ MOST_ALERTS = 20
 _PANES = ("ranks", "loss", "alerts")
 
 
-class TrainingDashboard(UgroScreen):
+class TrainingDashboard(FilteredScreen):
     """One job at a time: header, verdict, ranks, loss, alerts."""
 
     NAME = "job"
@@ -46,6 +47,7 @@ class TrainingDashboard(UgroScreen):
         yield Static(id="header", classes="line")
         yield Static(id="verdict", classes="line")
         yield Static(id="pane-title", classes="line")
+        yield FilterBar("rank:8-15 node~gpu state:stalled wait<20 loss>3 -gpu:unknown")
         yield Container(RankTable(id="table"), id="ranks", classes="pane -shown")
         yield Container(LossChart(id="chart"), id="loss", classes="pane")
         yield VerticalScroll(Static(id="alert-lines"), id="alerts", classes="pane", can_focus=False)
@@ -65,7 +67,8 @@ class TrainingDashboard(UgroScreen):
         width = self.size.width
         self.put("jobs", job_bar(desk.jobs, desk.job, width))
         self.put("header", header(view, desk.snapshot.reading, width))
-        self.query_one(RankTable).show(view.ranks)
+        accused = {alert.rank for alert in view.summary.alerts if alert.rank is not None}
+        self.query_one(RankTable).show(view.ranks, accused)
         self.query_one(LossChart).show(view.curve)
         self._arrange(len(view.ranks))
         self._name_panes(view)
@@ -91,7 +94,7 @@ class TrainingDashboard(UgroScreen):
     def _name_panes(self, view: JobView) -> None:
         summary = view.summary
         titles = (
-            Content(f"Ranks {summary.ranks_ok}/{summary.world_size}"),
+            self._ranks_title(view),
             title(view.curve, summary, brief=self.has_class("-compact")),
             alerts_title(view, self.desk.snapshot),
         )
@@ -102,6 +105,10 @@ class TrainingDashboard(UgroScreen):
         parts = [Content(" "), titles[self._pane]]
         parts += [Content.styled(f"  tab: {_PANES[(self._pane + 1) % len(_PANES)]}  ", "$text-muted")]
         self.put("pane-title", Content("").join([*parts, titles[1]] if few else parts))
+
+    def _ranks_title(self, view: JobView) -> Content:
+        said = f"Ranks {view.summary.ranks_ok}/{view.summary.world_size}"
+        return Content.assemble(said, *((f" · {part}", "$accent") for part in self.table.title_parts))
 
     def action_pane(self, direction: int) -> None:
         """Go to the next pane; where one is shown at a time, show it."""

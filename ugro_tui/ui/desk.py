@@ -27,12 +27,15 @@ class Desk:
         place: str,
         job: str | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.feed = feed
         self.archive = archive
         self.place = place
         self.job = job
         self.clock = clock
+        self.wall = wall
+        """Unix seconds, as the book of alerts has them."""
         self.questions = Questions(feed)
         self.snapshot = Snapshot()
         self.order: list[str] = []

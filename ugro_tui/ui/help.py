@@ -78,6 +78,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen Static { height: auto; }
     HelpScreen .stacked { display: block; }
     HelpScreen .beside { display: none; height: auto; }
+    HelpScreen .beside Static { width: 1fr; }
     HelpScreen.-wide > VerticalScroll { width: 118; }
     HelpScreen.-wide .stacked { display: none; }
     HelpScreen.-wide .beside { display: block; }

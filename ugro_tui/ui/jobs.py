@@ -2,55 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections import Counter
+from typing import Any, ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widget import Widget
-from textual.widgets import Static
 
-from ugro_tui.core.snapshot import JobView
-from ugro_tui.ui.panels import empty
-from ugro_tui.ui.screen import GoTo, UgroScreen
+from ugro_tui.ui.job_columns import COLUMNS, FIELDS, OLDER, job_lines
+from ugro_tui.ui.listing import ListScreen
+from ugro_tui.ui.marks import JOB_STYLES
+from ugro_tui.ui.panels import empty, verdict
+from ugro_tui.ui.screen import GoTo
+from ugro_tui.ui.table import LineTable
+
+_TOLD = ("running", "starting", "pending", "failed", "stopped", "finished", "unknown")
 
 
-class JobsScreen(UgroScreen):
-    """All jobs that are followed."""
+class JobsScreen(ListScreen):
+    """A line for each job; below it the verdict on the one under the cursor."""
 
     NAME = "jobs"
     SAYS = "Jobs"
 
-    DEFAULT_CSS = """
-    JobsScreen #empty { display: none; height: 1fr; content-align: center middle; text-align: center; }
-    JobsScreen.-empty #empty { display: block; }
-    JobsScreen.-empty #list { display: none; }
-    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "compare", "compare", tooltip="Compare the marked jobs", show=True),
+    ]
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "open", tooltip="Open the job", show=True)]
+    def new_table(self) -> LineTable[Any]:
+        """The table of jobs."""
+        return LineTable(COLUMNS, FIELDS, noun="job")
 
-    def parts(self) -> Iterable[Widget]:
-        """A line for each job."""
-        yield Static(id="title", classes="line")
-        yield Static(id="list")
-        yield Static(id="empty")
+    def title_words(self) -> Content:
+        """How many jobs are in which state."""
+        styles = {status.value: style for status, style in JOB_STYLES.items()}
+        found = Counter(job.summary.status.value for job in self.desk.snapshot.jobs)
+        found[OLDER] = len(self.desk.snapshot.listed)
+        parts = [(f"  {found[state]} {state}", styles.get(state, "$text-muted")) for state in (*_TOLD, OLDER)]
+        return Content.assemble(("Jobs", "bold"), *(part for part in parts if not part[0].startswith("  0 ")))
 
-    def draw(self) -> None:
-        """All jobs, or what to do when there is none."""
-        jobs = self.desk.jobs
-        self.set_class(not jobs, "-empty")
-        self.put("title", Content(f" Jobs {len(jobs)}"))
-        self.put("list", Content("\n").join([self._line(job) for job in jobs]))
-
-    def _line(self, job: JobView) -> Content:
-        return Content(f"{job.job_id}  {job.summary.verdict}")
-
-    def draw_ages(self) -> None:
-        """The empty screen tells of nodes."""
+    def show_lines(self) -> bool:
+        """All jobs; none while what there is has not been looked at."""
         desk = self.desk
-        if not desk.order:
-            self.put("empty", empty(desk.snapshot, desk.place, ready=desk.ready, size=self.size, elapsed=desk.elapsed))
+        lines = job_lines(desk.snapshot)
+        self.table.show_lines(lines)
+        if desk.job is not None and self.table.key is not None and not self.is_current:
+            self.table.go(desk.job)
+        return bool(desk.snapshot.jobs) or (desk.ready and bool(desk.snapshot.listed))
 
-    def action_open(self) -> None:
-        """Show the job under the cursor."""
+    def detail(self) -> Content:
+        """The verdict on the job under the cursor."""
+        view = self.desk.snapshot.job(str(self.table.key))
+        if view is None:
+            return Content.styled("not changed for a day: enter reads it", "$text-muted")
+        return Content.assemble((f" {view.job_id}", "bold"), verdict(view, self.desk.snapshot, self.desk.elapsed))
+
+    def nothing(self) -> Content:
+        """What to do when there is no job."""
+        desk = self.desk
+        return empty(desk.snapshot, desk.place, ready=desk.ready, size=self.size, elapsed=desk.elapsed)
+
+    @on(LineTable.Opened)
+    def _opened(self, event: LineTable.Opened) -> None:
+        self.desk.take_job(str(event.key))
         self.post_message(GoTo("job"))
+
+    def action_compare(self) -> None:
+        """Compare the marked jobs, or the one under the cursor with the job in hand."""
+        self.post_message(GoTo("compare"))

@@ -3,7 +3,8 @@
 A table of one's own is `LineTable(columns, fields)`: `columns` say how cells read, `fields` by what lines are filtered
 and sorted. `show_lines` takes the lines (`Listed` makes them of objects), `narrow` a filter as typed; `title_parts`,
 `sort_by`, `wide` are for the screen around it. It posts `Opened` (enter, double click), `Arranged` (sort, filter, marks
-or columns changed) and `Noted` (something to say). The cursor stays on its line when lines, sort or filter change.
+or columns changed), `Moved` (the cursor is elsewhere) and `Noted` (something to say). The cursor stays on its line when
+lines, sort or filter change.
 """
 
 from __future__ import annotations
@@ -70,6 +71,9 @@ class LineTable(LineView[R]):
         def control(self) -> Widget:
             """The table."""
             return self.table
+
+    class Moved(Message):
+        """The cursor is on another line, or the line under it says something else."""
 
     class Noted(Message):
         """Something to tell the user in one line."""
@@ -272,3 +276,4 @@ class LineTable(LineView[R]):
         elif self.cursor >= top + visible:
             self.scroll_to(y=self.cursor - visible + 1, animate=False)
         self.refresh()
+        self.post_message(self.Moved())

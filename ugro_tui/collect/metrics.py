@@ -1,0 +1,223 @@
+"""What the archive reads of metrics: their names, and the lines of one over ranks, from records and event files."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from ugro_tui.collect.archive import Open
+from ugro_tui.collect.following import Followed, Following
+from ugro_tui.collect.job_files import JobFiles
+from ugro_tui.core.archive import Finding, Inquiry, Line, Lines, MetricLines, MetricNames
+from ugro_tui.core.columns import Column
+from ugro_tui.core.decode import decode
+from ugro_tui.core.framing import LineFramer
+from ugro_tui.core.layout import FileKind
+from ugro_tui.core.metric_names import RECORD_COLUMNS, ordered, record_path, tag_of
+from ugro_tui.core.metric_rows import MetricRows
+from ugro_tui.core.points import TOKENS, VALUE, Points, line_of
+from ugro_tui.core.records import Matrix, Steps
+from ugro_tui.core.scalars import ScalarDecoder
+from ugro_tui.core.text import visible
+from ugro_tui.core.tfevents import EventFramer
+
+MOST_LINES: Final = 64
+"""Ranks of which a metric is read, evenly spread over more of them."""
+
+MOST_NAMERS: Final = 8
+"""Ranks whose files are looked through for names: others have the same."""
+
+MOST_POINTS: Final = 1 << 19
+"""Points kept of one metric over all its ranks: 16 MiB."""
+
+MOST_POINTS_OF_ONE: Final = 1 << 16
+"""Points kept of one file."""
+
+MOST_NAMES: Final = 4_096
+"""The script's own names that are kept of one file."""
+
+
+def metric_readers(files: JobFiles, sync: str) -> dict[type[Inquiry[Any]], Open]:
+    """The readers of metrics for a `FileArchive`; `sync` says how event files come here, empty where they are here."""
+    return {MetricNames: lambda ask: NamesReader(files, ask), MetricLines: lambda ask: LinesReader(files, ask, sync)}
+
+
+class RecordPoints:
+    """The points of a metric of records in one metrics file."""
+
+    skipped = 0
+
+    def __init__(self, path: tuple[str, str]) -> None:
+        self.points = Points(MOST_POINTS_OF_ONE)
+        self._framer = LineFramer()
+        self._rows = MetricRows(*path)
+
+    def feed(self, data: bytes) -> None:
+        """Take what follows in the file."""
+        for rows, told in self._rows.take(self._framer.feed(data)):
+            self.points.append(rows, told)
+
+
+class TagPoints:
+    """The points of one tag in one event file."""
+
+    def __init__(self, tag: str) -> None:
+        self.points = Points(MOST_POINTS_OF_ONE)
+        self._framer = EventFramer()
+        self._scalars = ScalarDecoder(tag)
+
+    @property
+    def skipped(self) -> int:
+        """Damaged bytes that were passed over."""
+        return self._framer.skipped
+
+    def feed(self, data: bytes) -> None:
+        """Take what follows in the file."""
+        for rows in self._scalars.take(self._framer.feed(data)).values():
+            self.points.append(_with_tokens(rows))
+
+
+def _with_tokens(rows: Matrix) -> Matrix:
+    """Rows of step, time and value as points, whose tokens are not known."""
+    points = np.full((len(rows), VALUE + 1), np.nan)
+    points[:, :TOKENS], points[:, VALUE] = rows[:, :TOKENS], rows[:, TOKENS]
+    return points
+
+
+_Points: TypeAlias = RecordPoints | TagPoints
+
+
+class LinesReader:
+    """Reads one metric of a job."""
+
+    def __init__(self, files: JobFiles, ask: MetricLines, sync: str) -> None:
+        self._ask = ask
+        self._sync = sync
+        path = record_path(ask.metric)
+        self._kind = FileKind.EVENTS if path is None else FileKind.METRICS
+        tag = tag_of(ask.metric)
+        make = (lambda: TagPoints(tag)) if path is None else (lambda: RecordPoints(path))
+        self._following: Following[_Points] = Following(
+            files, ask.job_id, self._kind, make, rank=ask.rank, most=MOST_LINES
+        )
+        self._made: dict[int, tuple[list[tuple[_Points, int]], Line | None]] = {}
+        self._lines: Lines | None = None
+
+    def read(self) -> Finding[Lines]:
+        """See `Reader.read`."""
+        whole = self._following.read()
+        self._limit()
+        if not whole and self._lines is None:
+            return Finding()
+        found = tuple(line for rank, files in self._following.followed.items() if (line := self._line(rank, files)))
+        self._made = {rank: self._made[rank] for rank in self._following.followed}
+        every = len(found) == len(self._following.followed) and self._ask.rank is None
+        ranks = self._following.ranks if every else len(found)
+        before = self._lines
+        if before is None or before.ranks != ranks or not _same(before.lines, found):
+            self._lines = Lines(self._ask.metric, found, ranks)
+        return Finding(self._lines, self._problem())
+
+    def _line(self, rank: int, files: list[Followed[_Points]]) -> Line | None:
+        """The rank's line: the same object where its files have not changed."""
+        state = [(one.content, one.version) for one in files]
+        if rank not in self._made or self._made[rank][0] != state:
+            self._made[rank] = state, line_of(rank, [one.content.points for one in files])
+        return self._made[rank][1]
+
+    def _limit(self) -> None:
+        points = [one.content.points for files in self._following.followed.values() for one in files]
+        for one in points:
+            one.limit(min(MOST_POINTS_OF_ONE, MOST_POINTS // len(points)))
+
+    def _problem(self) -> str:
+        said = list(self._following.denied[:1])
+        skipped = sum(one.content.skipped for files in self._following.followed.values() for one in files)
+        said += [f"{skipped:,} damaged bytes of event files were passed over"] if skipped else []
+        if not said and not (self._lines and self._lines.lines):
+            return self._absent()
+        return "; ".join(said)
+
+    def _absent(self) -> str:
+        """Why there is no line."""
+        job, rank = self._ask.job_id, self._ask.rank
+        who = f"job {job}" if rank is None else f"rank {rank} of job {job}"
+        if self._following.followed:
+            metric = visible(self._ask.metric, 80)
+            return f"{who} has told no {metric!r}: the names that there are: ugro-tui metrics {job}"
+        if self._kind is FileKind.METRICS:
+            return f"{who} has no records here: see its state, or wait until it writes some"
+        return f"{who} has no event files here{self._sync}"
+
+
+def _same(some: tuple[Line, ...], others: tuple[Line, ...]) -> bool:
+    return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
+
+
+class RecordNames:
+    """The names of what the records of one metrics file hold."""
+
+    def __init__(self) -> None:
+        self.records: set[str] = set()
+        self.own: set[str] = set()
+        self._framer = LineFramer()
+
+    def feed(self, data: bytes) -> None:
+        """Take what follows in the file."""
+        for item in decode(self._framer.feed(data)).items:
+            if isinstance(item, Steps):
+                self.records |= _occurring(item.rows, self.records)
+                self.own |= item.metrics.keys() if len(self.own) < MOST_NAMES else set()
+
+
+def _occurring(rows: Matrix, known: set[str]) -> set[str]:
+    """The names of what these rows hold, without those that are known."""
+    bad = {"loss": 2.0, "grad_norm": 1.0}
+    return {
+        name
+        for name, column in RECORD_COLUMNS.items()
+        if name not in known
+        and (not np.isnan(rows[:, column]).all() or bool((rows[:, Column.BAD] == bad.get(name)).any()))
+    }
+
+
+class TagNames:
+    """The tags of the scalars in one event file."""
+
+    def __init__(self) -> None:
+        self._framer = EventFramer()
+        self._scalars = ScalarDecoder()
+
+    @property
+    def tags(self) -> set[str]:
+        """The tags so far."""
+        return self._scalars.tags
+
+    def feed(self, data: bytes) -> None:
+        """Take what follows in the file."""
+        self._scalars.take(self._framer.feed(data))
+
+
+class NamesReader:
+    """Reads the names of all metrics of a job."""
+
+    def __init__(self, files: JobFiles, ask: MetricNames) -> None:
+        self._records = Following(files, ask.job_id, FileKind.METRICS, RecordNames, most=MOST_NAMERS)
+        self._events = Following(files, ask.job_id, FileKind.EVENTS, TagNames, most=MOST_NAMERS)
+        self._names: tuple[str, ...] | None = None
+
+    def read(self) -> Finding[tuple[str, ...]]:
+        """See `Reader.read`."""
+        whole = self._records.read() and self._events.read()
+        if not whole and self._names is None:
+            return Finding()
+        records = [one.content for files in self._records.followed.values() for one in files]
+        events = [one.content for files in self._events.followed.values() for one in files]
+        names = ordered(
+            (name for one in records for name in one.records),
+            (name for one in records for name in one.own),
+            (tag for one in events for tag in one.tags),
+        )
+        self._names = self._names if names == self._names else names
+        return Finding(self._names, "; ".join((*self._records.denied, *self._events.denied)[:1]))

@@ -1,0 +1,126 @@
+"""Many lines of one metric in few points: means, lows and highs of equal spans of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ugro_tui.core.archive import Floats, Line
+
+_LARGEST: Final = 1e290
+"""Values are clipped to this, so that a sum over a million of them stays finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binned:
+    """The spans of steps in which a line has a finite value, ascending; arrays of shape `[points]`.
+
+    `step`, `time` and `tokens` are of the last value in a span, the latter two NaN where not told. `low` and `high` are
+    over all values. `means` has shape `[lines, points]`, NaN where a line has nothing; `newest` holds the newest value
+    of each line, shape `[lines]`.
+    """
+
+    step: Floats
+    time: Floats
+    tokens: Floats
+    low: Floats
+    high: Floats
+    means: Floats
+    newest: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """Which spans a line has values in, where each of these begins and ends, and how many values it has."""
+
+    step: Floats
+    used: npt.NDArray[np.intp]
+    first: npt.NDArray[np.intp]
+    last: npt.NDArray[np.intp]
+    sizes: npt.NDArray[np.intp]
+
+
+class _Spans:
+    """Collects line after line. The steps of a line ascend, so each span of it lies in one piece: a few passes do."""
+
+    def __init__(self, lines: int, edges: Floats) -> None:
+        count = len(edges) - 1
+        self._edges = edges
+        self._cuts: _Cuts | None = None
+        self._step, self._low = np.full(count, -np.inf), np.full(count, np.inf)
+        self._high = np.full(count, -np.inf)
+        self._time, self._tokens = np.full(count, np.nan), np.full(count, np.nan)
+        self._means = np.full((lines, count), np.nan)
+        self._newest = np.full(lines, np.nan)
+
+    def put(self, row: int, line: Line) -> None:
+        cuts = self._cuts_of(line.step)
+        used, first, last = cuts.used, cuts.first, cuts.last
+        self._means[row, used] = np.add.reduceat(line.value, first) / cuts.sizes
+        self._low[used] = np.minimum(self._low[used], np.minimum.reduceat(line.value, first))
+        self._high[used] = np.maximum(self._high[used], np.maximum.reduceat(line.value, first))
+        self._step[used] = np.maximum(self._step[used], line.step[last])
+        self._newest[row] = line.value[-1]
+        for kept, told in ((self._time, line.time), (self._tokens, line.tokens)):
+            if np.isnan(kept).any():
+                kept[used] = np.where(np.isnan(kept[used]), told[last], kept[used])
+
+    def _cuts_of(self, step: Floats) -> _Cuts:
+        """Ranks that train together have the same steps: these are cut once."""
+        if self._cuts is not None and np.array_equal(step, self._cuts.step):
+            return self._cuts
+        starts = np.searchsorted(step, self._edges[:-1])
+        sizes = np.diff(starts, append=len(step))
+        used = np.flatnonzero(sizes)
+        first, many = starts[used], sizes[used]
+        self._cuts = _Cuts(step, used, first, first + many - 1, many)
+        return self._cuts
+
+    def binned(self) -> Binned:
+        used = np.isfinite(self._step)
+        step, time, tokens = self._step[used], self._time[used], self._tokens[used]
+        return Binned(step, time, tokens, self._low[used], self._high[used], self._means[:, used], self._newest)
+
+
+def binned(lines: Sequence[Line], bins: int) -> Binned | None:
+    """`lines` in at most `bins` + 1 points; None where no value is finite."""
+    parts = [_finite(line) for line in lines]
+    told = [part.step for part in parts if len(part.step)]
+    if not told:
+        return None
+    first, last = min(float(step[0]) for step in told), max(float(step[-1]) for step in told)
+    width = max(1.0, float(np.ceil((last - first + 1) / bins)))
+    edges = first + width * np.arange(int((last - first) // width) + 2, dtype=np.float64)
+    spans = _Spans(len(lines), edges)
+    for row, part in enumerate(parts):
+        if len(part.step):
+            spans.put(row, part)
+    return spans.binned()
+
+
+def _finite(line: Line) -> Line:
+    """The points of `line` whose value is finite, values clipped."""
+    good = np.isfinite(line.value)
+    parts = (line.step, line.time, line.tokens, line.value)
+    step, time, tokens, value = parts if good.all() else (part[good] for part in parts)
+    return Line(line.rank, step, time, tokens, np.clip(value, -_LARGEST, _LARGEST))
+
+
+def cut(line: Line, left: float, right: float) -> Line:
+    """The part of `line` between two steps and one point more on either side, so that it goes on over the edges."""
+    first = max(0, int(np.searchsorted(line.step, left)) - 1)
+    part = slice(first, int(np.searchsorted(line.step, right, side="right")) + 1)
+    return Line(line.rank, line.step[part], line.time[part], line.tokens[part], line.value[part])
+
+
+def median_of(columns: Floats) -> Floats:
+    """The median of each column of `[lines, points]`, NaN left out: several times quicker than numpy's."""
+    ordered = np.sort(columns.T, axis=1)  # NaN comes last
+    known = np.count_nonzero(~np.isnan(ordered), axis=1)
+    every = np.arange(len(ordered))
+    middle: Floats = ordered[every, np.maximum(known - 1, 0) // 2] + ordered[every, np.minimum(known // 2, known)]
+    return middle / 2

@@ -1,0 +1,96 @@
+"""The table of alerts: what fires, and what is over, of all jobs and nodes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ugro_tui.core.alerts import Severity
+from ugro_tui.core.entries import BookView, Entry, Mark
+from ugro_tui.core.filter_fields import NUMBER, SECONDS, Field
+from ugro_tui.core.numbers import age
+from ugro_tui.ui.columns import TableColumn
+from ugro_tui.ui.lines import Listed
+from ugro_tui.ui.marks import SEVERITY_GLYPHS
+
+_GLYPHS: Final = {Mark.RESOLVED: "✔", Mark.ACKNOWLEDGED: "·", Mark.SNOOZED: "z"}
+
+_SEVERITIES: Final = {Severity.CRIT: "critical", Severity.WARN: "warning", Severity.INFO: "info"}
+
+
+def alert_lines(book: BookView, now: float) -> Listed[Entry]:
+    """What fires, the worst first, then what is over, the newest first. `now`: Unix seconds."""
+    return Listed([*book.firing, *book.history], entry_key, _values(now), _trouble)
+
+
+def entry_key(entry: Entry) -> str:
+    """The identity of an entry."""
+    rule, rank, node = entry.alert.subject
+    return "\0".join((entry.job_id, str(entry.attempt), rule, str(rank), node, f"{entry.since:.3f}"))
+
+
+def _trouble(entry: Entry) -> float:
+    return 1.0 + entry.alert.severity if entry.state is Mark.FIRING else 0.0
+
+
+def _values(now: float) -> dict[str, Callable[[Entry], float] | Callable[[Entry], str]]:
+    return {
+        "state": lambda entry: entry.state.value,
+        "severity": lambda entry: _SEVERITIES[entry.alert.severity],
+        "alert": lambda entry: entry.alert.name,
+        "job": lambda entry: entry.job_id,
+        "rank": lambda entry: math.nan if entry.alert.rank is None else float(entry.alert.rank),
+        "node": lambda entry: entry.alert.node,
+        "age": lambda entry: now - entry.since,
+        "times": lambda entry: float(entry.times),
+        "what": lambda entry: entry.alert.what,
+    }
+
+
+FIELDS: Final = (
+    Field("state", words=tuple(mark.value for mark in Mark)),
+    Field("severity", words=tuple(_SEVERITIES.values())),
+    Field("alert", aliases=("name", "rule")),
+    Field("job"),
+    Field("rank", NUMBER, whole=True),
+    Field("node", aliases=("host",)),
+    Field("age", SECONDS),
+    Field("times", NUMBER, whole=True),
+    Field("what"),
+)
+
+
+def _tone(entry: Entry, _: str) -> str:
+    if entry.state is not Mark.FIRING:
+        return "quiet"
+    return {Severity.CRIT: "bad", Severity.WARN: "warn"}.get(entry.alert.severity, "")
+
+
+def _state(entry: Entry) -> str:
+    glyph = _GLYPHS.get(entry.state, SEVERITY_GLYPHS[entry.alert.severity])
+    return f"{glyph} {entry.state.value}"
+
+
+def _who(entry: Entry) -> str:
+    return entry.alert.where or ("the job" if entry.job_id else "")
+
+
+def _when(at: float) -> str:
+    """The day too where it is not today's, for people: by this machine's time zone."""
+    return "" if math.isnan(at) else time.strftime("%m-%d %H:%M", time.localtime(at))
+
+
+def columns(now: float) -> Sequence[TableColumn[Entry]]:
+    """The columns at `now` (Unix seconds)."""
+    return (
+        TableColumn("State", 14, 0, _state, "state", left=True, tone=_tone),
+        TableColumn("Alert", 18, 1, lambda entry: entry.alert.name, "alert", left=True, grows=True, tone=_tone),
+        TableColumn("Job", 12, 4, lambda entry: entry.job_id, "job", left=True, grows=True),
+        TableColumn("Who", 16, 3, _who, "rank", left=True, grows=True),
+        TableColumn("Since", 11, 6, lambda entry: _when(entry.since), "age", left=True),
+        TableColumn("Age", 4, 2, lambda entry: age(now - entry.since), "age"),
+        TableColumn("Times", 5, 8, lambda entry: str(entry.times), "times"),
+        TableColumn("What", 30, 5, lambda entry: entry.alert.what, "what", left=True, grows=True),
+    )

@@ -1,0 +1,132 @@
+"""The table of nodes: how each can be read, and how its machine is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ugro_tui.core import health_words as words
+from ugro_tui.core.filter_fields import MILLISECONDS, NUMBER, PERCENT, SECONDS, Field
+from ugro_tui.core.health import NodeHealth
+from ugro_tui.core.numbers import UNKNOWN, age
+from ugro_tui.core.snapshot import NodeView, Snapshot
+from ugro_tui.core.states import NodeState
+from ugro_tui.ui.columns import TableColumn
+from ugro_tui.ui.lines import Listed
+from ugro_tui.ui.marks import NODE_GLYPHS
+from ugro_tui.ui.nodes import condition, well
+
+UNWELL_BELOW: Final = 70
+"""The score below which `ugro-tui health` says that a node is unwell."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLine:
+    """One node: how it is read, how it is (as told last, or nothing), and how many ranks of jobs that run it has."""
+
+    view: NodeView
+    health: NodeHealth
+    ranks: int = 0
+
+
+def node_lines(snapshot: Snapshot, elapsed: float) -> Listed[NodeLine]:
+    """All nodes in their order; `elapsed`: seconds since the snapshot."""
+    told = {health.node: health for health in snapshot.health}
+    ranks: dict[str, int] = {}
+    for job in snapshot.jobs:
+        for node in job.ranks.node if not job.summary.status.over else ():
+            ranks[node] = ranks.get(node, 0) + 1
+    lines = [
+        NodeLine(view, told.get(view.name, NodeHealth(view.name)), ranks.get(view.name, 0)) for view in snapshot.nodes
+    ]
+    return Listed(lines, lambda line: line.view.name, _values(elapsed), _trouble)
+
+
+def _trouble(line: NodeLine) -> float:
+    score = 100 - line.health.score
+    return 200.0 if not line.view.state.reached else 100.0 + score if line.view.error else float(score > 0) * score
+
+
+def _values(elapsed: float) -> dict[str, Callable[[NodeLine], float] | Callable[[NodeLine], str]]:
+    return {
+        "node": lambda line: line.view.name,
+        "state": lambda line: line.view.state.value,
+        "age": lambda line: line.view.age + elapsed,
+        "score": lambda line: line.health.score if _is_told(line) else math.nan,
+        "rtt": lambda line: line.view.round_trip,
+        "clock": lambda line: line.view.clock_offset,
+        "load": lambda line: line.health.load[0],
+        "mem": lambda line: 100 * words.memory_used(line.health),
+        "disk": lambda line: 100 * words.disk_free(line.health),
+        "gpus": lambda line: float(len(line.health.gpus)) if line.health.gpus_known else math.nan,
+        "ranks": lambda line: float(line.ranks),
+        "why": lambda line: why(line),
+    }
+
+
+FIELDS: Final = (
+    Field("node", aliases=("host", "name")),
+    Field("state", words=tuple(state.value for state in reversed(NodeState))),
+    Field("age", SECONDS),
+    Field("score", NUMBER),
+    Field("rtt", MILLISECONDS, aliases=("latency",)),
+    Field("clock", SECONDS),
+    Field("load", NUMBER),
+    Field("mem", PERCENT, aliases=("memory",)),
+    Field("disk", PERCENT),
+    Field("gpus", NUMBER, whole=True, aliases=("gpu",)),
+    Field("ranks", NUMBER, whole=True),
+    Field("why", aliases=("reason",)),
+)
+
+
+def _is_told(line: NodeLine) -> bool:
+    return not math.isnan(line.health.age)
+
+
+def why(line: NodeLine) -> str:
+    """What is wrong with it, in a few words; empty where nothing is."""
+    return line.view.error.removeprefix(f"{line.view.name}: ") or words.reason(line.health)
+
+
+def _state(elapsed: float) -> Callable[[NodeLine], str]:
+    def cell(line: NodeLine) -> str:
+        glyph = "●" if well(line.view) else NODE_GLYPHS[line.view.state]
+        return f"{glyph} {'ok' if well(line.view) else condition(line.view, elapsed, short=True)}"
+
+    return cell
+
+
+def _state_tone(line: NodeLine, _: str) -> str:
+    if well(line.view):
+        return "good"
+    return {NodeState.CONNECTING: "quiet", NodeState.OK: "warn", NodeState.SILENT: "warn"}.get(line.view.state, "bad")
+
+
+def _score_tone(line: NodeLine, _: str) -> str:
+    return "bad" if line.health.score < UNWELL_BELOW else "warn" if line.health.score < 100 else "good"
+
+
+def _score(line: NodeLine) -> str:
+    return str(line.health.score) if _is_told(line) else UNKNOWN
+
+
+def columns(elapsed: float) -> Sequence[TableColumn[NodeLine]]:
+    """The columns, `elapsed` seconds after the snapshot."""
+    return (
+        TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True),
+        TableColumn("State", 22, 1, _state(elapsed), "state", left=True, tone=_state_tone),
+        TableColumn("Age", 4, 3, lambda line: age(line.view.age + elapsed), "age"),
+        TableColumn("Score", 5, 2, _score, "score", tone=_score_tone),
+        TableColumn("Ranks", 5, 5, lambda line: str(line.ranks), "ranks", falling=True),
+        TableColumn("GPUs", 14, 4, lambda line: words.gpus(line.health), "gpus", left=True),
+        TableColumn("Load", 8, 8, lambda line: words.load(line.health), "load", falling=True),
+        TableColumn("Memory", 14, 9, lambda line: words.memory(line.health), "mem", falling=True, left=True),
+        TableColumn("Disk", 9, 6, lambda line: words.disk(line.health), "disk"),
+        TableColumn("RTT", 6, 10, lambda line: words.latency(line.health), "rtt", falling=True),
+        TableColumn("Clock", 7, 11, lambda line: words.clock_offset(line.health), "clock", falling=True),
+        TableColumn("Via", 7, 12, lambda line: line.view.via, left=True),
+        TableColumn("Why", 30, 7, why, "why", left=True, grows=True),
+    )
