@@ -49,6 +49,16 @@ class LogLine(NamedTuple):
         return self.text[self.start :]
 
 
+def without_rank(line: LogLine) -> tuple[str, tuple[Span, ...]]:
+    """The text of a line without the prefix of a rank, `[rank3]:`, and how it is written."""
+    prefix = _PREFIX.match(line.text)
+    if prefix is None:
+        return line.text, line.spans
+    cut = prefix.end()
+    moved = (Span(max(0, begin - cut), end - cut, ink) for begin, end, ink in line.spans if end > cut)
+    return line.text[cut:], tuple(moved)
+
+
 class LineReader:
     """Reads the lines of one rank in order: those of a traceback belong together, and are errors."""
 
