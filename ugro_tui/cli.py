@@ -271,7 +271,10 @@ def _run_screens(agent: Agent, job: str | None, *, stops_training: bool = False)
     gc.freeze()
     gc.enable()
     bell = agent.config.bell
-    message = UgroApp(agent.feed, job=job, place=agent.place, stops_training=stops_training, bell=bell).run()
+    screens = UgroApp(
+        agent.feed, archive=agent.archive, job=job, place=agent.place, stops_training=stops_training, bell=bell
+    )
+    message = screens.run()
     if message:
         print(message)
 
