@@ -17,6 +17,7 @@ from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import Away, JobState
+from ugro_tui.core.rank_stats import RankStats
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
