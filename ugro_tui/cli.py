@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__, cli_alerts, cli_config, cli_diagnose, cli_health, cli_nodes, cli_rank, exits
+from ugro_tui import (
+    __version__,
+    cli_alerts,
+    cli_config,
+    cli_diagnose,
+    cli_health,
+    cli_logs,
+    cli_metrics,
+    cli_nodes,
+    cli_rank,
+    exits,
+)
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, called, prepare, print_json, print_lines
 
@@ -226,12 +237,8 @@ def demo(
         raise typer.Exit(exits.UNWELL)
 
 
-cli_alerts.add_to(app, lambda context: _config(context))
-cli_config.add_to(app, lambda context: _config(context))
-cli_diagnose.add_to(app, lambda context: _config(context))
-cli_nodes.add_to(app, lambda context: _config(context))
-cli_health.add_to(app, lambda context: _config(context))
-cli_rank.add_to(app, lambda context: _config(context))
+for commands in (cli_alerts, cli_config, cli_diagnose, cli_logs, cli_metrics, cli_nodes, cli_health, cli_rank):
+    commands.add_to(app, lambda context: _config(context))
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:
@@ -271,7 +278,10 @@ def _run_screens(agent: Agent, job: str | None, *, stops_training: bool = False)
     gc.freeze()
     gc.enable()
     bell = agent.config.bell
-    message = UgroApp(agent.feed, job=job, place=agent.place, stops_training=stops_training, bell=bell).run()
+    screens = UgroApp(
+        agent.feed, archive=agent.archive, job=job, place=agent.place, stops_training=stops_training, bell=bell
+    )
+    message = screens.run()
     if message:
         print(message)
 

@@ -14,10 +14,11 @@ from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.rank import Rank
+from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.rank_view import Ages, Begun, Counts, Identity, Pulse, RankView
 from ugro_tui.core.records import End
 from ugro_tui.core.states import Ended, RankState
-from ugro_tui.core.summary import JobSummary, RankSummary
+from ugro_tui.core.summary import JobSummary
 
 
 def rank_view(
@@ -34,7 +35,7 @@ def rank_view(
             return None
         why = f"it has written nothing yet; it is expected, because the world size is {size}"
         return RankView(job.job_id, number, size, seen=False, state=RankState.UNKNOWN.word, why=why)
-    told = next((one for one in summary.per_rank_stats if one.rank == number), None)
+    told = _told(summary, number)
     state = RankState(int(job.states(now)[rank.row]))
     ages = _ages(job, rank, now, polls)
     rows = job.current_rows()
@@ -52,6 +53,12 @@ def rank_view(
         counts=_counts(job, rank, told), starts=_starts(rank, state), error=rank.error,
         alerts=_alerts(summary, rank),
     )  # fmt: skip
+
+
+def _told(summary: JobSummary, number: int) -> RankSummary | None:
+    """What the summary says of the rank; None of one that is not of the newest attempt."""
+    numbers = list(summary.per_rank_stats.column("rank"))
+    return summary.per_rank_stats[numbers.index(number)] if number in numbers else None
 
 
 def _alerts(summary: JobSummary, rank: Rank) -> tuple[Alert, ...]:
