@@ -49,13 +49,13 @@ def test_a_rank_that_runs() -> None:
     assert (who.gpu_name, who.gpu_index, who.gpu_uuid) == ("H100", 3, "GPU-abc")
     assert [view.ages.step, view.ages.write, view.ages.poll] == pytest.approx([0.4, 0.4, 0.5])
     assert (view.counts.records, view.counts.lost, view.metrics) == (20, 0, {"acc": 0.5})
-    assert dict(facts(view))["freshness"] == "last step 0.4s ago, last written 0.4s ago, node last heard 0.5s ago"
+    assert dict(facts(view))["freshness"] == "step 0.4s, write 0.4s, node heard 0.5s ago"
     assert dict(facts(view))["memory"] == "2.0G of 4.0G"
 
 
 def test_its_phases_stand_beside_those_of_the_others() -> None:
     view = told(four(), 2)
-    assert view.stands_out == "data: 412 ms against 4.00 ms of the others, 103 times as long"
+    assert view.stands_out == "data 412 ms, others 4.00 ms: 103 times as long"
     rows = {row.title: row for row in phase_rows(view)}
     assert rows["data"][1:] == ("412 ms", "4.00 ms", "4.00 ms (rank 0)")
     assert rows["sync_wait"][1:] == ("1.00 ms", "50.0 ms", "1.00 ms (rank 2)")

@@ -96,8 +96,8 @@ def outstanding(phases: Iterable[Beside]) -> Beside | None:
 
 def outstanding_words(phase: Beside) -> str:
     """What stands out, for people."""
-    times = "" if math.isnan(phase.ratio) else f", {plain(phase.ratio, 2)} times as long"
-    return f"{phase.name}: {milliseconds(phase.own)} against {milliseconds(phase.median)} of the others{times}"
+    times = "" if math.isnan(phase.ratio) else f": {plain(phase.ratio, 2)} times as long"
+    return f"{phase.name} {milliseconds(phase.own)}, others {milliseconds(phase.median)}{times}"
 
 
 def milliseconds(seconds: float) -> str:

@@ -32,12 +32,8 @@ def facts(view: RankView) -> Facts:
 def freshness(view: RankView) -> str:
     """The three ages."""
     ages = view.ages
-    parts = (("last step", ages.step), ("last written", ages.write), ("node last heard", ages.poll))
-    return ", ".join(f"{name} {_ago(seconds)}" for name, seconds in parts)
-
-
-def _ago(seconds: float) -> str:
-    return UNKNOWN if math.isnan(seconds) else f"{duration(seconds)} ago"
+    parts = (("step", ages.step), ("write", ages.write), ("node heard", ages.poll))
+    return f"{', '.join(f'{name} {duration(seconds)}' for name, seconds in parts)} ago"
 
 
 def _who(view: RankView) -> Iterator[tuple[str, str]]:
@@ -60,8 +56,8 @@ def _how(view: RankView) -> Iterator[tuple[str, str]]:
         phase = f", in {pulse.phase}" if pulse.phase else ""
         process = f", its process is {pulse.process}" if pulse.process else ""
         yield "heartbeat", f"{pulse.state or UNKNOWN}{phase}{process}"
-        yield "memory", f"{gibibytes(pulse.rss)} of {gibibytes(pulse.ram)}"
-        yield "disk", f"{gibibytes(pulse.disk_free)} free of {gibibytes(pulse.disk_total)}"
+        yield "memory", f"{gibibytes(pulse.rss)}{_of(pulse.ram)}"
+        yield "disk", f"{gibibytes(pulse.disk_free)} free{_of(pulse.disk_total)}"
         yield "throttled", ", ".join(pulse.throttle)
     counts = view.counts
     yield "records", count(counts.records)
@@ -69,6 +65,10 @@ def _how(view: RankView) -> Iterator[tuple[str, str]]:
     yield "missing", ", ".join(f"{count(many)} {name}" for name, many in missing if many)
     yield "not finite", f"{count(counts.non_finite)} records" if counts.non_finite else ""
     yield "skipped", f"{count(counts.skipped_steps)} steps by loss scaling" if counts.skipped_steps > 0 else ""
+
+
+def _of(size: float) -> str:
+    return "" if math.isnan(size) else f" of {gibibytes(size)}"
 
 
 def starts_lines(view: RankView) -> list[str]:
@@ -96,12 +96,11 @@ _TITLES: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     "lr": ("lr", plain),
     "throughput": ("tok/s", compact),
     "tokens": ("tokens", compact),
-    "epoch": ("epoch", compact),
     "gpu_util": ("GPU %", count),
-    "gpu_mem_used": ("GPU memory", gibibytes),
+    "gpu_mem_used": ("GPU mem", gibibytes),
     "gpu_temp": ("GPU °C", count),
     "gpu_power": ("GPU W", count),
-    "gpu_ecc": ("ECC errors", count),
+    "gpu_ecc": ("GPU ECC", count),
 }
 """The numbers that are shown, in this order, and how each reads."""
 

@@ -125,6 +125,9 @@ class LossChart(PlotextPlot):
         for values in (curve.low, curve.high) if banded else ():
             self._line(curve.steps, values, frame, quiet, "braille")
         self._line(curve.steps, curve.median, frame, bright, "braille")
+        for line in curve.outliers:
+            known = np.isfinite(line.values)
+            self._line(curve.steps[known], line.values[known], frame, self._rgb("error", 1.0), "braille")
 
     def _line(self, steps: Matrix, values: Matrix, frame: Limits, color: tuple[int, int, int], marker: str) -> None:
         clipped = np.clip(values, frame.bottom, frame.top)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
@@ -19,6 +20,8 @@ from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, marks, verdict
 from ugro_tui.ui.rank_table import RankTable
+from ugro_tui.ui.screen import GoTo
+from ugro_tui.ui.table import LineTable
 
 MOST_ALERTS = 20
 """Alerts that are listed, and as many nodes in trouble; the pane scrolls."""
@@ -109,6 +112,12 @@ class TrainingDashboard(FilteredScreen):
     def _ranks_title(self, view: JobView) -> Content:
         said = f"Ranks {view.summary.ranks_ok}/{view.summary.world_size}"
         return Content.assemble(said, *((f" · {part}", "$accent") for part in self.table.title_parts))
+
+    @on(LineTable.Opened)
+    def _opened(self, event: LineTable.Opened) -> None:
+        """Explain the rank."""
+        self.desk.rank = int(event.key)
+        self.post_message(GoTo("rank"))
 
     def action_pane(self, direction: int) -> None:
         """Go to the next pane; where one is shown at a time, show it."""
