@@ -283,3 +283,9 @@ async def test_without_colour_what_matters_most_is_no_darker_than_text(monkeypat
         assert len(marked) == 2
         assert text is not None
         assert all(style is not None and (style.bold, style.color) == (True, text.color) for style in marked)
+
+
+async def test_the_verdict_names_the_slow_rank_not_the_throughput_that_it_costs() -> None:
+    async with shown("straggler") as (app, feed, _):
+        assert [alert.rule for alert in feed.current.jobs[0].summary.alerts] == ["straggler", "throughput_drop"]
+        assert "⚠ straggler: rank 11 on node1: data" in text(app)

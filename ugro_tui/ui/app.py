@@ -105,7 +105,7 @@ class UgroApp(App[str]):
             self.install_screen(kind(self.desk), kind.NAME)
         self.desk.take(self._feed.snapshot())
         self.push_screen("jobs")
-        if self.desk.job is not None:
+        if self._landed:
             self.push_screen("job")
         self._land()
         self.set_interval(LOOK_SECONDS, self.look)
