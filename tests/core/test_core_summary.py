@@ -206,5 +206,3 @@ def test_a_node_that_is_heard_again_and_tells_late_does_not_take_the_run_back() 
     for rank in (0, 1):
         state.apply(rank, decode(step(30)), 2.0, f"n{rank}")
     assert state.step() == 30  # all ranks went back
-
-

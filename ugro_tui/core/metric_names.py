@@ -21,7 +21,9 @@ RECORD_PATHS: Final[dict[str, tuple[str, str]]] = {
 }
 """What a record may hold, by name: the object that it lies in (empty: the record itself), and its field there."""
 
-_VALIDATION: Final = re.compile(r"(?i)(^|[^a-z])(val(id(ation)?)?|eval(uation)?|test)([^a-z]+|_)loss$|loss[/_.](val|eval)")
+_VALIDATION: Final = re.compile(
+    r"(?i)(^|[^a-z])(val(id(ation)?)?|eval(uation)?|test)([^a-z]+|_)loss$|loss[/_.](val|eval)"
+)
 
 RECORD_COLUMNS: Final[dict[str, Column]] = {
     name: Column[f"GPU_{field.upper()}" if part == "gpu" else field.upper()]

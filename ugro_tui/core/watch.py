@@ -20,7 +20,6 @@ from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.rules.stalls import Desync, Stalls
 from ugro_tui.core.rules.stragglers import Stragglers
 
-
 _EFFECTS = frozenset({"throughput_drop"})
 """What follows from something else that is told, if that is known: of the same severity, it comes last."""
 

@@ -34,6 +34,9 @@ MOST_ALERTS = 20
 HEATED_FROM = 120
 """Cells from which on the phases have a place beside the chart."""
 
+LEGEND_FROM = 90
+"""Cells of the chart from which on its title explains the lines."""
+
 SHORT_BELOW = 36
 """Lines below which alerts and log have less room."""
 
@@ -58,12 +61,12 @@ class TrainingDashboard(FilteredScreen):
     CSS_PATH = "dashboard.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "pane", tooltip="Next pane", show=True),
-        Binding("shift+tab", "pane(-1)", "pane", tooltip="Previous pane", show=False),
-        Binding("z", "zoom", "zoom", tooltip="Pane: normal, half of the screen, all of it", show=True),
+        Binding("tab", "pane(1)", "pane", tooltip="Next, previous pane", show=True),
+        Binding("shift+tab", "pane(-1)", "pane", tooltip="Next, previous pane", show=False),
+        Binding("z", "zoom", "zoom", tooltip="Pane: normal, half, full", show=True),
         Binding("m", "metric", "metric", tooltip="Chart another metric", show=True),
-        Binding("a", "acknowledge", "ack", tooltip="Acknowledge the worst alert that nobody has"),
-        Binding("enter", "more", "more", tooltip="Alerts and log: the screen that tells more", show=False),
+        Binding("a", "acknowledge", "ack", tooltip="Acknowledge the worst alert"),
+        Binding("enter", "more", "more", tooltip="Alerts, log: their screen", show=False),
     ]
 
     _pane = 0
@@ -154,9 +157,10 @@ class TrainingDashboard(FilteredScreen):
         return pane != "phases" or not self.has_class("-narrow")
 
     def _name_panes(self, view: JobView) -> None:
+        chart = self.query_one(MetricChart)
         titles = {
             "ranks": self._ranks_title(view),
-            "loss": self.query_one(MetricChart).title(brief=self.size.width < HEATED_FROM),
+            "loss": chart.title(brief=chart.size.width < LEGEND_FROM),
             "phases": Content("Phases: rank x phase"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content(f"Log of rank {self.query_one(RankTable).key}"),
