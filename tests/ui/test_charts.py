@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from textual.app import RenderResult
+from textual.app import App, RenderResult
 from textual.events import MouseScrollUp
 from textual.pilot import Pilot
 
@@ -34,7 +34,8 @@ async def charted(*traces: Trace, size: tuple[int, int] = (100, 30)) -> AsyncIte
         yield app, pilot
 
 
-def seen(app: ChartApp) -> str:
+def seen(app: App[None]) -> str:
+    """All that is on the screen, as plain text."""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
