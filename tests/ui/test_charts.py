@@ -90,6 +90,10 @@ async def test_a_zoom_shows_more_than_the_whole_did() -> None:
         assert (x[0], x[-1]) == (19_990.0, 20_090.0)
         assert set(np.round(y, 6)) == {2.0, 3.0}
         assert set(np.diff(x)) == {1.0}
+        for _ in range(2):
+            await pilot.press("right")
+        assert chart.view.cursor == 20_091.0, "one column on, beyond the window"
+        assert chart.view.window == (20_041.0, 20_141.0)
         await pilot.press("minus")
 
 
