@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,9 +13,12 @@ from textual.events import MouseScrollUp
 from textual.pilot import Pilot
 
 from tests.ui.charting import ChartApp, fuzz, lines_of, trace_of
+from ugro_tui.core.archive import Lines
+from ugro_tui.core.binning import cut
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.curve import EMPTY, Axis, Curve, curve_of
 from ugro_tui.ui.chart_title import metric_title
+from ugro_tui.ui.help import help_text
 from ugro_tui.ui.metric_chart import MetricChart
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
@@ -65,6 +69,12 @@ async def test_every_key_does_what_the_help_says() -> None:
         assert app.changes == 16
 
 
+def test_the_help_names_the_keys_as_they_are_printed() -> None:
+    text = help_text([("Chart", MetricChart.BINDINGS)]).plain
+    for keys, what in (("+ =", "Zoom in"), (",", "Less smoothing"), (".", "More"), ("shift+→", "Pan to later")):
+        assert re.search(rf"^  {re.escape(keys)} +{what}", text, re.MULTILINE), keys
+
+
 async def test_the_mouse_puts_the_cursor_and_zooms() -> None:
     async with charted(LOSS) as (app, pilot):
         await pilot.click(MetricChart, offset=(99, 10))
@@ -95,6 +105,20 @@ async def test_a_zoom_shows_more_than_the_whole_did() -> None:
         assert chart.view.cursor == 20_091.0, "one column on, beyond the window"
         assert chart.view.window == (20_041.0, 20_141.0)
         await pilot.press("minus")
+
+
+async def test_a_zoom_over_time_shows_that_time_although_the_lines_begin_later() -> None:
+    whole, lines = LOSS.curve, LOSS.lines
+    assert lines is not None
+    later = Lines("loss", tuple(cut(line, 500, 999) for line in lines.lines), lines.ranks)
+    async with charted(Trace("loss", whole, later)) as (app, _):
+        app.chart.look(ChartView(axis=Axis.TIME, window=(300.0, 350.0), cursor=325.0))
+        made = app.chart.made()
+        assert made is not None
+        x = made.strokes[-1].pieces[0][0]
+        assert (x[0], x[-1]) == (300.0, 350.0)
+        assert len(x) == 101
+        assert "step 650 at 5m25s" in app.chart.title().plain
 
 
 async def test_the_title_tells_what_is_seen() -> None:

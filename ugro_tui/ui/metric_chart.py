@@ -101,8 +101,8 @@ class MetricChart(ChartCanvas, can_focus=True):
             return trace
         detail = self._details.get(place)
         if detail is None or not detail.fits(trace, view):
-            near = curve_of(trace.lines, window=steps_of(trace.curve, view.axis, view.window))
             whole = trace.curve
+            near = curve_of(trace.lines, window=steps_of(whole, view.axis, view.window), begin=whole.begin)
             near = replace(near, last=whole.last, least=whole.least, restarts=whole.restarts)
             detail = self._details[place] = _Detail(trace, view.axis, view.window, near)
         return replace(trace, curve=detail.near) if len(detail.near.steps) else trace
