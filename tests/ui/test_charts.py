@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from textual.app import RenderResult
+from textual.app import App, RenderResult
 from textual.events import MouseScrollUp
 from textual.pilot import Pilot
 
 from tests.ui.charting import ChartApp, fuzz, lines_of, trace_of
+from ugro_tui.core.archive import Lines
+from ugro_tui.core.binning import cut
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.curve import EMPTY, Axis, Curve, curve_of
 from ugro_tui.ui.chart_title import metric_title
+from ugro_tui.ui.help import help_text
 from ugro_tui.ui.metric_chart import MetricChart
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
@@ -34,7 +38,8 @@ async def charted(*traces: Trace, size: tuple[int, int] = (100, 30)) -> AsyncIte
         yield app, pilot
 
 
-def seen(app: ChartApp) -> str:
+def seen(app: App[None]) -> str:
+    """All that is on the screen, as plain text."""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
@@ -64,6 +69,12 @@ async def test_every_key_does_what_the_help_says() -> None:
         assert app.changes == 16
 
 
+def test_the_help_names_the_keys_as_they_are_printed() -> None:
+    text = help_text([("Chart", MetricChart.BINDINGS)]).plain
+    for keys, what in (("+ =", "Zoom in"), (",", "Less smoothing"), (".", "More"), ("shift+→", "Pan to later")):
+        assert re.search(rf"^  {re.escape(keys)} +{what}", text, re.MULTILINE), keys
+
+
 async def test_the_mouse_puts_the_cursor_and_zooms() -> None:
     async with charted(LOSS) as (app, pilot):
         await pilot.click(MetricChart, offset=(99, 10))
@@ -89,7 +100,25 @@ async def test_a_zoom_shows_more_than_the_whole_did() -> None:
         assert (x[0], x[-1]) == (19_990.0, 20_090.0)
         assert set(np.round(y, 6)) == {2.0, 3.0}
         assert set(np.diff(x)) == {1.0}
+        for _ in range(2):
+            await pilot.press("right")
+        assert chart.view.cursor == 20_091.0, "one column on, beyond the window"
+        assert chart.view.window == (20_041.0, 20_141.0)
         await pilot.press("minus")
+
+
+async def test_a_zoom_over_time_shows_that_time_although_the_lines_begin_later() -> None:
+    whole, lines = LOSS.curve, LOSS.lines
+    assert lines is not None
+    later = Lines("loss", tuple(cut(line, 500, 999) for line in lines.lines), lines.ranks)
+    async with charted(Trace("loss", whole, later)) as (app, _):
+        app.chart.look(ChartView(axis=Axis.TIME, window=(300.0, 350.0), cursor=325.0))
+        made = app.chart.made()
+        assert made is not None
+        x = made.strokes[-1].pieces[0][0]
+        assert (x[0], x[-1]) == (300.0, 350.0)
+        assert len(x) == 101
+        assert "step 650 at 5m25s" in app.chart.title().plain
 
 
 async def test_the_title_tells_what_is_seen() -> None:

@@ -62,16 +62,19 @@ class ChartCanvas(PlotextPlot):
         self._traces: tuple[Trace, ...] = ()
         self._view = ChartView()
         self._note = "nothing recorded yet"
+        self._edition = 0
         self._drawn: tuple[object, ...] = ()
         self._picture: RenderResult = ""
         self._made: Drawing | None = None
         self._field: Field | None = None
 
-    def put(self, traces: Sequence[Trace], view: ChartView) -> None:
-        """Draw these from now on, when that is something else than before."""
-        before = self._key()
+    def put(self, traces: Sequence[Trace], view: ChartView, note: str | None = None) -> None:
+        """Draw these from now on, when that is something else than before; `note` is said where there is nothing."""
+        before = self._identity()
         self._traces, self._view = tuple(traces), view
-        if self._key() != before:
+        self._note = self._note if note is None else note
+        if self._identity() != before:
+            self._edition += 1
             self.refresh()
 
     def made(self) -> Drawing | None:
@@ -88,13 +91,13 @@ class ChartCanvas(PlotextPlot):
         """The x at a column of the widget; None where nothing is drawn there."""
         return None if self._field is None else self._field.x_at(column)
 
-    def _key(self) -> tuple[object, ...]:
+    def _identity(self) -> tuple[object, ...]:
         return (*((trace.name, id(trace.curve)) for trace in self._traces), self._view, self._note)
 
     def render(self) -> RenderResult:
         """The chart, drawn again only when curves, view, size or theme changed."""
         width, height = self.size
-        key = (*self._key(), width, height, self.app.theme)
+        key = (self._edition, width, height, self.app.theme)
         if key != self._drawn:
             self._drawn, self._picture = key, self._draw(width, height)
         return self._picture

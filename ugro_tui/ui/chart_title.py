@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from textual.content import Content
@@ -70,9 +70,9 @@ def _least(trace: Trace) -> float:
     return trace.curve.least if math.isnan(trace.least) else trace.least
 
 
-def _joined(groups: object) -> list[Part]:
+def _joined(groups: Iterable[list[Part]]) -> list[Part]:
     parts: list[Part] = []
-    for group in groups:  # type: ignore[attr-defined]
+    for group in groups:
         parts += [*(["  "] if parts else []), *group]
     return parts
 

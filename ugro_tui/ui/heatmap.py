@@ -22,6 +22,9 @@ HOTTEST: Final = ("█", "$error")
 _WITH_NUMBERS: Final = 11
 """Cells of a phase from which on its milliseconds stand beside the shade."""
 
+_SHADE: Final = 3
+"""Cells of the shade beside a number."""
+
 _AROUND: Final = 2
 """Lines for the names of the phases and for the worst."""
 
@@ -38,10 +41,20 @@ def heat_lines(heat: PhaseHeat, width: int, height: int) -> Content:
     names = [_group_name(*group) for group in heat.groups]
     label = max(len(name) for name in names) + 1
     cell = max(1, min(24, (width - label) // len(heat.phases)))
-    head = Content.styled(" " * label + "".join(f"{phase[: cell - 1]:<{cell}}" for phase in heat.phases), "$text-muted")
+    head = Content.styled(" " * label + "".join(_head(phase, cell) for phase in heat.phases), "$text-muted")
     rows = [_row(name, heat, place, label, cell) for place, name in enumerate(names)]
     lines = [head, *rows, Content(heat.worst)] if height >= len(rows) + _AROUND else [*rows, Content(heat.worst)]
     return Content("\n").join(lines[-height:])
+
+
+def _head(phase: str, cell: int) -> str:
+    """The name of a phase over its numbers, or over its shade where there are none."""
+    return f"{phase[: cell - 1]:<{cell}}" if cell < _WITH_NUMBERS else f"{phase:>{_SHADE + _value(cell)}}".ljust(cell)
+
+
+def _value(cell: int) -> int:
+    """Cells for the number of a phase."""
+    return min(9, cell - _SHADE - 1)
 
 
 def _group_name(first: int, last: int) -> str:
@@ -61,8 +74,8 @@ def _cells(heat: PhaseHeat, place: int, cell: int) -> Iterator[tuple[str, str] |
             yield " " * (cell - wide)
         else:
             text = UNKNOWN if np.isnan(seconds) else f"{seconds * 1000:,.0f} ms"
-            yield (glyph * 3, style)
-            yield f"{text[: cell - 4]:>{min(9, cell - 4)}}".ljust(cell - 3)
+            yield (glyph * _SHADE, style)
+            yield f"{text[: _value(cell)]:>{_value(cell)}}".ljust(cell - _SHADE)
 
 
 class PhaseHeatmap(Widget):

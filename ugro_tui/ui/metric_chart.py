@@ -22,6 +22,21 @@ from ugro_tui.ui.strokes import MOST_TRACES, Trace
 NOTHING: Final = "nothing recorded yet"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Detail:
+    """What a window shows of a curve, made of its lines."""
+
+    trace: Trace
+    axis: Axis
+    window: Range
+    near: Curve
+
+    def fits(self, trace: Trace, view: ChartView) -> bool:
+        """Whether it is still what is to be shown."""
+        same = trace.lines is self.trace.lines and trace.curve is self.trace.curve
+        return same and (view.axis, view.window) == (self.axis, self.window)
+
+
 class MetricChart(ChartCanvas, can_focus=True):
     """Curves that can be looked into. What they are comes by `show`; how they are looked at is `view`."""
 
@@ -55,12 +70,12 @@ class MetricChart(ChartCanvas, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._given: tuple[Trace, ...] = ()
-        self._detail: dict[int, tuple[object, Curve]] = {}
+        self._details: dict[int, _Detail] = {}
 
     def show(self, traces: Sequence[Trace], note: str = NOTHING) -> None:
         """Show these curves from now on; `note` is said where there is no point of them. How it is looked at stays."""
-        self._given, self._note = tuple(traces[:MOST_TRACES]), note
-        self._look(self._view)
+        self._given = tuple(traces[:MOST_TRACES])
+        self._look(self._view, note)
 
     @property
     def view(self) -> ChartView:
@@ -77,22 +92,22 @@ class MetricChart(ChartCanvas, can_focus=True):
         """What stands above the chart. `brief` leaves out what explains itself."""
         return metric_title(self._traces, self._view, self.made(), brief=brief)
 
-    def _look(self, view: ChartView) -> None:
+    def _look(self, view: ChartView, note: str | None = None) -> None:
         if self._given and not self._given[0].curve.has(view.axis):
             view = replace(view, axis=Axis.STEP, window=None, cursor=None)
-        self.put([self._near(place, trace, view) for place, trace in enumerate(self._given)], view)
+        self.put([self._near(place, trace, view) for place, trace in enumerate(self._given)], view, note)
 
     def _near(self, place: int, trace: Trace, view: ChartView) -> Trace:
         """The curve, in more detail where a window is shown and there is more of it."""
         if view.window is None or trace.lines is None or not trace.curve.has(view.axis):
             return trace
-        key = (id(trace.lines), id(trace.curve), view.axis, view.window)
-        if place not in self._detail or self._detail[place][0] != key:
-            near = curve_of(trace.lines, window=steps_of(trace.curve, view.axis, view.window))
-            self._detail[place] = (key, near)
-        near = self._detail[place][1]
-        last, least = trace.curve.last, trace.curve.least
-        return replace(trace, curve=replace(near, last=last, least=least)) if len(near.steps) else trace
+        detail = self._details.get(place)
+        if detail is None or not detail.fits(trace, view):
+            whole = trace.curve
+            near = curve_of(trace.lines, window=steps_of(whole, view.axis, view.window), begin=whole.begin)
+            near = replace(near, last=whole.last, least=whole.least, restarts=whole.restarts)
+            detail = self._details[place] = _Detail(trace, view.axis, view.window, near)
+        return replace(trace, curve=detail.near) if len(detail.near.steps) else trace
 
     @property
     def _extent(self) -> Range | None:
@@ -100,14 +115,14 @@ class MetricChart(ChartCanvas, can_focus=True):
 
     def action_cursor(self, direction: int) -> None:
         """Move the cursor by about one column, along the first curve."""
-        if not self._traces:
+        if not self._traces or (extent := self._extent) is None:
             return
         x = self._traces[0].curve.x(self._view.axis)
         points = np.unique(x[np.isfinite(x)])
         left, right = self._view.window or (-np.inf, np.inf)
         shown = int(((points >= left) & (points <= right)).sum())
         columns = self.columns or self.size.width
-        self.look(self._view.moved(points, direction * max(1, round(shown / max(1, columns)))))
+        self.look(self._view.moved(points, direction * max(1, round(shown / max(1, columns))), extent))
 
     def action_pan(self, direction: int) -> None:
         """Move what is shown by a quarter of it."""

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -19,6 +20,10 @@ MOST_SHOWN: Final = 200
 """Names that are listed at once: nobody reads more, and each costs."""
 
 _NAME_LENGTH: Final = 120
+
+_MOST_LINES: Final = 16
+_AROUND: Final = 4
+"""Lines of the list, and of what stands around it: borders, the line to type in, the number of names."""
 
 
 def matching(names: Sequence[str], typed: str) -> list[str]:
@@ -34,12 +39,12 @@ class MetricPicker(ModalScreen[str | None]):
     DEFAULT_CSS = """
     MetricPicker { align: center middle; }
     MetricPicker > Vertical {
-        width: 60; max-width: 100%; height: auto; max-height: 80%;
+        width: 60; max-width: 100%; height: auto; max-height: 100%;
         border: round $accent; background: $panel; padding: 0 1;
     }
     MetricPicker Input, MetricPicker Input:focus { height: 1; border: none; padding: 0 1; background: $surface; }
     MetricPicker OptionList, MetricPicker OptionList:focus {
-        height: auto; max-height: 16; border: none; padding: 0; background: $panel; scrollbar-size-vertical: 1;
+        height: auto; border: none; padding: 0; background: $panel; scrollbar-size-vertical: 1;
     }
     MetricPicker Static { height: 1; color: $text-muted; }
     """
@@ -73,6 +78,10 @@ class MetricPicker(ModalScreen[str | None]):
         self._narrow("")
         if self._current in self._found:
             self.query_one(OptionList).highlighted = self._found.index(self._current)
+
+    def on_resize(self, event: Resize) -> None:
+        """However many the names, the line to type in and their number stay on the screen."""
+        self.query_one(OptionList).styles.max_height = max(1, min(_MOST_LINES, event.size.height - _AROUND))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the names that fit."""
