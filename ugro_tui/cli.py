@@ -276,10 +276,11 @@ def _run_screens(agent: Agent, job: str | None, *, stops_training: bool = False)
 
     gc.freeze()
     gc.enable()
-    message = UgroApp(
-        agent.feed, archive=agent.archive, job=job, place=agent.place, stops_training=stops_training,
-        bell=agent.config.bell,
-    ).run()  # fmt: skip
+    bell = agent.config.bell
+    screens = UgroApp(
+        agent.feed, archive=agent.archive, job=job, place=agent.place, stops_training=stops_training, bell=bell
+    )
+    message = screens.run()
     if message:
         print(message)
 
