@@ -43,13 +43,14 @@ class LogPainter:
     def text(self, line: LogLine, matches: LogMatches, *, gone_to: bool) -> Strip:
         """The text of a line, however long it is."""
         message = line.message
-        text = Text(message, self._styles[TONES.get(line.level, "plain")], end="")
+        text = Text(message, end="")
         for begin, end, ink in line.spans:
             text.stylize(_style(ink), max(0, begin - line.start), max(0, end - line.start))
         found = self._styles["found" if gone_to else "match"]
         for begin, end in matches.spans(message):
             text.stylize(found, begin, end)
-        return Strip(text.render(self._console))
+        base = self._styles[TONES.get(line.level, "plain")]
+        return Strip(Segment.apply_style(text.render(self._console), base))
 
     def head(self, line: LogLine, *, first: bool) -> list[Segment]:
         """What stands before the text; on a wrapped line's further rows nothing."""

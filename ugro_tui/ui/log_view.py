@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.events import Resize
@@ -35,7 +36,7 @@ class LogView(ScrollView, can_focus=True):
     LogView > .bad { color: $error; background: $surface; }
     LogView > .warn { color: $warning; background: $surface; }
     LogView > .quiet { color: $text-muted; background: $surface; }
-    LogView > .rank { color: $accent; background: $surface; }
+    LogView > .rank { color: $text-primary; background: $surface; }
     LogView > .match { background: $warning 40%; color: $foreground; text-style: underline; }
     LogView > .found { background: $warning; color: $surface; text-style: bold; }
     LogView > .marked { background: $primary 30%; }
@@ -158,7 +159,7 @@ class LogView(ScrollView, can_focus=True):
         begin = piece * room if self.wrap else self._aside
         text = paint.text(line, self.matches, gone_to=index == self.matches.current).crop(begin, begin + room)
         strip = Strip([*paint.head(line, first=not piece), *text]).adjust_cell_length(width, plain)
-        return strip.apply_style(self._marked_style) if index == self.marked else strip
+        return strip if index != self.marked else Strip(Segment.apply_style(strip, post_style=self._marked_style))
 
     @property
     def _marked_style(self) -> Style:
