@@ -90,8 +90,8 @@ async def test_lines_have_level_ranks_time_and_text() -> None:
 
 async def test_search_is_typed_below_the_text_and_told_in_the_title() -> None:
     async with logs(showing(LONG)) as bench:
-        await bench.press("slash", "q", "w", "enter")
-        assert bench.title == f"Logs of {JOB} · following · /qw not found"
+        await bench.press("slash", "q", "enter")
+        assert bench.title == f"Logs of {JOB} · following · /q not found"
         await bench.press("slash", "n", "enter", "n")
         assert bench.title == f"Logs of {JOB} · not following · /n 375/399"
         await bench.press("escape", "w", "slash", "escape")
