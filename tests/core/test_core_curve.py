@@ -16,8 +16,8 @@ from ugro_tui.core.curve import MAX_MARKS, loss_curve
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.ranks import HISTORY_BUDGET, MIN_HISTORY, RankTable
-from ugro_tui.core.recent import SPARK_WIDTH
 from ugro_tui.core.snapshot import Snapshot, curve_of, view
+from ugro_tui.core.trends import SPARK_WIDTH
 
 NAN = float("nan")
 
