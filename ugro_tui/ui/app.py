@@ -8,13 +8,15 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from rich.console import RenderableType
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.events import Resize
 from textual.geometry import Size
+from textual.screen import Screen
 
 from ugro_tui.core.archive import NoArchive
 from ugro_tui.core.commands import Command, Diagnose, OpenTensorBoard, Refresh, Sync
@@ -33,6 +35,7 @@ from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
+from ugro_tui.ui.thin import Painted
 
 LOOK_SECONDS = 0.25
 """How often the timer asks for a newer snapshot: asking costs nothing, and news wait no longer than this."""
@@ -98,6 +101,7 @@ class UgroApp(App[str]):
         self._stops_training = stops_training
         self._feed = feed
         self.desk = Desk(feed, archive or NoArchive(), place, job, clock, wall)
+        self._painted = Painted()
         self._version = -1
         self._landed = job is not None
         self._missed: Size | None = None
@@ -122,6 +126,10 @@ class UgroApp(App[str]):
         self.desk.settle()
         if len(self.desk.order) == 1 and self.front.NAME == "jobs":
             self.go("job")
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Let Textual write what is new on the terminal, and nothing else."""
+        super()._display(screen, self._painted.over(screen, renderable))
 
     @property
     def front(self) -> UgroScreen:
