@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,18 +12,15 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.ui.alert_scenes import SLOW, straggling
-from tests.ui.rank_scenes import RankFeed, crashed, files, rank_app
-from tests.ui.scenes import NOW, Record, Run, job, records, snapshot
-from ugro_tui.core.archive import Finding, Line, MetricLines
+from tests.ui.rank_scenes import RankFeed, crashed, rank_app
+from tests.ui.scenes import NOW, FakeArchive, Record, Run, job, records, snapshot
+from ugro_tui.core.archive import Finding, MetricLines
 from ugro_tui.core.commands import OpenRank
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.log_inquiry import LogText
-from ugro_tui.core.rank_curve import among
-from ugro_tui.core.snapshot import Snapshot, curve_of
+from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.app import UgroApp
-from ugro_tui.ui.logs import LogsScreen
-from ugro_tui.ui.rank import RankScreen
 
 SMALL, MIDDLE, TINY = (80, 24), (120, 40), (50, 12)
 
@@ -71,7 +67,7 @@ async def bench_of(
 async def test_enter_explains_a_rank_and_the_ways_from_there() -> None:
     async with bench_of(crashed()) as bench:
         await bench.press("j", "enter")
-        assert isinstance(bench.app.front, RankScreen)
+        assert bench.app.front.NAME == "rank"
         assert bench.feed.asked == [OpenRank("gpt2-small", 1)]
         assert bench.said("head").split("  ")[1:] == [
             "rank 1/4 on node0", "✖ dead", "OutOfMemoryError: CUDA out of memory: tried to allocate 2.5 GiB",
@@ -83,12 +79,12 @@ async def test_enter_explains_a_rank_and_the_ways_from_there() -> None:
         assert "end of its log" in trouble
         for key in ("l", "3"):
             await bench.press(key)
-            assert isinstance(bench.app.front, LogsScreen)
-            assert bench.said("log-title").strip().startswith("Logs of rank 1")
+            assert bench.app.front.NAME == "logs"
+            assert bench.said("log-title").strip().startswith("Logs of gpt2-small · rank 1")
             await bench.press("full_stop")
-            assert bench.said("log-title").strip().startswith("Logs of rank 2")
+            assert bench.said("log-title").strip().startswith("Logs of gpt2-small · rank 2")
             await bench.press("escape", "escape")
-            assert isinstance(bench.app.front, RankScreen)
+            assert bench.app.front.NAME == "rank"
         seen = []
         for key in ("comma", "comma", "full_stop"):
             await bench.press(key)
@@ -140,30 +136,15 @@ async def test_ranks_of_which_little_is_known() -> None:
         await bench.go(7)
         assert bench.said("empty").startswith("gpt2-small has no rank 7: they are 0 to 1")
         bench.feed.state = None  # what the keeper does not explain at once
-        archive = files(state)
+        archive = bench.app.desk.archive
+        assert isinstance(archive, FakeArchive)
         archive.findings[LogText("gpt2-small", 0)] = Finding(problem="no log of rank 0")
         archive.findings[MetricLines("gpt2-small", "loss", 0)] = Finding(problem="its disk is gone")
-        bench.app.desk.archive = archive
         await bench.press("full_stop")
         assert "rank 0/2" in bench.said("head")
         assert bench.said("facts-text") == "reading rank 0 …"
-        assert "log: no log of rank 0" in bench.said("trouble-text")
+        assert "no log of rank 0" in bench.said("trouble-text")
         assert "its disk is gone" in str(bench.app.front.query_one("#loss").border_title)
-
-
-def test_the_line_of_a_rank_lies_on_the_points_of_the_job() -> None:
-    state = job(Run(ranks=4, steps=50))
-    curve = curve_of(state)
-    steps = curve.steps[10:20]
-    line = Line(2, steps, steps, steps, steps * 2)
-    found = among(curve, line)
-    (own,) = found.outliers
-    assert own.rank == 2
-    assert own.values[10:20].tolist() == (steps * 2).tolist()
-    assert [value == value for value in own.values[8:22]] == [False] * 2 + [True] * 10 + [False] * 2
-    assert (found.last, found.least, found.median is curve.median) == (float(steps[-1] * 2), float(steps[0] * 2), True)
-    nothing = replace(curve, steps=curve.steps[:0], median=curve.median[:0])
-    assert among(nothing, line).median.tolist() == (steps * 2).tolist()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
@@ -13,22 +14,26 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.archive import Finding, Line, Lines, MetricLines
+from ugro_tui.core.archive import Finding, MetricNames
 from ugro_tui.core.commands import OpenRank
-from ugro_tui.core.curve import EMPTY, Curve
-from ugro_tui.core.log_inquiry import LogText
-from ugro_tui.core.rank_curve import among
 from ugro_tui.core.rank_view import Ages, RankView
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.states import RankState
 from ugro_tui.core.watch import worst
-from ugro_tui.ui.chart import LossChart
+from ugro_tui.ui.job_curves import LOSS
+from ugro_tui.ui.log_tail import log_tail
+from ugro_tui.ui.metric_chart import MetricChart
+from ugro_tui.ui.metric_picker import MetricPicker
 from ugro_tui.ui.panels import empty
-from ugro_tui.ui.rank_text import beside_text, facts_text, head, hint, loss_title, trouble_text, trouble_title
+from ugro_tui.ui.rank_curves import RankCurves
+from ugro_tui.ui.rank_text import beside_text, facts_text, head, hint, trouble_text, trouble_title
 from ugro_tui.ui.screen import GoTo, UgroScreen
 
 LOOK_SECONDS = 0.25
 """How often the archive is asked for what is new, while this is in front."""
+
+LEAST_LOG = 3
+"""Newest lines of its log that are shown at the least."""
 
 TROUBLE = 27
 """Per cent of the parts' height that what is wrong may take; the styles say the same."""
@@ -89,17 +94,17 @@ class RankScreen(UgroScreen):
         Binding("comma", "rank(-1)", "rank", tooltip="Previous rank", show=False),
         Binding("full_stop", "rank(1)", "rank", tooltip="Next rank", show=True),
         Binding("l,3", "logs", "log", tooltip="The log of this rank", show=True),
+        Binding("m", "metric", "metric", tooltip="Chart another metric", show=True),
         Binding("tab", "pane(1)", "part", tooltip="Next part", show=True),
         Binding("shift+tab", "pane(-1)", "part", tooltip="Previous part", show=False),
     ]
 
     _pane = 0
     _opened: OpenRank | None = None
-    _charted: tuple[Curve, Line | None] = (EMPTY, None)
-    _curve: Curve = EMPTY
 
     def parts(self) -> Iterable[Widget]:
         """Who and why, the facts and what the others do, the loss, what is wrong."""
+        self._curves = RankCurves(self.desk.archive)
         yield Static(id="head")
         yield Static(id="pane-title", classes="line")
         yield RankPane(
@@ -107,7 +112,7 @@ class RankScreen(UgroScreen):
             Container(Static(id="beside-text"), id="beside", classes="pane"),
             id="top",
         )
-        yield Container(LossChart(id="chart"), id="loss", classes="pane")
+        yield Container(MetricChart(id="chart"), id="loss", classes="pane")
         yield RankPane(Static(id="trouble-text"), id="trouble", classes="pane")
         yield Static(id="empty")
 
@@ -206,30 +211,30 @@ class RankScreen(UgroScreen):
         return Content.assemble(line, (f"\n {said}" if said else "", "$warning"))
 
     def _draw_files(self, view: JobView) -> None:
-        """The loss and the log, which lie in files, and what is wrong."""
-        rank, archive = self.rank, self.desk.archive
-        loss = archive.look(MetricLines(view.job_id, "loss", rank))
-        self._draw_loss(view, loss)
+        """The chart and the log, which lie in files, and what is wrong."""
         known = self.known
+        self._draw_chart(view, bad=known is not None and known.loss_bad)
         alerts, error = (known.alerts, known.error) if known else ((), None)
         alerts += self._of_node(known)
+        trouble = trouble_text(alerts, error)
+        lines = max(LEAST_LOG, self._height - trouble.plain.count("\n") - 2)
+        tail = log_tail(self.desk.archive, view.job_id, self.rank, lines)
+        title = Content.styled("\nend of its log (l: all of it)\n", "$text-muted")
         self._entitle("trouble", trouble_title(alerts, error))
-        log = archive.look(LogText(view.job_id, rank))
-        self.put("trouble-text", trouble_text(alerts, error, log, self._height))
+        self.put("trouble-text", Content.assemble(trouble, title, tail))
 
     def _of_node(self, known: RankView | None) -> tuple[Alert, ...]:
         """The alerts about its node."""
         node = "" if known is None else known.identity.node
         return tuple(alert for alert in self.desk.snapshot.alerts if node and alert.node == node)
 
-    def _draw_loss(self, view: JobView, finding: Finding[Lines]) -> None:
-        line = next(iter(finding.content.lines), None) if finding.content is not None else None
-        if self._charted[0] is not view.curve or self._charted[1] is not line:
-            self._charted = (view.curve, line)
-            self._curve = view.curve if line is None else among(view.curve, line)
-        known = self.known
-        self.query_one(LossChart).show(self._curve)
-        self._entitle("loss", loss_title(self.rank, self._curve, finding, bad=known is not None and known.loss_bad))
+    def _draw_chart(self, view: JobView, *, bad: bool) -> None:
+        traces, note = self._curves.traces(view, self.rank, bad=bad)
+        chart = self.query_one(MetricChart)
+        chart.show(traces, note)
+        name = (self._curves.title.capitalize() if self._curves.metric == LOSS else self._curves.title, "bold")
+        said = (f"  {note}", "$text-muted") if note else ""
+        self._entitle("loss", Content.assemble(name, "  ", chart.title(), said))
 
     def _entitle(self, pane: str, title: Content) -> None:
         if self.is_new(f"{pane} title", title):
@@ -245,9 +250,38 @@ class RankScreen(UgroScreen):
     def action_pane(self, direction: int) -> None:
         """Go to the next part; where one is shown at a time, show it."""
         self._pane = (self._pane + direction) % len(_PANES)
-        part = self.query_one(f"#{_PANES[self._pane]}")
-        self.set_focus(part if isinstance(part, RankPane) else None)
+        part = self.query_one("#chart" if _PANES[self._pane] == "loss" else f"#{_PANES[self._pane]}")
         self.show()
+        part.focus()
+
+    def action_metric(self) -> None:
+        """Let the user choose what the chart shows."""
+        view = self.desk.view
+        found = Finding[tuple[str, ...]]() if view is None else self.desk.archive.look(MetricNames(view.job_id))
+        if found.content is None:
+            self.say(found.problem or "reading which metrics there are: press m again")
+        else:
+            self.app.push_screen(MetricPicker(found.content, self._curves.metric), self._choose)
+
+    def _choose(self, metric: str | None) -> None:
+        if metric is not None:
+            self._curves.metric = metric
+            self.show()
+
+    @on(MetricChart.ChooseMetric)
+    def _another_metric(self) -> None:
+        self.action_metric()
+
+    @on(MetricChart.Changed)
+    def _looked_at_otherwise(self) -> None:
+        self.show()
+
+    def peel(self) -> bool:
+        """Take the other metric away."""
+        if self._curves.metric == LOSS:
+            return False
+        self._choose(LOSS)
+        return True
 
     def action_rank(self, direction: int) -> None:
         """Show the next or the previous rank; those that have written nothing yet as well."""

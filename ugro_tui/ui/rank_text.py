@@ -9,17 +9,12 @@ from textwrap import wrap
 from textual.content import Content
 
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.archive import Finding
 from ugro_tui.core.beside import STEP, Beside, milliseconds
-from ugro_tui.core.curve import Curve
-from ugro_tui.core.log_inquiry import LogPage
-from ugro_tui.core.log_level import Level
-from ugro_tui.core.numbers import loss_text, plain
+from ugro_tui.core.numbers import plain
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.rank_words import Compared, Facts, facts, number_rows, starts_lines
 from ugro_tui.core.records import ErrorReport
 from ugro_tui.core.states import RankState
-from ugro_tui.ui.log_paint import GLYPHS
 from ugro_tui.ui.marks import RANK_GLYPHS, RANK_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
 
 MOST_STARTS = 4
@@ -27,9 +22,6 @@ MOST_STARTS = 4
 
 MOST_TRACE = 24
 """Lines of a traceback that are shown: its end says what was raised."""
-
-LEAST_LOG = 3
-"""Newest lines of its log that are shown at the least."""
 
 _NAME = 12
 """Cells of the name of a fact."""
@@ -146,31 +138,17 @@ def _numbers(rows: Sequence[Compared], width: int) -> list[Content]:
     return [title, *(Content("".join(text.ljust(cell) for text in line).rstrip()) for line in lines)]
 
 
-def loss_title(rank: int, curve: Curve, finding: Finding[object], *, bad: bool) -> Content:
-    """The title of the chart of its loss, with what the lines are."""
-    if not curve.outliers:
-        said = finding.problem or (f"reading that of rank {rank} …" if finding.loading else "")
-        return Content.assemble(("Loss", "bold"), "  median of all ranks" if len(curve.steps) else "", f"  {said}")
-    marks = Content.assemble(("  ✖ ", "bold $error"), f"NaN at step {curve.bad[0][1]:,.0f}") if curve.bad else ""
-    return Content.assemble(
-        ("Loss", "bold"),
-        ("  ── ", "$error"), f"rank {rank}  last {loss_text(curve.last, bad=bad)}  min {plain(curve.least)}",
-        ("  ── ", "$accent"), f"median of {curve.ranks} ranks", marks,
-    )  # fmt: skip
-
-
 def trouble_title(alerts: Sequence[Alert], error: ErrorReport | None) -> Content:
     """How many alerts, and whether there is an error report."""
     return Content(f"Alerts {len(alerts)}{' · error report' if error is not None else ''} · end of its log")
 
 
-def trouble_text(alerts: Sequence[Alert], error: ErrorReport | None, log: Finding[LogPage], height: int) -> Content:
-    """Alerts, the error report, the end of the log as far as it fits into `height` lines."""
+def trouble_text(alerts: Sequence[Alert], error: ErrorReport | None) -> Content:
+    """Alerts and the error report."""
     lines = [line for alert in alerts for line in _alert(alert)]
     if not alerts and error is None:
         lines.append(Content.styled("nothing is wrong with it, as far as the records tell", "$text-muted"))
-    lines += [] if error is None else _report(error)
-    return Content("\n").join([*lines, *_log(log, max(LEAST_LOG, height - len(lines) - 1))])
+    return Content("\n").join([*lines, *([] if error is None else _report(error))])
 
 
 def _report(error: ErrorReport) -> list[Content]:
@@ -184,17 +162,3 @@ def _alert(alert: Alert) -> list[Content]:
     since = (f"  {alert.since}" if alert.since else "", "$text-muted")
     name = (f"{SEVERITY_GLYPHS[alert.severity]} {alert.name}", f"bold {SEVERITY_STYLES[alert.severity]}")
     return [Content.assemble(name, f"  {alert.what}", since), Content.assemble(("  → ", "$accent"), alert.next_step)]
-
-
-def _log(log: Finding[LogPage], most: int) -> list[Content]:
-    page = log.content
-    if page is None or not page.lines:
-        said = log.problem or ("reading its log …" if log.loading else "its log is empty so far")
-        return [Content.styled(f"log: {said}", "$text-muted")]
-    title = Content.styled("end of its log (l: all of it)", "$text-muted")
-    return [title, *(_log_line(line.text, line.level) for line in page.lines[-most:])]
-
-
-def _log_line(text: str, level: Level) -> Content:
-    style = "$error" if level >= Level.ERROR else "$warning" if level >= Level.WARNING else ""
-    return Content.styled(f"{GLYPHS.get(level, '  ')}{text}", style)
