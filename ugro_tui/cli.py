@@ -21,6 +21,7 @@ from ugro_tui import (
     cli_logs,
     cli_metrics,
     cli_nodes,
+    cli_rank,
     exits,
 )
 from ugro_tui.core.errors import BadInput, UgroError
@@ -236,7 +237,7 @@ def demo(
         raise typer.Exit(exits.UNWELL)
 
 
-for commands in (cli_alerts, cli_config, cli_diagnose, cli_logs, cli_metrics, cli_nodes, cli_health):
+for commands in (cli_alerts, cli_config, cli_diagnose, cli_logs, cli_metrics, cli_nodes, cli_health, cli_rank):
     commands.add_to(app, lambda context: _config(context))
 
 

@@ -34,6 +34,7 @@ from ugro_tui.ui.nodes_screen import NodesScreen
 from ugro_tui.ui.palette import Settings
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
+from ugro_tui.ui.rank import RankScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
 from ugro_tui.ui.thin import Painted
 
@@ -108,7 +109,8 @@ class UgroApp(App[str]):
 
     def on_mount(self) -> None:
         """Show the jobs, or the one that was asked for, and begin to look for news."""
-        for kind in PLACES.values():
+        kinds: list[type[UgroScreen]] = [*PLACES.values(), RankScreen]
+        for kind in kinds:
             self.install_screen(kind(self.desk), kind.NAME)
         self.desk.take(self._feed.snapshot())
         self.push_screen("jobs")
@@ -206,6 +208,8 @@ class UgroApp(App[str]):
             self.pop_screen()
         if place not in names:
             self.push_screen(place)
+        elif place == names[-1]:
+            self.front.show()  # what is in hand may be another
 
     @staticmethod
     def _below(place: str, names: list[str]) -> int:

@@ -37,6 +37,10 @@ class Desk:
         self.wall = wall
         """Unix seconds, as the book of alerts has them."""
         self.questions = Questions(feed)
+        self.rank: int | None = None
+        """The rank in hand, of the job in hand; None before one was opened."""
+        self.logs_of: int | None = None
+        """The rank whose logs are wanted when the logs are shown next; None: those that were shown last."""
         self.snapshot = Snapshot()
         self.order: list[str] = []
         """The jobs, in an order that does not change under the fingers: the worst first when they came."""
