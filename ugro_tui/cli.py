@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__, cli_alerts, cli_config, cli_diagnose, cli_health, cli_nodes, exits
+from ugro_tui import __version__, cli_alerts, cli_config, cli_diagnose, cli_health, cli_metrics, cli_nodes, exits
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, called, prepare, print_json, print_lines
 
@@ -229,6 +229,7 @@ def demo(
 cli_alerts.add_to(app, lambda context: _config(context))
 cli_config.add_to(app, lambda context: _config(context))
 cli_diagnose.add_to(app, lambda context: _config(context))
+cli_metrics.add_to(app, lambda context: _config(context))
 cli_nodes.add_to(app, lambda context: _config(context))
 cli_health.add_to(app, lambda context: _config(context))
 
