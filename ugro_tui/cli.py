@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__, cli_alerts, cli_config, cli_diagnose, cli_health, cli_metrics, cli_nodes, exits
+from ugro_tui import (
+    __version__,
+    cli_alerts,
+    cli_compare,
+    cli_config,
+    cli_diagnose,
+    cli_health,
+    cli_metrics,
+    cli_nodes,
+    exits,
+)
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, called, prepare, print_json, print_lines
 
@@ -226,12 +236,8 @@ def demo(
         raise typer.Exit(exits.UNWELL)
 
 
-cli_alerts.add_to(app, lambda context: _config(context))
-cli_config.add_to(app, lambda context: _config(context))
-cli_diagnose.add_to(app, lambda context: _config(context))
-cli_metrics.add_to(app, lambda context: _config(context))
-cli_nodes.add_to(app, lambda context: _config(context))
-cli_health.add_to(app, lambda context: _config(context))
+for commands in (cli_alerts, cli_compare, cli_config, cli_diagnose, cli_metrics, cli_nodes, cli_health):
+    commands.add_to(app, lambda context: _config(context))
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:
