@@ -9,6 +9,7 @@ from ugro_tui.collect.archive import FileArchive
 from ugro_tui.collect.attempts import attempt_readers
 from ugro_tui.collect.follower import Role
 from ugro_tui.collect.job_files import JobFiles
+from ugro_tui.collect.logs import log_readers
 from ugro_tui.collect.metrics import metric_readers
 from ugro_tui.config import Config
 from ugro_tui.core.archive import Finding, Found, Inquiry, MetricLines, MetricNames
@@ -28,9 +29,9 @@ class ArchiveDoor:
     def __init__(self, config: Config, copies: ResultAggregator | None, clock: Clock) -> None:
         root = config.metrics_dir if copies is None else copies.jobs_dir
         files = JobFiles(root, copied=copies is not None)
-        self.archive = FileArchive(
-            metric_readers(files, "" if copies is None else _COPY) | attempt_readers(files), clock
-        )
+        metrics, attempts = metric_readers(files, "" if copies is None else _COPY), attempt_readers(files)
+        logs = log_readers(root, copied=copies is not None)
+        self.archive = FileArchive({**metrics, **attempts, **logs}, clock)
         self._copies = copies
 
     def read(self, inquiry: Inquiry[Found]) -> Finding[Found]:

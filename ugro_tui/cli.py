@@ -19,6 +19,7 @@ from ugro_tui import (
     cli_config,
     cli_diagnose,
     cli_health,
+    cli_logs,
     cli_metrics,
     cli_nodes,
     exits,
@@ -236,7 +237,7 @@ def demo(
         raise typer.Exit(exits.UNWELL)
 
 
-for commands in (cli_alerts, cli_compare, cli_config, cli_diagnose, cli_metrics, cli_nodes, cli_health):
+for commands in (cli_alerts, cli_compare, cli_config, cli_diagnose, cli_logs, cli_metrics, cli_nodes, cli_health):
     commands.add_to(app, lambda context: _config(context))
 
 
@@ -277,7 +278,10 @@ def _run_screens(agent: Agent, job: str | None, *, stops_training: bool = False)
     gc.freeze()
     gc.enable()
     bell = agent.config.bell
-    message = UgroApp(agent.feed, job=job, place=agent.place, stops_training=stops_training, bell=bell).run()
+    screens = UgroApp(
+        agent.feed, archive=agent.archive, job=job, place=agent.place, stops_training=stops_training, bell=bell
+    )
+    message = screens.run()
     if message:
         print(message)
 

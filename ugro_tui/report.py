@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text, per_step, plain
+from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.summary import JobSummary, RankSummary
+from ugro_tui.core.summary import JobSummary
 from ugro_tui.nodes.inventory import LOCAL
 
 _STATUS_TITLES = ("JOB", "STATUS", "STEP", "LOSS", "TOK/S", "ETA", "RANKS", "AGE")

@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 
 from tests.cli.support import Call
+from tests.sshd import Fleet, fleet
 from tests.tfrecords import event_file
 from tests.writing import Clock, RankWriter
+from ugro_tui import exits
 from ugro_tui.agent import Agent
 from ugro_tui.cli_metrics import lines_dict, table_lines
 from ugro_tui.config import Config
 from ugro_tui.core.archive import Line, Lines
 from ugro_tui.core.errors import BadInput
+
+__all__ = ["fleet"]
 
 
 @pytest.fixture
@@ -77,6 +81,25 @@ def test_the_same_from_python(job: Path, clock: Clock) -> None:
         assert [(line.rank, line.value.tolist()) for line in lines.lines] == [(1, [0.5] * 3)]
         with pytest.raises(BadInput, match="has told no 'x'"):
             agent.metric("job", "metrics.x".removeprefix("metrics."))
+
+
+def test_event_files_of_nodes_are_copied_before_they_are_read(call: Call, fleet: Fleet, clock: Clock) -> None:
+    for rank in (0, 1):
+        machine = fleet.add()
+        RankWriter(machine.metrics / "job", rank, clock).steps(1, 2)
+        events = machine.metrics / "job" / "tensorboard" / f"rank_{rank}" / "events.out.tfevents.1.host"
+        events.parent.mkdir(parents=True)
+        events.write_bytes(event_file(["val/loss"], [2, 4 + rank]))
+    where = ("--ssh-config", str(fleet.ssh_config), "--nodes", "n1,n2")
+    code, out, _ = call(*where, "metrics", "job", "val/loss")
+    assert (code, [line.split()[:3] for line in out.splitlines()[1:]]) == (
+        0,
+        [["0", "4", "4.000"], ["1", "5", "5.000"]],
+    )
+    fleet.machines[1].stop()
+    code, out, err = call(*where, "metrics", "job")
+    assert (code, out.split()) == (exits.PARTIAL, ["loss", "throughput", "val/loss"])
+    assert "ugro-tui: n2: " in err
 
 
 def test_some_of_many_ranks_and_numbers_that_are_none() -> None:

@@ -52,6 +52,9 @@ class Rank:
     bad_records: int = 0
     last_bad_step: float = np.nan
     """Non-finite records of this attempt so far, and the step of the last one."""
+    last_loss: float = np.nan
+    min_loss: float = np.nan
+    """The last finite loss and the least one, of what no rewind has superseded."""
     ended_at: float = np.nan
     first_ts: float = np.nan
     last_ts: float = np.nan
@@ -102,3 +105,14 @@ def note(rank: Rank, seqs: Sequence[float], times: Sequence[float]) -> None:
     if rank.start is not None:
         rank.lost += sum(max(0, after - before - 1) for before, after in pairwise([rank.next_seq - 1, *told]))
     rank.next_seq = told[-1] + 1
+
+
+def note_losses(rank: Rank, rows: Matrix, *, rewound: bool) -> None:
+    """Take in the losses of the rows that its series was given last; `rewound`: some that it had count no more."""
+    if rewound:
+        rank.last_loss = rank.min_loss = np.nan
+        rows = rank.series.rows
+    finite = [loss for loss in rows[:, Column.LOSS].tolist() if math.isfinite(loss)]
+    if finite:
+        rank.last_loss = finite[-1]
+        rank.min_loss = min(finite) if math.isnan(rank.min_loss) else min(rank.min_loss, *finite)

@@ -12,7 +12,7 @@ from ugro_tui.core.badloss import followed
 from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
 from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
-from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Rank, note
+from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Rank, note, note_losses
 from ugro_tui.core.recent import ROUNDS, SPARK_WIDTH, Round, intervals, rounds, sparks, tails
 from ugro_tui.core.records import (
     Batch,
@@ -215,7 +215,7 @@ class RankTable:
     def _steps(self, rank: Rank, steps: Steps, at: float) -> None:
         rows, row = steps.rows, rank.row
         note(rank, rows[:, Column.SEQ].tolist(), rows[:, Column.TS].tolist())
-        rank.series.append(rows)
+        note_losses(rank, rows, rewound=rank.series.append(rows))
         rank.records += len(rows)
         first = min(rows[:, Column.STEP].tolist())
         rank.first_step = first if math.isnan(rank.first_step) else min(first, rank.first_step)

@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from ugro_tui.core.filters import FilterError
+from ugro_tui.core.text import visible
 from ugro_tui.ui.columns import R, TableColumn
 from ugro_tui.ui.line_view import LineView
 from ugro_tui.ui.lines import Key, Lines
@@ -137,7 +138,7 @@ class LineTable(LineView[R]):
         parts = (
             f"{shown:,}/{there:,}" if self.filter_text else "",
             f"{field} {FALLING if falling else RISING}" if field else "",
-            f"filter {self.filter_text}" if self.filter_text else "",
+            f"filter {visible(self.filter_text)}" if self.filter_text else "",
             f"{len(self.marked):,} marked" if self.marked else "",
         )
         return tuple(filter(None, parts))
@@ -185,7 +186,8 @@ class LineTable(LineView[R]):
     def action_worst(self) -> None:
         """Move the cursor to the worst line, asked again to the next worst."""
         if not self._arrangement.worst():
-            self.post_message(self.Noted(f"no {self._noun} is in trouble"))
+            which = " that passes the filter" if self.filter_text else ""
+            self.post_message(self.Noted(f"no {self._noun}{which} is in trouble"))
         self._follow()
 
     def action_sort_column(self, direction: int) -> None:
