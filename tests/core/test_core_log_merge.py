@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ugro_tui.core import log_merge
 from ugro_tui.core.log_lines import LineReader, LogLine
-from ugro_tui.core.log_merge import OPEN_LINES, LogMerge, merged
+from ugro_tui.core.log_merge import LogMerge, merged
 
 
 def logs(texts: Mapping[int, Sequence[str]]) -> dict[int, list[LogLine]]:
@@ -71,14 +73,14 @@ def test_each_rank_is_told_whole_and_in_its_order(texts: dict[int, list[str]]) -
         assert said == expected
 
 
-def test_what_comes_later_is_fitted_in_and_old_lines_are_let_go() -> None:
-    merge = LogMerge(5_000)
-    part, parts = OPEN_LINES // 8, 60
-    for begin in range(0, part * parts, part):
+def test_what_comes_later_is_fitted_in_and_old_lines_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_merge, "OPEN_LINES", 400)
+    merge = LogMerge(500)
+    for begin in range(0, 3_000, 50):
         for rank in (0, 1):
-            merge.add(logs({rank: [f"{1_700_000_000 + step} step {step}" for step in range(begin, begin + part)]}))
+            merge.add(logs({rank: [f"{1_700_000_000 + step} step {step}" for step in range(begin, begin + 50)]}))
     lines = merge.lines({1: LineReader(1).peek("half")})
     assert lines[-1].message == "half"
-    assert [int(line.message.split()[1]) for line in lines[:-1]] == list(range(merge.dropped, part * parts))
+    assert [int(line.message.split()[1]) for line in lines[:-1]] == list(range(merge.dropped, 3_000))
     assert {line.ranks for line in lines[:-1]} == {(0, 1)}
-    assert 5_000 < len(lines) < 5_000 + 2 * OPEN_LINES
+    assert 500 < len(lines) < 500 + 2 * 400

@@ -83,6 +83,8 @@ class _Tails:
         self._news: dict[int, list[LogLine]] = {}
         self.problem = ""
         """What cannot be read, of the last look."""
+        self.changed = False
+        """Whether any file has; who has seen to it resets it."""
 
     def news(self) -> dict[int, list[LogLine]] | None:
         """The lines that are new; None where there is more to be read first."""
@@ -106,6 +108,7 @@ class _Tails:
         except OSError as error:
             self.problem = self.problem or unreadable(file, error)
             return
+        self.changed |= lines is not None
         if lines:
             self._news.setdefault(file.rank, []).extend(lines)
 
@@ -132,12 +135,13 @@ class TextReader:
     def read(self) -> Finding[LogPage]:
         """All that is new; nothing yet until the end of every log was read once."""
         news = self._tails.news()
-        if news is not None:
+        if news is not None and (self._tails.changed or self._page is None):
+            self._tails.changed = False
             self._show(news)
         return Finding(self._page, "" if self._page is None else self._tails.problem)
 
     def _show(self, news: dict[int, list[LogLine]]) -> None:
-        """Make the page anew, if anything is."""
+        """Make the page anew, if anything is that is seen."""
         halves, begins = self._tails.halves, self._tails.begins
         if self._page is not None and not news and halves == self._halves and begins == self._page.begins:
             return

@@ -57,6 +57,8 @@ class JobView:
     curve: Curve = EMPTY
     phase: str = ""
     """The declared phase (`eval`, `checkpoint`) that a rank is in, if any."""
+    metrics: tuple[str, ...] = ()
+    """The names of the script's own metrics, as the first rank that has some tells them."""
 
     @property
     def job_id(self) -> str:
@@ -192,7 +194,8 @@ def view(
         latest=table.latest[order],
     )
     phases = {rank.phase for rank in job.current()} - {""}
-    return JobView(summarise(job, now, alerts, watch.unjudged), columns, curve, min(phases, default=""))
+    own = next((tuple(rank.metrics) for rank in job.current() if rank.metrics), ())
+    return JobView(summarise(job, now, alerts, watch.unjudged), columns, curve, min(phases, default=""), own)
 
 
 def curve_of(job: JobState) -> Curve:

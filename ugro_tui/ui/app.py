@@ -50,6 +50,9 @@ _DRILLED = ("jobs", "job", "rank")
 """Screens that lead into each other; the others are looked at from any of them and left again."""
 
 
+_GO_TO = f"Go to {', '.join(kind.SAYS for kind in PLACES.values())}"
+
+
 def _key(key: str, action: str, short: str, says: str, *, show: bool = False, priority: bool = False) -> Binding:
     """A binding: `short` for the line of keys, `says` for the help."""
     return Binding(key, action, short, tooltip=says, show=show, priority=priority)
@@ -62,17 +65,17 @@ class UgroApp(App[str]):
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Settings}
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(_key(key, f"go('{kind.NAME}')", kind.NAME, f"Go to: {kind.SAYS}") for key, kind in PLACES.items()),
-        _key("escape", "up", "up", "Up one layer: message, filter, screen"),
-        _key("left_square_bracket", "flip(-1)", "job", "Previous job"),
-        _key("right_square_bracket", "flip(1)", "job", "Next job", show=True),
+        *(_key(key, f"go('{kind.NAME}')", kind.NAME, _GO_TO) for key, kind in PLACES.items()),
+        _key("escape", "up", "up", "Up: message, filter, screen"),
+        _key("left_square_bracket", "flip(-1)", "job", "Previous, next job"),
+        _key("right_square_bracket", "flip(1)", "job", "Previous, next job", show=True),
         _key("backspace", "last_job", "last", "Job shown before this one"),
         _key("r", "refresh_now", "refresh", "Look at all sources now", show=True),
-        _key("S", "sync", "sync", "Copy event files and logs here now", show=True),
+        _key("S", "sync", "sync", "Copy event files, logs here now", show=True),
         _key("T", "tensorboard", "TensorBoard", "Open TensorBoard", show=True),
-        _key("d", "diagnose", "diagnose", "Diagnosis bundle: stacks, logs, a report", show=True),
+        _key("d", "diagnose", "diagnose", "Diagnose: stacks, logs, report", show=True),
         _key("question_mark", "help", "help", "These keys", show=True),
-        _key("colon,ctrl+p", "command_palette", "jump", "Palette: jump anywhere, set anything", show=True),
+        _key("colon,ctrl+p", "command_palette", "jump", "Palette: jump, set, do", show=True),
         _key("ctrl+z", "suspend_process", "suspend", "Suspend; fg comes back"),
         _key("q", "leave", "quit", "Quit", show=True),  # no priority: a passphrase may have a q
         _key("ctrl+c", "leave", "quit", "Quit", priority=True),
@@ -105,7 +108,7 @@ class UgroApp(App[str]):
             self.install_screen(kind(self.desk), kind.NAME)
         self.desk.take(self._feed.snapshot())
         self.push_screen("jobs")
-        if self.desk.job is not None:
+        if self._landed:
             self.push_screen("job")
         self._land()
         self.set_interval(LOOK_SECONDS, self.look)
@@ -245,7 +248,8 @@ class UgroApp(App[str]):
         """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
         kinds = {type(widget) for widget in self.front.query("*") if hasattr(widget, "HELP_NAME")}
-        groups: list[Group] = [(self.front.SAYS, self.front.BINDINGS)]
+        own = [kind.BINDINGS for kind in type(self.front).__mro__ if issubclass(kind, UgroScreen)]
+        groups: list[Group] = [(self.front.SAYS, [key for keys in dict.fromkeys(map(tuple, own)) for key in keys])]
         groups += sorted((kind.HELP_NAME, kind.BINDINGS) for kind in kinds)
         self.push_screen(HelpScreen([*groups, (f"Everywhere ({quitting})", self.BINDINGS)]))
 

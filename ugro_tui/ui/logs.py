@@ -69,7 +69,7 @@ class LogsScreen(UgroScreen):
         return self.query_one(LogView)
 
     def _look(self) -> None:
-        if self.app.screen is self:
+        if self.is_current:  # and not while the application ends
             self.draw()
 
     def draw(self) -> None:
@@ -120,7 +120,8 @@ class LogsScreen(UgroScreen):
 
     def _draw_title(self) -> None:
         text = self._text
-        parts = [self._who(), *self._states(), text.matches.said]
+        name = "Logs" if self._job is None else f"Logs of {self._job}"
+        parts = [name, self._who(), *self._states(), text.matches.said]
         if self._seeking:
             parts.append("looking for the first error …")
         line = Content(" " + " · ".join(visible(part, 80) for part in parts if part))
@@ -130,8 +131,8 @@ class LogsScreen(UgroScreen):
 
     def _who(self) -> str:
         if self._rank is not None:
-            return f"Logs of rank {self._rank}"
-        return f"Logs of ranks {ranks_text(self._ranks)}" if len(self._ranks) > 1 else "Logs"
+            return f"rank {self._rank}"
+        return f"ranks {ranks_text(self._ranks)}" if len(self._ranks) > 1 else ""
 
     def _states(self) -> list[str]:
         """How the text is shown."""

@@ -31,21 +31,21 @@ class LineTable(LineView[R]):
     HELP_NAME = "Tables"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "Next line", show=False),
-        Binding("k,up", "move(-1)", "Previous line", show=False),
-        Binding("ctrl+d,pagedown", "half_page(1)", "Half a page down", show=False),
-        Binding("ctrl+u,pageup", "half_page(-1)", "Half a page up", show=False),
-        Binding("g,home", "move_to(0)", "First line", show=False),
-        Binding("G,end", "move_to(-1)", "Last line", show=False),
+        Binding("j,down", "move(1)", "Next, previous line", show=False),
+        Binding("k,up", "move(-1)", "Next, previous line", show=False),
+        Binding("ctrl+d,pagedown", "half_page(1)", "Half a page down, up", show=False),
+        Binding("ctrl+u,pageup", "half_page(-1)", "Half a page down, up", show=False),
+        Binding("g,home", "move_to(0)", "First, last line", show=False),
+        Binding("G,end", "move_to(-1)", "First, last line", show=False),
         Binding("enter", "open", "Open the line", show=False),
-        Binding("exclamation_mark", "worst", "The worst line; again: the next worst", show=False),
-        Binding("less_than_sign", "sort_column(-1)", "Sort by the column before", show=False),
-        Binding("greater_than_sign", "sort_column(1)", "Sort by the column after", show=False),
+        Binding("exclamation_mark", "worst", "The worst line; again: the next", show=False),
+        Binding("less_than_sign", "sort_column(-1)", "Sort by the column before, after", show=False),
+        Binding("greater_than_sign", "sort_column(1)", "Sort by the column before, after", show=False),
         Binding("i", "invert", "Sort the other way round", show=False),
         Binding("space", "mark", "Mark the line", show=False),
-        Binding("W", "wide", "All columns, or those that fit", show=False),
-        Binding("left", "columns(-1)", "Wide: columns to the left", show=False),
-        Binding("right", "columns(1)", "Wide: columns to the right", show=False),
+        Binding("W", "wide", "Wide: all columns; or those that fit", show=False),
+        Binding("left", "columns(-1)", "Wide: scroll the columns", show=False),
+        Binding("right", "columns(1)", "Wide: scroll the columns", show=False),
     ]
 
     class Opened(Message):
