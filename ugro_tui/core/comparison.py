@@ -48,8 +48,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number of all runs. `best`: which of them have the best one; empty where none is, or what is better is not
-    clear. `texts` are the values as people read them."""
+    """One number of all runs. `texts` are the values as people read them.
+
+    `best`: which of them have the best one; empty where all read alike, or it is not clear what is better.
+    """
 
     name: str
     values: tuple[Value, ...]
@@ -161,7 +163,9 @@ def _numbers(
 ) -> Row:
     found = tuple(values)
     texts = tuple(value if isinstance(value, str) else text(value) for value in found)
-    return Row(name, found, texts, best_of(found, better) if better is not None else ())
+    best = best_of(found, better) if better is not None else ()
+    alike = any(texts[place] == texts[best[0]] for place in range(len(found)) if place not in best) if best else False
+    return Row(name, found, texts, () if alike else best)
 
 
 def best_of(values: Sequence[Value], better: Callable[[Iterable[float]], float]) -> tuple[int, ...]:
