@@ -20,9 +20,9 @@ from ugro_tui.core.curve import EMPTY, MAX_MARKS, Axis, curve_of, loss_curve
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.ranks import HISTORY_BUDGET, MIN_HISTORY, RankTable
-from ugro_tui.core.recent import SPARK_WIDTH
 from ugro_tui.core.snapshot import Snapshot, view
 from ugro_tui.core.snapshot import curve_of as loss_of
+from ugro_tui.core.trends import SPARK_WIDTH
 
 NAN = float("nan")
 
