@@ -15,6 +15,7 @@ import typer
 from ugro_tui import (
     __version__,
     cli_alerts,
+    cli_compare,
     cli_config,
     cli_diagnose,
     cli_health,
@@ -237,7 +238,10 @@ def demo(
         raise typer.Exit(exits.UNWELL)
 
 
-for commands in (cli_alerts, cli_config, cli_diagnose, cli_logs, cli_metrics, cli_nodes, cli_health, cli_rank):
+_COMMANDS = (
+    cli_alerts, cli_compare, cli_config, cli_diagnose, cli_health, cli_logs, cli_metrics, cli_nodes, cli_rank,
+)  # fmt: skip
+for commands in _COMMANDS:
     commands.add_to(app, lambda context: _config(context))
 
 

@@ -25,6 +25,7 @@ from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.alerts import AlertsScreen
 from ugro_tui.ui.bell import Bell
+from ugro_tui.ui.compare import CompareScreen
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import Group, HelpScreen
@@ -47,6 +48,7 @@ PLACES: dict[str, type[UgroScreen]] = {
     "3": LogsScreen,
     "4": AlertsScreen,
     "5": NodesScreen,
+    "6": CompareScreen,
 }
 """The screens by the keys that go there; the first is the ground that all others lie on."""
 
