@@ -6,6 +6,7 @@ from typing import Final
 
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.archive import FileArchive
+from ugro_tui.collect.attempts import attempt_readers
 from ugro_tui.collect.follower import Role
 from ugro_tui.collect.job_files import JobFiles
 from ugro_tui.collect.logs import log_readers
@@ -28,8 +29,9 @@ class ArchiveDoor:
     def __init__(self, config: Config, copies: ResultAggregator | None, clock: Clock) -> None:
         root = config.metrics_dir if copies is None else copies.jobs_dir
         files = JobFiles(root, copied=copies is not None)
-        metrics = metric_readers(files, "" if copies is None else _COPY)
-        self.archive = FileArchive({**metrics, **log_readers(root, copied=copies is not None)}, clock)
+        metrics, attempts = metric_readers(files, "" if copies is None else _COPY), attempt_readers(files)
+        logs = log_readers(root, copied=copies is not None)
+        self.archive = FileArchive({**metrics, **attempts, **logs}, clock)
         self._copies = copies
 
     def read(self, inquiry: Inquiry[Found]) -> Finding[Found]:

@@ -176,11 +176,11 @@ def test_several_curves_are_told_apart_by_numbers() -> None:
     one, two = trace_of([RANKS[0]]), trace_of([RANKS[0] + 1], "eval_loss")
     made = drawing([one, two], ChartView(), 80)
     assert made is not None
-    assert [stroke.glyph for stroke in made.strokes] == ["1", "2"]
+    assert [stroke.glyph for stroke in made.strokes] == ["A", "B"]
     assert made.band is None
-    assert metric_title([one, two], ChartView(), made).plain == "1 loss 2.002  2 eval_loss 3.002"
+    assert metric_title([one, two], ChartView(), made).plain == "A loss 2.002  B eval_loss 3.002"
     read = metric_title([one, two], ChartView(cursor=500.0), made).plain
-    assert read == "step 500: 1 loss 3.002  2 eval_loss 4.002"
+    assert read == "step 500: A loss 3.002  B eval_loss 4.002"
 
 
 def test_the_band_fills_the_cells_between_low_and_high() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 import pytest
+from textual.content import Content
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.ui.alert_scenes import SLOW, straggling
 from tests.ui.rank_scenes import RankFeed, crashed, rank_app
 from tests.ui.scenes import NOW, FakeArchive, Record, Run, job, records, snapshot
-from ugro_tui.core.archive import Finding, MetricLines
+from ugro_tui.core.archive import Finding, MetricLines, MetricNames
 from ugro_tui.core.commands import OpenRank
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
@@ -40,6 +41,9 @@ class Bench:
     def parts(self) -> list[str]:
         """Those that are seen."""
         return [name for name in ("top", "loss", "trouble") if self.app.front.query_one(f"#{name}").size.height]
+
+    def title(self, part: str) -> str:
+        return Content.from_markup(str(self.app.front.query_one(f"#{part}").border_title)).plain
 
     async def press(self, *keys: str) -> None:
         """Press them, and take what the feed has new."""
@@ -104,6 +108,13 @@ async def test_a_slow_rank_says_which_phase_and_beside_whom_at_every_size() -> N
         assert lines[2].rstrip() == f"data               412 ms  4.00 ms  │{'█' * 18}"
         assert lines[5].split()[:5] == ["sync_wait", "18.0", "ms", "424", "ms"]
         assert "→ look at its dataloader" in bench.said("trouble-text")
+        assert bench.title("loss").startswith("Loss  A all 16 ranks 2.526  B rank 11 2.563")
+        assert isinstance(bench.app.desk.archive, FakeArchive)
+        bench.app.desk.archive.findings[MetricNames("gpt2-xl")] = Finding(("loss", "lr"))
+        await bench.press("m", "l", "r", "enter")
+        assert bench.title("loss").startswith("lr  ")
+        await bench.press("escape")
+        assert bench.title("loss").startswith("Loss  ")
         assert bench.parts == ["top", "loss", "trouble"]
         await bench.press("tab")
         assert bench.parts == ["top", "loss", "trouble"]
@@ -144,7 +155,7 @@ async def test_ranks_of_which_little_is_known() -> None:
         assert "rank 0/2" in bench.said("head")
         assert bench.said("facts-text") == "reading rank 0 …"
         assert "no log of rank 0" in bench.said("trouble-text")
-        assert "its disk is gone" in str(bench.app.front.query_one("#loss").border_title)
+        assert "its disk is gone" in bench.title("loss")
 
 
 @pytest.fixture

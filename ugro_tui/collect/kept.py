@@ -59,7 +59,7 @@ class Kept:
 
     @property
     def reading(self) -> bool:
-        """Whether some node has not told all of it yet."""
+        """Whether a node still has more of it to tell."""
         return any(self._reading.values())
 
     def is_held(self, now: float) -> bool:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from textual.content import Content
 
 from ugro_tui.core.chart_view import ChartView, reading
+from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Axis, Curve
 from ugro_tui.core.numbers import compact, count, loss_text, plain
 from ugro_tui.core.summary import JobSummary
@@ -19,7 +20,7 @@ from ugro_tui.ui.ticks import time_label
 Part: TypeAlias = Content | str | tuple[str, str]
 
 LINE_STYLES = ("$accent", "$success", "$primary", "$foreground")
-"""The colours of the curves in a legend; the numbers beside them say the same."""
+"""The colours of the curves in a legend; the signs beside them say the same."""
 
 _NAME_LENGTH = 40
 
@@ -55,7 +56,7 @@ def _summary(traces: Sequence[Trace]) -> list[Part]:
     """The newest and the lowest value of each curve."""
     if len(traces) > 1:
         return _joined(
-            [(f"{place + 1} {name_of(trace)}", LINE_STYLES[place % 4]), f" {_last(trace)}"]
+            [(f"{SIGNS[place]} {name_of(trace)}", LINE_STYLES[place % 4]), f" {_last(trace)}"]
             for place, trace in enumerate(traces)
         )
     (trace,) = traces
@@ -89,7 +90,10 @@ def _readout(traces: Sequence[Trace], view: ChartView, made: Drawing | None) -> 
         where += f" at {x_text(view.axis, first.x)}"
     if len(traces) > 1:
         told = _joined(
-            [(f"{traces.index(one) + 1} {name_of(one)}", LINE_STYLES[traces.index(one) % 4]), f" {plain(read.median)}"]
+            [
+                (f"{SIGNS[traces.index(one)]} {name_of(one)}", LINE_STYLES[traces.index(one) % 4]),
+                f" {plain(read.median)}",
+            ]
             for one, read in reads
         )
         return [f"{where}: ", *told]

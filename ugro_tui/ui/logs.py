@@ -59,6 +59,10 @@ class LogsScreen(UgroScreen):
         yield Static(id="log-empty")
         yield Input(id="log-search", placeholder="search: enter goes to it, esc leaves", compact=True)
 
+    def copied(self) -> str:
+        """The line that was gone to, else the first one that is visible."""
+        return self._text.line_text
+
     def on_mount(self) -> None:
         """Keys go to the text; what is new is looked for often while this is in front."""
         self._text.focus()

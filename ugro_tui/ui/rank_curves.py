@@ -27,9 +27,7 @@ class RankCurves:
         self._job.metric = self.metric
         found = self._archive.look(MetricLines(view.job_id, self.metric, rank))
         job, _ = self._job.traces(view, zoomed=False)
-        others = [
-            replace(trace, name=f"median of {trace.curve.ranks} ranks") for trace in job[:1] if len(trace.curve.steps)
-        ]
+        others = [replace(trace, name=f"all {trace.curve.ranks} ranks") for trace in job[:1] if len(trace.curve.steps)]
         lines = found.content
         if lines is None or not lines.lines:
             none = f"rank {rank} has recorded no {self.title}"

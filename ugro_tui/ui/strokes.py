@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ugro_tui.core.archive import Floats, Lines
 from ugro_tui.core.binning import LARGEST
 from ugro_tui.core.chart_view import ChartView, bad_x, extent_of
+from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Curve
 from ugro_tui.core.smoothing import smoothed
 from ugro_tui.ui.plane import Plane, limits
@@ -23,7 +24,7 @@ Piece: TypeAlias = tuple[Floats, Floats]
 GAP: Final = 8.0
 """A hole is this many times as wide as the usual distance between points, and a fiftieth of the chart at the least."""
 
-MOST_TRACES: Final = 4
+MOST_TRACES: Final = len(SIGNS)
 """Curves that can be told apart in one chart."""
 
 
@@ -183,7 +184,7 @@ def _strokes(shown: list[_Shown], view: ChartView, plane: Plane, columns: int) -
         if view.weight:
             yield Stroke(pieces(one.points(one.curve.median), plane, columns), f"raw{place}")
     for place, one in enumerate(shown):
-        yield Stroke(pieces(one.smooth, plane, columns), f"line{place}", str(place + 1) if len(shown) > 1 else "")
+        yield Stroke(pieces(one.smooth, plane, columns), f"line{place}", SIGNS[place] if len(shown) > 1 else "")
 
 
 def letter(place: int) -> str:

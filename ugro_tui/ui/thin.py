@@ -8,7 +8,7 @@ one place where all partial updates pass, and is the only file that knows of eit
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -31,7 +31,7 @@ class Painted:
     def over(self, screen: object, renderable: RenderableType | None) -> RenderableType | None:
         """The update that has the same effect as `renderable` on a terminal that shows what it does."""
         if isinstance(renderable, ChopsUpdate) and screen is self._screen:
-            return _ThinUpdate(renderable, self)
+            return cast(RenderableType, _ThinUpdate(renderable, self))  # Textual's own updates are none to mypy either
         if renderable is not None:
             self._rows.clear()
             self._screen = screen
