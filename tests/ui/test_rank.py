@@ -48,6 +48,7 @@ class Bench:
     async def press(self, *keys: str) -> None:
         """Press them, and take what the feed has new."""
         await self.pilot.press(*keys)
+        await self.pilot.pause()
         self.app.look()
         await self.pilot.pause()
 
