@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.lab import JOB, Lab
-from tests.ui.test_terminal import Terminal, at_prompt
+from tests.ui.terminals import Terminal, at_prompt
 from tests.writing import clean_environment
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed (apt-get install tmux)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import base64
 import shlex
 import shutil
 import subprocess
@@ -16,59 +16,9 @@ import orjson
 import pytest
 
 from tests.ui.scenes import CRASH, Run, ended, records
+from tests.ui.terminals import DEADLINE, Sent, Terminal, at_prompt, processes
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed (apt-get install tmux)")
-
-DEADLINE = 40.0
-"""Seconds: a start takes one on an idle machine, ten on a very busy one."""
-
-
-class Terminal:
-    """A tmux session of its own with one shell in it."""
-
-    def __init__(self, folder: Path, width: int, height: int, **environment: str) -> None:
-        self._socket = str(folder / "tmux")
-        self.bytes = folder / "bytes"
-        clean = {name: value for name, value in os.environ.items() if name not in ("TMUX", "NO_COLOR")}
-        shell = "env PS1='$ ' bash --norc --noprofile"
-        self._run(
-            "-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), shell, env=clean | environment
-        )
-        self._run("pipe-pane", "-o", f"cat > {shlex.quote(str(self.bytes))}")
-        self.wait(lambda screen: "$" in screen)
-
-    def _run(self, *arguments: str, env: dict[str, str] | None = None) -> str:
-        command = ["tmux", "-S", self._socket, *arguments]
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-
-    def type(self, *keys: str) -> None:
-        """Press keys, named as tmux names them."""
-        self._run("send-keys", *keys)
-
-    def run(self, command: str) -> None:
-        """Type a command and Enter."""
-        self._run("send-keys", "-l", command)
-        self.type("Enter")
-
-    def resize(self, width: int, height: int) -> None:
-        """Give the window another size."""
-        self._run("resize-window", "-x", str(width), "-y", str(height))
-
-    def screen(self) -> str:
-        """What the user sees."""
-        return self._run("capture-pane", "-p")
-
-    def wait(self, seen: Callable[[str], bool]) -> str:
-        """The first screen that `seen` likes."""
-        pause, deadline = threading.Event(), time.monotonic() + DEADLINE
-        while not seen(screen := self.screen()):
-            assert time.monotonic() < deadline, f"never seen; the screen at last:\n{screen}"
-            pause.wait(0.05)
-        return screen
-
-    def close(self) -> None:
-        """End the session and all in it."""
-        subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -94,13 +44,12 @@ def app(tmp_path: Path) -> str:
     evil = CRASH | {"error": {"type": "\x1b[2JBoom", "message": "\x1b]0;owned\x07[/b] \x9b31m"}}
     hosts = "\x1b[5mnode\u202e"
     write(tmp_path / "jobs", Run("loud", ranks=2, steps=50, total=80, ends={1: evil}, hosts=lambda _: hosts))
+    (tmp_path / "jobs" / "loud" / "logs").mkdir()
+    (tmp_path / "jobs" / "loud" / "logs" / "rank_0.log").write_bytes(
+        b"\x1b]52;c;b3duZWQ=\x07\x1b[5mnode\x1b]0;owned\x07\n"
+    )
     own = f"env XDG_STATE_HOME={shlex.quote(str(tmp_path / 'state'))}"
     return f"{own} {shlex.quote(sys.executable)} -m ugro_tui --metrics-dir {shlex.quote(str(tmp_path / 'jobs'))}"
-
-
-def at_prompt(screen: str) -> bool:
-    """Whether the shell waits for a command again: what is typed before that may be lost with the application."""
-    return screen.rstrip().endswith("$")
 
 
 def write(root: Path, run: Run) -> None:
@@ -112,7 +61,7 @@ def write(root: Path, run: Run) -> None:
         (folder / name).write_bytes(b"".join(orjson.dumps(record) + b"\n" for record in records(run, rank)))
 
 
-def test_start_type_resize_and_quit(terminal: Callable[..., Terminal], app: str) -> None:
+def test_start_type_click_resize_suspend_and_quit(terminal: Callable[..., Terminal], app: str, tmp_path: Path) -> None:
     tty = terminal()
     tty.run(f"{app} watch calm")
     tty.wait(lambda screen: "FINISHED" in screen and "Loss" in screen and "┤" in screen and "/2 " in screen)
@@ -120,36 +69,61 @@ def test_start_type_resize_and_quit(terminal: Callable[..., Terminal], app: str)
     tty.wait(lambda screen: "FAILED" in screen)
     tty.type("[")
     tty.wait(lambda screen: "FINISHED" in screen)
-    tty.type("?")
+    tty.type("C-z")
+    tty.wait(lambda screen: "Stopped" in screen)
+    tty.assert_sane("stopped")
+    tty.run("fg")
+    tty.wait(lambda screen: "FINISHED" in screen and "┤" in screen)
+    tty.click("? help")
     tty.wait(lambda screen: "training goes on when you quit" in screen)
     tty.type("Escape")
+    tty.wait(lambda screen: "training goes on" not in screen)
+    tty.type("1")
+    tty.wait(lambda screen: "loud" in screen and "Jobs" in screen)
+    tty.click("loud", times=2)
+    tty.wait(lambda screen: "FAILED" in screen and "Boom" in screen and "Jobs" not in screen)
+    tty.type("[")
+    tty.wait(lambda screen: "FINISHED" in screen)
     tty.resize(80, 24)
     tty.wait(lambda screen: "tab: loss" in screen)
     tty.resize(20, 5)
-    tty.wait(lambda screen: "calm" in screen)
+    tty.wait(lambda screen: "calm" in screen and "tab: loss" not in screen)
     tty.resize(200, 60)
     tty.wait(lambda screen: "Alerts 0" in screen)
     tty.type("q")
     screen = tty.wait(at_prompt)
     assert "FINISHED" not in screen
     assert "┤" not in screen
-    tty.run("echo back-$((40+2))")
-    tty.wait(lambda screen: "back-42" in screen)
+    tty.assert_sane("left")
+    kept = orjson.loads((tmp_path / "state" / "ugro-tui" / "screens.json").read_bytes())
+    assert kept["job"] == "calm"
 
 
-@pytest.mark.parametrize("signal", ["TERM", "HUP", "QUIT"])
-def test_signals_restore_the_terminal(terminal: Callable[..., Terminal], app: str, signal: str) -> None:
+def test_signals_restore_the_terminal(terminal: Callable[..., Terminal], app: str) -> None:
     tty = terminal()
-    tty.run(f"{app} watch calm")
+    for signal in ("TERM", "HUP", "QUIT", "INT"):
+        tty.run(f"clear; {app} watch calm")
+        tty.wait(lambda screen: "FINISHED" in screen)
+        for pid in processes(f"{app.split()[-1]} watch calm"):
+            subprocess.run(["kill", f"-{signal}", str(pid)], check=False)
+        tty.assert_sane(signal)
+        assert "Traceback" not in tty.screen()
+
+
+def test_an_error_of_its_own_restores_the_terminal_and_says_where_it_is_told(
+    terminal: Callable[..., Terminal], app: str
+) -> None:
+    tty = terminal()
+    broken = "import ugro_tui.ui.app as a; a.UgroApp.action_help = lambda self: 1 / 0; import ugro_tui.__main__"
+    tty.run(app.replace("-m ugro_tui", f"-c {shlex.quote(broken)}") + " watch calm; echo code-$?")
     tty.wait(lambda screen: "FINISHED" in screen)
-    pids = subprocess.run(["pgrep", "-f", f"{app.split()[-1]} watch calm"], capture_output=True, text=True, check=True)
-    for pid in pids.stdout.split():
-        subprocess.run(["kill", f"-{signal}", pid], check=False)
-    tty.wait(at_prompt)
-    tty.run("stty -a | tr '\\n' ' ' | grep -oE '[-]?(icanon|echo) '; echo back-$((40+2))")
-    screen = tty.wait(lambda screen: "back-42" in screen)
-    assert "\nicanon" in screen
-    assert "\necho" in screen
+    tty.type("?")
+    screen = tty.wait(lambda screen: "code-1" in screen).replace("\n", "")
+    assert "ugro-tui: ended by an error of its own; training goes on: " in screen
+    assert "Traceback" not in screen
+    tty.assert_sane("broken")
+    log = Path(screen.split("goes on: ")[1].split(" tells what it was")[0])
+    assert "ZeroDivisionError" in log.read_text()
 
 
 def test_a_terminal_that_is_closed_ends_the_application(terminal: Callable[..., Terminal], app: str) -> None:
@@ -157,10 +131,10 @@ def test_a_terminal_that_is_closed_ends_the_application(terminal: Callable[..., 
     tty.run(f"{app} watch calm")
     tty.wait(lambda screen: "FINISHED" in screen)
     pattern = f"{app.split()[-1]} watch calm"
-    assert subprocess.run(["pgrep", "-f", pattern], capture_output=True, check=False).returncode == 0
+    assert processes(pattern)
     tty.close()
     pause, deadline = threading.Event(), time.monotonic() + DEADLINE
-    while subprocess.run(["pgrep", "-f", pattern], capture_output=True, check=False).returncode == 0:
+    while processes(pattern):
         assert time.monotonic() < deadline, "the application goes on without a terminal"
         pause.wait(0.1)
 
@@ -170,11 +144,26 @@ def test_no_byte_of_a_node_moves_the_terminal(terminal: Callable[..., Terminal],
     tty.run(f"{app} watch loud")
     screen = tty.wait(lambda screen: "FAILED" in screen and "Boom" in screen)
     assert "␛[2JBoom" in screen
+    tty.type("1", "4", "5", "4", "2", "1", "Enter")  # quick hands: all of it before the first of these is painted
+    tty.wait(lambda screen: screen.startswith((" 1/2", " 2/2")) and "FAILED" in screen)
+    tty.type("4")
+    tty.wait(lambda screen: "Alerts" in screen.splitlines()[0])
+    assert b"\x1b]52;" not in tty.bytes.read_bytes()
+    tty.type("Y")
+    tty.wait(lambda screen: "copied: " in screen)
     tty.type("q")
-    tty.wait(lambda screen: "FAILED" not in screen)
-    sent = tty.bytes.read_bytes()
-    for chosen in (b"\x1b[2JBoom", b"\x1b]0;owned", b"\x1b[5mnode", "\x9b31m".encode(), "\u202e".encode()):
-        assert chosen not in sent
+    tty.wait(at_prompt)
+    data = tty.bytes.read_bytes()
+    for chosen in (b"\x1b[2JBoom", b"owned\x07", b"\x1b[5mnode", "\x9b31m".encode(), "\u202e".encode()):
+        assert chosen not in data
+    sent = Sent(data)
+    ours = (b"9;ugro-tui: ", b"52;c;", b"22;default", b"22;pointer", b"22;text")  # notification, copy, mouse pointer
+    assert [text for text in sent.osc if not text.startswith(ours)] == []
+    (copied,) = (text for text in sent.osc if text.startswith(b"52;"))
+    assert b"\t" in base64.b64decode(copied[5:])
+    assert sent.strings == []
+    assert set(sent.other) <= {b"=", b">"}, "not even the keypad is a node's to set"
+    assert {text[-1:] for text in sent.csi} <= {bytes([sign]) for sign in b"hlmHJKup"}
 
 
 def test_the_end_of_a_job_is_heard_once(terminal: Callable[..., Terminal], app: str) -> None:
@@ -189,29 +178,36 @@ def test_the_end_of_a_job_is_heard_once(terminal: Callable[..., Terminal], app: 
     assert b"\x1b]0;owned" not in tty.bytes.read_bytes()
 
 
-def test_no_color_sends_no_colour(terminal: Callable[..., Terminal], app: str) -> None:
+def test_without_colour_and_without_utf8(terminal: Callable[..., Terminal], app: str) -> None:
     tty = terminal(NO_COLOR="1")
     tty.run(f"{app} watch loud")
     tty.wait(lambda screen: "✖ FAILED" in screen)
-    sent = tty.bytes.read_bytes()
-    reds = [part for part in sent.split(b"\x1b[") if part.startswith(b"38;2;")]
-    channels = [part[5:].split(b"m")[0].split(b";")[:3] for part in reds]
-    assert all(len(set(channel)) == 1 for channel in channels), "a colour that is no shade of grey"
     tty.type("q")
     tty.wait(at_prompt)
+    assert Sent(tty.bytes.read_bytes()).colours == []
+    tty.run(f"clear; LC_ALL=C {app} watch loud")
+    begin = len(tty.bytes.read_bytes())
+    tty.wait(lambda screen: "x FAILED" in screen and "drawn in ASCII: your locale has no UTF-8" in screen)
+    tty.type("?")
+    tty.wait(lambda screen: "training goes on when you quit" in screen)
+    tty.type("q", "q")
+    tty.wait(at_prompt)
+    tty.run(f"clear; {app} --ascii status")
+    tty.wait(lambda screen: "calm" in screen and at_prompt(screen))
+    assert [byte for byte in tty.bytes.read_bytes()[begin:] if byte >= 0x80] == []
 
 
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        ("TERM=dumb {app}", "cannot draw on TERM='dumb'"),
-        ("{app} watch calm < /dev/null", "needs a terminal"),
-        ("{app} watch nosuch", "nosuch"),
-    ],
-)
-def test_refusals_are_readable(terminal: Callable[..., Terminal], app: str, command: str, said: str) -> None:
+def test_refusals_are_readable(terminal: Callable[..., Terminal], app: str) -> None:
     tty = terminal()
-    tty.run(command.format(app=app) + "; echo code-$?")
-    screen = tty.wait(lambda screen: "code-2" in screen)
-    assert said in screen.replace("\n", "")
-    assert "Traceback" not in screen
+    for number, (command, said) in enumerate(
+        (
+            (f"TERM=dumb {app}", "cannot draw on TERM='dumb'"),
+            (f"{app} watch calm < /dev/null", "needs a terminal"),
+            (f"{app} watch nosuch", "nosuch"),
+            (f"{app} --theme pink", "'pink' is not a theme: choose dark, light, contrast or colour-blind"),
+        )
+    ):
+        tty.run(f"clear; {command}; echo code-{number}-$?")
+        screen = tty.wait(lambda screen, end=f"code-{number}-2": end in screen)  # type: ignore[misc]
+        assert said in screen.replace("\n", "")
+        assert "Traceback" not in screen

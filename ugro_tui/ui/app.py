@@ -14,6 +14,7 @@ from ugro_tui.core.commands import Command, Diagnose, OpenTensorBoard, Refresh, 
 from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.text import visible
 from ugro_tui.ui.alerts import AlertsScreen
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.compare import CompareScreen
@@ -34,6 +35,9 @@ from ugro_tui.ui.terminal_app import TerminalApp
 
 LOOK_SECONDS = 0.25
 """How often the timer asks for a newer snapshot: asking costs nothing, and news wait no longer than this."""
+
+SAID = 60
+"""Characters that are shown of what was copied."""
 
 KEEP_SECONDS = 1.0
 """How often what screens want to find again is written down, if there is anything new."""
@@ -282,7 +286,7 @@ class UgroApp(TerminalApp):
         text = text or ("" if view is None else f"{view.job_id}: {view.summary.verdict}")
         if text:
             self.copy_to_clipboard(text)
-        self.front.say(f"copied: {text}" if text else "nothing to copy here")
+        self.front.say(f"copied: {visible(text, SAID)}" if text else "nothing to copy here")
 
     def action_help(self) -> None:
         """Show the keys of the screen in front, and those that work everywhere."""

@@ -45,6 +45,9 @@ class UgroScreen(Screen[None]):
     SAYS: ClassVar[str]
     """As the help names it."""
 
+    AUTO_FOCUS = ""
+    """Screens choose themselves. Textual would choose the filter's line, which swallows the keys of quick hands."""
+
     DEFAULT_CSS = """
     UgroScreen { background: $surface; layout: vertical; overflow: hidden; }
     UgroScreen .line {
