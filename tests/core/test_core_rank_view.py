@@ -51,6 +51,7 @@ def test_a_rank_that_runs() -> None:
     assert (view.counts.records, view.counts.lost, view.metrics) == (20, 0, {"acc": 0.5})
     assert dict(facts(view))["freshness"] == "step 0.4s, write 0.4s, node heard 0.5s ago"
     assert dict(facts(view))["memory"] == "2.0G of 4.0G"
+    assert "disk" not in dict(facts(view))  # its heartbeat does not tell
 
 
 def test_its_phases_stand_beside_those_of_the_others() -> None:

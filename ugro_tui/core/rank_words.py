@@ -56,8 +56,8 @@ def _how(view: RankView) -> Iterator[tuple[str, str]]:
         phase = f", in {pulse.phase}" if pulse.phase else ""
         process = f", its process is {pulse.process}" if pulse.process else ""
         yield "heartbeat", f"{pulse.state or UNKNOWN}{phase}{process}"
-        yield "memory", f"{gibibytes(pulse.rss)}{_of(pulse.ram)}"
-        yield "disk", f"{gibibytes(pulse.disk_free)} free{_of(pulse.disk_total)}"
+        yield "memory", "" if math.isnan(pulse.rss) else f"{gibibytes(pulse.rss)}{_of(pulse.ram)}"
+        yield "disk", "" if math.isnan(pulse.disk_free) else f"{gibibytes(pulse.disk_free)} free{_of(pulse.disk_total)}"
         yield "throttled", ", ".join(pulse.throttle)
     counts = view.counts
     yield "records", count(counts.records)
