@@ -118,7 +118,7 @@ class UgroScreen(Screen[None]):
 
     def tick(self) -> None:
         """Let ages and countdowns go on, and take away a message that has stood long enough."""
-        if self.app.screen is not self or not self.query("#sources"):
+        if not self.is_current or self.app.screen is not self or not self.query("#sources"):
             return
         if self.desk.message.over(self.desk.clock()):
             self.desk.say("")
