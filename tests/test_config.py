@@ -234,6 +234,8 @@ def test_where_each_setting_came_from(tmp_path: Path) -> None:
         "ssh_config": (None, "default"),
         "central": ("/d", "environment: UGRO_CENTRAL"),
         "engine": ("builtin", "default"),
+        "theme": ("", "default"),
+        "ascii": (None, "default"),
         "node.gpu1.port": (5, f"{file}: node"),
         "on_alert": ([], "default"),
         "bell": (True, "default"),

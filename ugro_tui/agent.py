@@ -20,6 +20,7 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.ports import Archive, Clock, Feed
+from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import JobView, Question, Snapshot, SyncView
 from ugro_tui.doors import DiagnosisDoor, TensorBoardDoor
 from ugro_tui.looks import Looks
@@ -265,6 +266,16 @@ class Agent(Answers):
         if found is None:
             raise BadInput(self._looks.unknown(job_id, [job_id]))
         return found
+
+    def rank(self, job_id: str, rank: int) -> RankView:
+        """All that is known of one rank, beside the others of its job; read now.
+
+        Raises:
+            BadInput, Partial, NoSource: as `job`; BadInput also when the job has no such rank.
+        """
+        checked_job_id(job_id)
+        self.start()
+        return self._looks.rank(job_id, rank)
 
     def archived(self, inquiry: Inquiry[Found]) -> Finding[Found]:
         """What the files of a job hold, read now and waited for; `archive` tells the same to who does not wait.

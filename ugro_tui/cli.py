@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -22,18 +21,17 @@ from ugro_tui import (
     cli_logs,
     cli_metrics,
     cli_nodes,
+    cli_rank,
+    cli_screens,
     exits,
 )
 from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.output import ReaderGone, called, prepare, print_json, print_lines
+from ugro_tui.output import ReaderGone, called, only_ascii, prepare, print_json, print_lines, speak_ascii
 
 if TYPE_CHECKING:
-    from ugro_tui.act.local import LocalJob
-    from ugro_tui.agent import Agent
     from ugro_tui.config import Config
 
 EXIT_INTERRUPTED = 130
-EXIT_HUNG_UP = 129
 
 _GLOBAL = {
     "--config": "FILE",
@@ -42,7 +40,10 @@ _GLOBAL = {
     "--hostfile": "FILE",
     "--ssh-config": "FILE",
     "--central": "DIR",
+    "--theme": "NAME",
+    "--ascii": "",
 }
+"""What may stand before or after the command, and what its value is; empty: it has none."""
 
 app = typer.Typer(
     name="ugro-tui",
@@ -104,7 +105,7 @@ def hoisted(argv: Sequence[str]) -> list[str]:
         if name not in _GLOBAL:
             place += 1
             continue
-        width = 1 if equals else 2
+        width = 1 if equals or not _GLOBAL[name] else 2
         if place + width > end:
             raise BadInput(f"{name} needs a value: {name} {_GLOBAL[name]}")
         moved += rest[place : place + width]
@@ -137,21 +138,27 @@ def _all_jobs(
         str | None,
         typer.Option(metavar="DIR", help="Copies of all nodes; also UGRO_CENTRAL.  [default: ~/ugro_data/central]"),
     ] = None,
+    theme: Annotated[
+        str | None, typer.Option(metavar="NAME", help="dark, light, contrast or colour-blind; also UGRO_THEME.")
+    ] = None,
+    ascii_: Annotated[
+        bool, typer.Option("--ascii", help="Draw with ASCII alone; by itself where the locale has no UTF-8.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         print(f"ugro-tui {__version__}")
         raise typer.Exit
     flags = {"metrics_dir": metrics_dir, "nodes": nodes, "hostfile": hostfile, "ssh_config": ssh_config}
-    context.obj = (config, {**flags, "central": central})
+    context.obj = (config, {**flags, "central": central, "theme": theme, "ascii": ascii_ or None})
     if context.invoked_subcommand is None:
-        _show(_config(context), None)
+        cli_screens.show(_config(context), None)
 
 
 @app.command()
 def watch(context: typer.Context, job: Job, refresh: Refresh = None) -> None:
     """Open the dashboard on one job."""
-    _show(_config(context, refresh), job)
+    cli_screens.show(_config(context, refresh), job)
 
 
 @app.command()
@@ -216,17 +223,17 @@ def demo(
 
     Further options go to the training script, for instance: --steps 1000, --inject nan@200, --inject crash:rank=1@150.
     """
-    _require_terminal()
+    cli_screens.require_terminal()
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
 
     agent = Agent(_config(context).here(), notify=True)  # the run is on this machine, whatever else is watched
     print("Starting a training run …", flush=True)
     run = agent.start_demo(context.args)
-    log_to_file(hang_up=lambda: _hang_up(None if keep else run))
+    log_to_file(hang_up=lambda: cli_screens.hang_up(None if keep else run))
     try:
         with agent:
-            _run_screens(agent, run.plan.job_id, stops_training=not keep)
+            cli_screens.run_screens(agent, run.plan.job_id, stops_training=not keep)
     finally:
         if not keep and run.poll() is None:
             print("Stopping the training run …", flush=True)
@@ -237,7 +244,10 @@ def demo(
         raise typer.Exit(exits.UNWELL)
 
 
-for commands in (cli_alerts, cli_compare, cli_config, cli_diagnose, cli_logs, cli_metrics, cli_nodes, cli_health):
+_COMMANDS = (
+    cli_alerts, cli_compare, cli_config, cli_diagnose, cli_health, cli_logs, cli_metrics, cli_nodes, cli_rank,
+)  # fmt: skip
+for commands in _COMMANDS:
     commands.add_to(app, lambda context: _config(context))
 
 
@@ -245,59 +255,10 @@ def _config(context: typer.Context, refresh: float | None = None) -> Config:
     from ugro_tui.config import load_config
 
     file, flags = context.obj
-    return load_config({**flags, "refresh": refresh}, os.environ, file)
-
-
-def _show(config: Config, job: str | None) -> None:
-    """The full-screen application, on one job or on all."""
-    _require_terminal()
-    gc.disable()  # what imports make stays: looking through it again and again is a tenth of the start
-    from ugro_tui.agent import Agent
-    from ugro_tui.applog import log_to_file
-
-    log_to_file(hang_up=lambda: _hang_up(None))
-    agent = Agent(config, keep=True, notify=True)
-    if job is not None:
-        agent.follow(job)
-    with agent:
-        _run_screens(agent, job)
-
-
-def _hang_up(run: LocalJob | None) -> None:
-    """The terminal is gone: stop what was to end with the application, and end."""
-    try:
-        if run is not None:
-            run.stop()
-    finally:
-        os._exit(EXIT_HUNG_UP)  # the main thread waits for the terminal and would never hear of it
-
-
-def _run_screens(agent: Agent, job: str | None, *, stops_training: bool = False) -> None:
-    from ugro_tui.ui.app import UgroApp
-
-    gc.freeze()
-    gc.enable()
-    bell = agent.config.bell
-    screens = UgroApp(
-        agent.feed, archive=agent.archive, job=job, place=agent.place, stops_training=stops_training, bell=bell
-    )
-    message = screens.run()
-    if message:
-        print(message)
-
-
-def _require_terminal() -> None:
-    # Textual reads from standard input and draws on standard error.
-    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
-        raise BadInput(
-            "the dashboard needs a terminal, and this is a pipe or a file: use `ugro-tui status` or "
-            "`ugro-tui monitor JOB`"
-        )
-    if os.environ.get("TERM", "") in ("", "dumb"):
-        raise BadInput(
-            f"the dashboard cannot draw on TERM={os.environ.get('TERM', '')!r}: use `ugro-tui status` or "
-            "`ugro-tui monitor JOB`, or set TERM to what your terminal is (xterm-256color, tmux-256color)"
-        )
+    config = load_config({**flags, "refresh": refresh}, os.environ, file)
+    if only_ascii(asked=config.ascii):
+        speak_ascii()
+    return config
 
 
 def _complain(message: str) -> None:

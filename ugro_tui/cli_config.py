@@ -59,6 +59,6 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if value is None or value == []:
+    if value is None or value in ([], ""):
         return "not set"
     return visible(", ".join(value) if isinstance(value, list) else str(value))

@@ -45,8 +45,8 @@ class Config:
 
     `metrics_dir` is this machine's; `remote_metrics_dir` the same setting as typed, for nodes, where `~` is their own
     home. `refresh` is in seconds; left out, it follows from whether nodes are reached over SSH. `nodes` are comma lists
-    as typed. `on_alert` is a command with its arguments, run for each alert. `origins` says for each setting where it
-    was set.
+    as typed. `theme` is empty where none is set, `ascii` None where the locale decides. `on_alert` is a command with
+    its arguments, run for each alert. `origins` says for each setting where it was set.
     """
 
     metrics_dir: Path = Path(DEFAULT_METRICS_DIR)
@@ -56,6 +56,8 @@ class Config:
     ssh_config: Path | None = None
     central: Path = Path(DEFAULT_CENTRAL)
     engine: str = ENGINES[0]
+    theme: str = ""
+    ascii: bool | None = None
     node: Mapping[str, NodeSettings] = field(default_factory=dict)
     remote_metrics_dir: str = ""
     on_alert: tuple[str, ...] = ()

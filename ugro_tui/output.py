@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import codecs
 import io
+import locale
 import os
 import shlex
 import shutil
 import sys
 from collections.abc import Iterable
+from typing import Final
+
+from ugro_tui.core.ascii import in_ascii
 
 
 class ReaderGone(Exception):
     """The reader of our output has gone, as `| head -1` does: nothing is wrong, and nothing is left to do."""
 
 
+LIKENESS: Final = "ugro-likeness"
+"""How text is encoded for who cannot read all of it: in what is most like it in ASCII."""
+
+
 def prepare() -> None:
-    """A terminal that cannot show a character gets a question mark instead of an error."""
+    """A terminal that cannot show a character gets one that is like it instead of an error."""
+    codecs.register_error(LIKENESS, _likeness)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=LIKENESS)
+
+
+def _likeness(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return in_ascii(error.object[error.start : error.end]), error.end
+
+
+def only_ascii(*, asked: bool | None) -> bool:
+    """Whether a terminal gets ASCII alone: as it was `asked`, else where its locale is of another encoding than UTF-8.
+
+    What no terminal reads is not asked about: Python writes it as UTF-8, where the locale does not name an encoding.
+    """
+    if asked is not None:
+        return asked
+    return sys.stdout.isatty() and "utf" not in locale.getencoding().lower()
+
+
+def speak_ascii() -> None:
+    """Write ASCII alone from now on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="ascii", errors=LIKENESS)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from ugro_tui.core.errors import BadInput
 from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.rules.rule import ENABLED, Thresholds
 from ugro_tui.core.text import visible
+from ugro_tui.core.theme_names import THEMES
 from ugro_tui.nodes.inventory import LOCAL, NodeSettings, is_word
 
 DEFAULT_METRICS_DIR = "~/ugro_data/jobs"
@@ -74,6 +75,21 @@ def _engine(value: object, origin: str) -> str:
     return str(value)
 
 
+def _theme(value: object, origin: str) -> str:
+    if value not in THEMES:
+        raise BadInput(f"{origin}: {_shown(value)} is not a theme: choose {', '.join(THEMES[:-1])} or {THEMES[-1]}")
+    return str(value)
+
+
+def _ascii(value: object, origin: str) -> bool:
+    """A variable can say it too, so words are read."""
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    found = value if isinstance(value, bool) else words.get(str(value).lower()) if isinstance(value, str) else None
+    if found is None:
+        raise BadInput(f"{origin}: {_shown(value)} is neither true nor false")
+    return found
+
+
 READERS: Mapping[str, Callable[[object, str], Any]] = {
     "metrics_dir": directory,
     "refresh": _seconds,
@@ -82,6 +98,8 @@ READERS: Mapping[str, Callable[[object, str], Any]] = {
     "ssh_config": _file,
     "central": directory,
     "engine": _engine,
+    "theme": _theme,
+    "ascii": _ascii,
 }
 """The settings that the file, a variable and a flag can each give."""
 

@@ -27,6 +27,8 @@ def test_every_setting_in_force_is_shown(call: Call, home: Path) -> None:
         "ssh_config": "not set",
         "central": f"{home}/ugro_data/central",
         "engine": "builtin",
+        "theme": "not set",
+        "ascii": "not set",
         "on_alert": "not set",
         "bell": "true",
     }

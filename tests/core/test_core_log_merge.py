@@ -45,12 +45,10 @@ def test_ranks_differ_in_their_own_number_alone_and_it_is_not_told_as_that_of_al
 
 def test_a_line_without_a_time_stays_behind_the_one_before_it() -> None:
     texts = {
-        0: ["2026-05-16 09:00:00 a", "Traceback (most recent call last):", "ValueError: x"],
+        0: ["2026-05-16 09:00:00 a", "said after a"],
         1: ["2026-05-16 09:00:01 b"],
     }
-    assert [message for _, message in told(merged(logs(texts)))] == [
-        "a", "Traceback (most recent call last):", "ValueError: x", "b",
-    ]  # fmt: skip
+    assert [message for _, message in told(merged(logs(texts)))] == ["a", "said after a", "b"]
 
 
 def test_without_times_the_same_lines_hold_the_order_together() -> None:
@@ -84,3 +82,31 @@ def test_what_comes_later_is_fitted_in_and_old_lines_are_let_go(monkeypatch: pyt
     assert [int(line.message.split()[1]) for line in lines[:-1]] == list(range(merge.dropped, 3_000))
     assert {line.ranks for line in lines[:-1]} == {(0, 1)}
     assert 500 < len(lines) < 500 + 2 * 400
+
+
+def test_what_comes_later_without_a_time_is_below_what_came_before() -> None:
+    merge = LogMerge(500)
+    merge.add(logs({0: ["2026-05-16 09:00:00 a", "2026-05-16 15:00:00 b"], 1: ["2026-05-16 09:00:01 c", "d"]}))
+    merge.add(logs({1: ["e"]}))
+    merge.add(logs({0: ["f"], 1: ["2026-05-16 14:59:59 late", "Error: g"]}))
+    merge.add(logs({1: ["h"], 2: ["i"]}))
+    said = [line.message for line in merge.lines({0: LineReader(0).peek("half")})]
+    assert said == ["a", "c", "d", "b", "e", "late", "Error: g", "f", "h", "i", "half"]
+
+
+def test_where_nothing_tells_the_time_what_comes_later_is_below_too() -> None:
+    merge = LogMerge(500)
+    merge.add(logs({0: ["a", "b", "c"], 1: ["a", "d"]}))
+    merge.add(logs({1: ["e", "same"], 0: ["same"]}))
+    assert [line.message for line in merge.lines()][-2:] == ["e", "same"]
+    assert merge.lines()[-1].ranks == (0, 1)
+
+
+def test_errors_at_the_end_of_a_rank_that_was_long_silent_come_last() -> None:
+    texts = {
+        0: ["2026-05-16 09:00:00 a", "2026-05-16 15:00:00 step"],
+        1: ["2026-05-16 09:00:00 a", "loading", "Traceback (most recent call last):", "  File x", "ValueError: x"],
+    }
+    assert [message for _, message in told(merged(logs(texts)))] == [
+        "a", "loading", "step", "Traceback (most recent call last):", "  File x", "ValueError: x",
+    ]  # fmt: skip

@@ -88,6 +88,7 @@ async def test_long_lines_are_wrapped_or_moved_aside() -> None:
         assert [row for row in app.rows if "needle" in row] == [" " * MARGIN + "x" * (150 - 82) + " needle"]
         assert app.view.virtual_size.height == 401
         await pilot.resize_terminal(60, 30)
+        await pilot.pause()
         assert app.view.virtual_size.height > 401
         await pilot.press("w", "t")
         assert app.view.virtual_size.height == 400

@@ -27,6 +27,7 @@ from ugro_tui.core.commands import (
     Diagnose,
     Health,
     OpenJob,
+    OpenRank,
     OpenTensorBoard,
     Order,
     Sync,
@@ -187,7 +188,7 @@ class TrainingMetricsCollector:
             if isinstance(command, Sync) and self._aggregator is None:
                 self._keeper.post(Answer(ticket.number, said=IN_PLACE))
                 return ticket
-            if isinstance(command, Order):
+            if isinstance(command, Order | OpenRank):
                 self._keeper.post(ticket)
                 return ticket
             if isinstance(command, Tell) and self._doors.tell is not None:

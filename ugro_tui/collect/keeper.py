@@ -14,11 +14,12 @@ from queue import Empty, SimpleQueue
 from ugro_tui.collect.alarms import Alarms
 from ugro_tui.collect.kept import Kept
 from ugro_tui.collect.messages import Cycle, Forget, Message
+from ugro_tui.collect.opened import OpenedRank
 from ugro_tui.collect.reader import Delivery
 from ugro_tui.collect.roster import Roster
 from ugro_tui.collect.urgency import worst_first
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.commands import Answer, Ticket
+from ugro_tui.core.commands import Answer, OpenRank, Ticket
 from ugro_tui.core.entries import Saved
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import Away
@@ -64,6 +65,7 @@ class Keeper:
         self._firing: tuple[Alert, ...] = ()
         self._parts: dict[int, dict[str, Answer]] = {}
         self._answers: deque[Answer] = deque(maxlen=KEPT_ANSWERS)
+        self._rank = OpenedRank()
         self._failures: dict[str, str] = {}
         self._rested = -math.inf
         self._ended = threading.Event()
@@ -145,6 +147,9 @@ class Keeper:
                 self._cycle(message)
             case Answer():
                 self._answers.append(message)
+            case Ticket(command=OpenRank() as opened):
+                self._rank.open(opened)
+                self._answers.append(Answer(message.number))
             case Ticket():
                 self._answers.append(self._alarms.obey(message))
             case Saved():
@@ -185,6 +190,7 @@ class Keeper:
         pictures.sort(key=lambda pair: worst_first(pair[1], pair[0].drawn))
         cycles, nodes, health = self._nodes.last, self._nodes.views(now), self._health(now)
         self._try(lambda: self._judge(nodes, health, now), "judging the nodes")
+        self._try(lambda: self._explain(nodes, now), "explaining the rank")
         jobs = tuple(picture for _, picture in pictures)
         self._try(lambda: self._alarms.observe(jobs, self._firing, now), "keeping the book of alerts")
         snapshot = Snapshot(
@@ -201,6 +207,7 @@ class Keeper:
             cycles=self._nodes.cycles,
             sync=self._sync(now),
             health=health,
+            rank=self._rank.view,
             questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),
             reading=next((cycle.reading for cycle in cycles if cycle.reading), ""),
         )
@@ -218,6 +225,11 @@ class Keeper:
 
     def _judge(self, nodes: Sequence[NodeView], health: Sequence[NodeHealth], now: float) -> None:
         self._firing = self._fleet.tick(nodes, health, now, self._alarms.thresholds)
+
+    def _explain(self, nodes: Sequence[NodeView], now: float) -> None:
+        kept = self._jobs.get(self._rank.job_id)
+        if kept is not None and not kept.reading:
+            self._rank.look(kept.state, kept.picture, nodes, now)
 
     def _notices(self) -> Iterator[str]:
         yield from self._failures.values()

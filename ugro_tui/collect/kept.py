@@ -57,12 +57,16 @@ class Kept:
         for piece in delivery.pieces:
             apply(self.state, piece, delivery.node)
 
+    @property
+    def reading(self) -> bool:
+        """Whether a node still has more of it to tell."""
+        return any(self._reading.values())
+
     def is_held(self, now: float) -> bool:
         """Whether the picture is held back, as the job is still being read: half of a run would look stalled."""
         self.due = math.inf
-        reading = any(self._reading.values())
-        self._held = (now if math.isnan(self._held) else self._held) if reading else math.nan
-        return reading and now - self._held <= HELD_SECONDS
+        self._held = (now if math.isnan(self._held) else self._held) if self.reading else math.nan
+        return self.reading and now - self._held <= HELD_SECONDS
 
     def draw(self, now: float, thresholds: Thresholds) -> None:
         """Make the picture anew, unless it would be the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from ugro_tui.core.archive import Finding, Found, Inquiry
@@ -38,6 +39,18 @@ class Archive(Protocol):
 
     def look(self, inquiry: Inquiry[Found]) -> Finding[Found]:
         """What is known of this by now; never blocks. Who goes on to ask is told of what is new."""
+        ...
+
+
+class Memory(Protocol):
+    """What outlives the application, of how a person likes the screens."""
+
+    def load(self) -> Mapping[str, object]:
+        """All that was kept, by its name; empty where nothing was or nothing can be read."""
+        ...
+
+    def save(self, news: Mapping[str, object]) -> None:
+        """Keep these, beside what is kept by other names; never waits for a disk, and never fails."""
         ...
 
 

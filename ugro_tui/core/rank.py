@@ -39,6 +39,8 @@ class Rank:
     error: ErrorReport | None = None
     starts: list[tuple[float, float]] = field(default_factory=list)
     """Its newest starts: when (Unix seconds), and the step that the run had come to by then (NaN: none)."""
+    ends: list[End | None] = field(default_factory=list)
+    """How the processes of all starts but the newest ended, as they said; None: without a word."""
     told: Vital | None = None
     """What was last said of a process of this rank; `vital` is what to judge by."""
     tally: Tally = field(default_factory=Tally)

@@ -166,6 +166,8 @@ class RankTable:
         if start == rank.start:  # the same run goes on in a file that was made anew
             return
         last = float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else np.nan
+        rank.ends += [rank.end] if rank.starts else []
+        del rank.ends[: 1 - MAX_STARTS]
         rank.starts.append((start.ts, float(np.fmax(last, rank.starts[-1][1])) if rank.starts else last))
         del rank.starts[:-MAX_STARTS]
         rank.start, rank.end, rank.bad = start, None, None

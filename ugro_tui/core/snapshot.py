@@ -16,6 +16,7 @@ from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages
+from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.rules.rule import Thresholds
@@ -161,6 +162,8 @@ class Snapshot:
     """What is wrong with nodes, the worst first; what is wrong with a job is in its summary."""
     health: tuple[NodeHealth, ...] = ()
     """How each node is; behind them the disk of the central directory, where there is one."""
+    rank: RankView | None = None
+    """The rank that was opened last, if it is known."""
 
     @property
     def heard(self) -> tuple[Alert, ...]:

@@ -45,11 +45,15 @@ class _Ring:
             self._values[row, place % self._width] = value
         self.counts[row] += len(values)
 
-    def newest(self, rows: _Rows) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    def newest(self, rows: _Rows | slice) -> tuple[Matrix, npt.NDArray[np.int64]]:
         """The values of these rows, the newest last, and how many each has; what stands before them says nothing."""
         counts = np.array(self.counts)[rows]
-        found, places = self._values[rows], counts % self._width
-        for place in np.unique(places).tolist():
+        places = counts % self._width
+        distinct = np.unique(places).tolist()
+        if len(distinct) == 1:  # as a rule: ranks record together
+            return np.roll(self._values[rows], -distinct[0], axis=1), np.minimum(counts, self._width)
+        found = self._values[rows].copy()
+        for place in distinct:
             alike = places == place
             found[alike] = np.roll(found[alike], -place, axis=1)
         return found, np.minimum(counts, self._width)
@@ -128,17 +132,18 @@ class Trends:
         return self._interval
 
 
-def _taken(rows: set[int]) -> _Rows:
-    found = np.fromiter(rows, np.intp, len(rows))
+def _taken(rows: set[int]) -> _Rows | slice:
+    """The rows, which are no news any more: a slice where they are all that lie between the first and the last."""
+    found = np.sort(np.fromiter(rows, np.intp, len(rows)))
     rows.clear()
-    return np.sort(found)
+    return slice(found[0], found[-1] + 1) if found[-1] - found[0] + 1 == len(found) else found
 
 
 def _medians(times: Matrix, counts: npt.NDArray[np.int64]) -> Matrix:
     """Median seconds between times. By sorting: numpy's own median of many short rows takes nine times as long."""
     found = np.full(len(times), np.nan)
     for count in np.unique(counts[counts > 1]).tolist():
-        alike = counts == count
+        alike: npt.NDArray[np.bool_] | slice = counts == count if (counts != count).any() else slice(None)
         with np.errstate(over="ignore", invalid="ignore"):
             gaps = np.diff(times[alike, _TIMES - count :], axis=1)
             sane = np.isfinite(gaps).all(axis=1)
@@ -151,7 +156,8 @@ def _medians(times: Matrix, counts: npt.NDArray[np.int64]) -> Matrix:
 def _sparks(losses: Matrix, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     points = np.full((len(losses), SPARK_WIDTH), np.nan, np.float32)
     for count in np.unique(counts[counts > 0]).tolist():
-        alike, size = counts == count, max(1, count // SPARK_WIDTH)
+        alike: npt.NDArray[np.bool_] | slice = counts == count if (counts != count).any() else slice(None)
+        size = max(1, count // SPARK_WIDTH)
         recent = losses[alike, _LOSSES - min(count, size * SPARK_WIDTH) :]
         with np.errstate(over="ignore", invalid="ignore"):
             means = (sum(recent[:, place::size] for place in range(size)) / size).astype(np.float32)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.command import Provider
-from textual.events import Resize
-from textual.geometry import Size
+from textual.command import CommandPalette, Provider
 
 from ugro_tui.core.archive import NoArchive
 from ugro_tui.core.commands import Command, Diagnose, OpenTensorBoard, Refresh, Sync
-from ugro_tui.core.ports import Archive, Feed
+from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.alerts import AlertsScreen
@@ -28,15 +21,22 @@ from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import Group, HelpScreen
 from ugro_tui.ui.jobs import JobsScreen
+from ugro_tui.ui.lines import Key
+from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.logs import LogsScreen
 from ugro_tui.ui.nodes_screen import NodesScreen
-from ugro_tui.ui.palette import Settings
+from ugro_tui.ui.palette import HINT, Palette
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
+from ugro_tui.ui.rank import RankScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
+from ugro_tui.ui.terminal_app import TerminalApp
 
 LOOK_SECONDS = 0.25
 """How often the timer asks for a newer snapshot: asking costs nothing, and news wait no longer than this."""
+
+KEEP_SECONDS = 1.0
+"""How often what screens want to find again is written down, if there is anything new."""
 
 PLACES: dict[str, type[UgroScreen]] = {
     "1": JobsScreen,
@@ -60,11 +60,11 @@ def _key(key: str, action: str, short: str, says: str, *, show: bool = False, pr
     return Binding(key, action, short, tooltip=says, show=show, priority=priority)
 
 
-class UgroApp(App[str]):
+class UgroApp(TerminalApp):
     """Shows what `feed` and `archive` know. Returns what the terminal is to say after it has ended."""
 
     TITLE = "ugro-tui"
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Settings}
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Palette}
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(_key(key, f"go('{kind.NAME}')", kind.NAME, _GO_TO) for key, kind in PLACES.items()),
@@ -78,6 +78,7 @@ class UgroApp(App[str]):
         _key("d", "diagnose", "diagnose", "Diagnose: stacks, logs, report", show=True),
         _key("question_mark", "help", "help", "These keys", show=True),
         _key("colon,ctrl+p", "command_palette", "jump", "Palette: jump, set, do", show=True),
+        _key("Y", "copy", "copy", "Copy the line, the URL or the verdict"),
         _key("ctrl+z", "suspend_process", "suspend", "Suspend; fg comes back"),
         _key("q", "leave", "quit", "Quit", show=True),  # no priority: a passphrase may have a q
         _key("ctrl+c", "leave", "quit", "Quit", priority=True),
@@ -92,21 +93,30 @@ class UgroApp(App[str]):
         job: str | None = None,
         stops_training: bool = False,
         bell: bool = True,
+        theme: str = "",
+        ascii_only: bool = False,
+        memory: Memory | None = None,
+        notice: str = "",
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
+        super().__init__(ascii_only=ascii_only)
         self._bell = Bell() if bell else None
+        self._theme_is_set = bool(theme)
         self._stops_training = stops_training
         self._feed = feed
-        self.desk = Desk(feed, archive or NoArchive(), place, job, clock, wall)
+        self.desk = Desk(feed, archive or NoArchive(), place, job, clock, wall, memory)
+        self.wear(theme or self.desk.kept("theme", ""))
         self._version = -1
         self._landed = job is not None
-        self._missed: Size | None = None
+        if notice and self.desk.kept("noticed", "") != notice:
+            self.desk.keep("noticed", notice)
+            self.desk.say(notice)
 
     def on_mount(self) -> None:
         """Show the jobs, or the one that was asked for, and begin to look for news."""
-        for kind in PLACES.values():
+        kinds: list[type[UgroScreen]] = [*PLACES.values(), RankScreen]
+        for kind in kinds:
             self.install_screen(kind(self.desk), kind.NAME)
         self.desk.take(self._feed.snapshot())
         self.push_screen("jobs")
@@ -114,7 +124,8 @@ class UgroApp(App[str]):
             self.push_screen("job")
         self._land()
         self.set_interval(LOOK_SECONDS, self.look)
-        self._leave_on_signals()
+        self.set_interval(KEEP_SECONDS, self.desk.save)
+        self.leave_on_signals()
 
     def _land(self) -> None:
         """Go on to the only job, once it is known that there is no other."""
@@ -140,30 +151,12 @@ class UgroApp(App[str]):
             self._ring(snapshot)
         self._land()
         self._ask(snapshot)
-        self._fit()
-
-    def _fit(self) -> None:
-        """Tell the screen of a size that it has not heard of: one that changes while a screen closes may be lost."""
-        missed, self._missed = self._missed, None
-        with suppress(OSError, ValueError):  # no terminal, or none any more
-            size = Size(*os.get_terminal_size(0))
-            if not self.is_headless and size != self.screen.size:
-                self._missed = size
-                if size == missed:  # not just under way
-                    self.post_message(Resize(size, size))
+        self.fit()
 
     def _ring(self, snapshot: Snapshot) -> None:
         sound = "" if self._bell is None else self._bell.due(snapshot.book.events)
         if sound and self._driver is not None and not self.is_headless:
             self._driver.write(sound)
-
-    def get_css_variables(self) -> dict[str, str]:
-        """The theme's colours. Without colour they would be greys, and red a dark one: marks are as bright as text."""
-        variables = super().get_css_variables()
-        if self.no_color:
-            variables |= dict.fromkeys(("error", "warning", "success", "accent"), variables["foreground"])
-            self.theme_variables = variables
-        return variables
 
     @property
     def thresholds(self) -> Thresholds:
@@ -174,9 +167,9 @@ class UgroApp(App[str]):
         """Ask for this; what became of it is said on the screen."""
         self.front.ask(command)
 
-    def explain_setting(self, name: str) -> None:
-        """Say how a setting of the palette is set."""
-        self.front.say(f"type `:` and then: set {name} NUMBER")
+    def teach(self, command: str) -> None:
+        """Say what is to be typed."""
+        self.front.say(f"type `:` and then: {command}")
 
     def _ask(self, snapshot: Snapshot) -> None:
         """Put the next question, over no other window; take one away that nobody asks any more."""
@@ -187,6 +180,35 @@ class UgroApp(App[str]):
                 self.screen.dismiss()
         elif due is not None and self.screen is self.front:
             self.push_screen(QuestionScreen(due, questions))
+
+    @property
+    def places(self) -> tuple[type[UgroScreen], ...]:
+        """The screens that can be gone to from anywhere."""
+        return tuple(PLACES.values())
+
+    def go_to_job(self, job: str) -> None:
+        """Take this job in hand, and show it."""
+        self.desk.take_job(job)
+        self.go("job")
+        self.front.show()
+
+    def go_to_rank(self, number: int) -> None:
+        """Put the cursor on this rank of the job in hand."""
+        self.go_to_line("job", number)
+
+    def go_to_line(self, place: str, key: Key) -> None:
+        """Show the screen of this name, the cursor on the line of this identity."""
+        self.go(place)
+        screen = self.front
+        if isinstance(screen, FilteredScreen):  # what was just pushed has its lines after the next paint
+            screen.call_after_refresh(screen.go_to, key)
+
+    def choose_theme(self, name: str) -> None:
+        """Wear this theme, also at the next start."""
+        self.wear(name)
+        self.desk.keep("theme", name)
+        again = "; the next start takes the one of your settings" if self._theme_is_set else ""
+        self.front.say(f"theme: {name}{again}")
 
     def on_go_to(self, message: GoTo) -> None:
         """A screen asks for another one."""
@@ -200,6 +222,8 @@ class UgroApp(App[str]):
             self.pop_screen()
         if place not in names:
             self.push_screen(place)
+        elif place == names[-1]:
+            self.front.show()  # what is in hand may be another
 
     @staticmethod
     def _below(place: str, names: list[str]) -> int:
@@ -246,6 +270,20 @@ class UgroApp(App[str]):
         if self.desk.job is not None:
             self.front.ask(Diagnose(self.desk.job))
 
+    def action_command_palette(self) -> None:
+        """Let the user type what to see or to do."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder=HINT, id="--command-palette"))
+
+    def action_copy(self) -> None:
+        """Put into the clipboard what the screen has under its cursor, else TensorBoard's address, else the verdict."""
+        view = self.desk.view
+        text = self.front.copied() or self.desk.url
+        text = text or ("" if view is None else f"{view.job_id}: {view.summary.verdict}")
+        if text:
+            self.copy_to_clipboard(text)
+        self.front.say(f"copied: {text}" if text else "nothing to copy here")
+
     def action_help(self) -> None:
         """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
@@ -260,16 +298,11 @@ class UgroApp(App[str]):
         if isinstance(self.screen, HelpScreen):
             self.screen.dismiss()
             return
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End the application; say what goes on."""
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
-        self.exit("" if self._stops_training else outcome(self.desk.view))
-
-    def _leave_on_signals(self) -> None:
-        """Without this a SIGTERM or a closed terminal would leave the terminal in raw mode."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            with suppress(NotImplementedError, ValueError, RuntimeError):  # not in a main thread, as in tests
-                loop.add_signal_handler(number, self._end)
+        views = [self.desk.view, *self.desk.jobs]
+        self.exit("" if self._stops_training else next(filter(None, map(outcome, views)), ""))

@@ -179,6 +179,12 @@ class TrainingDashboard(FilteredScreen):
 
     # --- keys
 
+    @on(LineTable.Opened)
+    def _opened(self, event: LineTable.Opened) -> None:
+        """Explain the rank."""
+        self.desk.rank = int(event.key)
+        self.post_message(GoTo("rank"))
+
     def action_pane(self, direction: int) -> None:
         """Go to the next pane; where one is shown at a time, show it."""
         self._go_to(PANES[(self._pane + direction) % len(PANES)])

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Sync
 from ugro_tui.core.compared import FEWEST, MOST, RunName
-from ugro_tui.core.ports import Archive, Feed
+from ugro_tui.core.kept import Kept
+from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.ui.message import Message
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.requests import Requests, about
 from ugro_tui.ui.strip import Errands, port
 
+T = TypeVar("T")
+
+_LAST_JOB = "job"
+"""What the id of the job in hand is kept under."""
+
 PATIENCE = 2.0
 """Seconds after which jobs are shown although a node has not answered yet: it may be switched off."""
 
 
 class Desk:
-    """Belongs to the application; every screen reads and changes it. `job` is the id of the job in hand."""
+    """Belongs to the application; every screen reads and changes it. `job` is the id of the job in hand.
+
+    `keep` and `kept` are for what a person arranged: by a name such as `table.jobs`, found again at the next start.
+    """
 
     def __init__(
         self,
@@ -29,6 +39,7 @@ class Desk:
         job: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        memory: Memory | None = None,
     ) -> None:
         self.feed = feed
         self.archive = archive
@@ -37,7 +48,14 @@ class Desk:
         self.clock = clock
         self.wall = wall
         """Unix seconds, as the book of alerts has them."""
+        self._kept = Kept(memory)
+        if job is not None:
+            self.keep(_LAST_JOB, job)
         self.questions = Questions(feed)
+        self.rank: int | None = None
+        """The rank in hand, of the job in hand; None before one was opened."""
+        self.logs_of: int | None = None
+        """The rank whose logs are wanted when the logs are shown next; None: those that were shown last."""
         self.snapshot = Snapshot()
         self.order: list[str] = []
         """The jobs, in an order that does not change under the fingers: the worst first when they came."""
@@ -63,9 +81,10 @@ class Desk:
         self.settle()
 
     def settle(self) -> None:
-        """Take the worst job in hand where none is, once all was looked at."""
+        """Take a job in hand where none is, once all was looked at: the one of the last time, else the worst."""
         if self.job is None and self.order and self.ready:
-            self.job = self.order[0]
+            last = self.kept(_LAST_JOB, "")
+            self.job = last if last in self.order else self.order[0]
 
     @property
     def view(self) -> JobView | None:
@@ -146,7 +165,20 @@ class Desk:
         """Take this job in hand, however old it is."""
         if job != self.job:
             self._previous, self.job = self.job, job
+        self.keep(_LAST_JOB, job)
         self.feed.request(OpenJob(job))
+
+    def keep(self, key: str, value: object) -> None:
+        """Find this again under `key`, also at the next start; a value that JSON can hold, lists for tuples."""
+        self._kept.keep(key, value)
+
+    def kept(self, key: str, default: T) -> T:
+        """What was kept under `key`; `default` where nothing was, or what is of another type: anyone can edit files."""
+        return self._kept.get(key, default)
+
+    def save(self) -> None:
+        """Write down what is to be found at the next start."""
+        self._kept.save()
 
 
 def _restarted(view: JobView | None) -> bool:

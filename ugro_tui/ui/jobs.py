@@ -29,6 +29,9 @@ class JobsScreen(ListScreen):
         Binding("c", "compare", "compare", tooltip="Compare the marked jobs", show=True),
     ]
 
+    _placed = False
+    """Whether the cursor has been put on the job in hand: where it is moved to afterwards, it stays."""
+
     def new_table(self) -> LineTable[Any]:
         """The table of jobs."""
         return LineTable(COLUMNS, FIELDS, noun="job")
@@ -46,8 +49,8 @@ class JobsScreen(ListScreen):
         desk = self.desk
         lines = job_lines(desk.snapshot)
         self.table.show_lines(lines)
-        if desk.job is not None and self.table.key is not None and not self.is_current:
-            self.table.go(desk.job)
+        if desk.job is not None and self.table.key is not None and not (self.is_current and self._placed):
+            self._placed = self.table.go(desk.job) or not self.is_current
         return bool(desk.snapshot.jobs) or (desk.ready and bool(desk.snapshot.listed))
 
     def detail(self) -> Content:

@@ -121,6 +121,15 @@ class LineView(ScrollView, Generic[R], can_focus=True):
         bold = {name: Style(color=styles[name].color, bold=name in _BOLD) for name in _TONES}
         return styles | {f"{base} {name}": styles[base] + bold[name] for base in _BASES for name in _TONES}
 
+    @property
+    def line_text(self) -> str:
+        """The line under the cursor, all its columns, with tabs between them; empty where no line is shown."""
+        arrangement = self._arrangement
+        if arrangement.lines is None or not len(arrangement):
+            return ""
+        row = arrangement.lines.row(int(arrangement.order[arrangement.cursor]))
+        return "\t".join(column.cell(row).strip() for column in self._all)
+
     def _segments(self, row: R, base: str) -> list[Segment]:
         """The cells of a line, those of the same style in one segment: Textual's work grows with the segments."""
         segments: list[Segment] = []

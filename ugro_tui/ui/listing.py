@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.ui.filter_bar import FilterBar
+from ugro_tui.ui.lines import Key
 from ugro_tui.ui.screen import UgroScreen
 from ugro_tui.ui.table import LineTable
 
@@ -27,6 +28,34 @@ class FilteredScreen(UgroScreen):
     def table(self) -> LineTable[Any]:
         """The table that is filtered."""
         return self.query_one(LineTable)
+
+    def on_mount(self) -> None:
+        """Sort, filter and columns are those of the last time."""
+        table = self.table
+        kept: dict[str, object] = self.desk.kept(self._kept_as, {})
+        match kept:
+            case {"sort": [str(field), bool(falling)]} if field:
+                table.sort_by(field, falling=falling)
+        match kept:
+            case {"filter": str(text)}:
+                table.narrow(text)
+        table.wide = kept.get("wide") is True
+
+    @property
+    def _kept_as(self) -> str:
+        return f"table.{self.NAME}"
+
+    def go_to(self, key: Key) -> None:
+        """Put the cursor on the line of this identity, or say why not."""
+        if self.table.go(key):
+            self.table.focus()
+            return
+        hidden = self.table.filter_text
+        self.say(f"{key}: not here{f' behind the filter {hidden}: esc takes it away' if hidden else ''}")
+
+    def copied(self) -> str:
+        """The line under the cursor."""
+        return self.table.line_text
 
     def action_filter(self) -> None:
         """Let the user type a filter."""
@@ -57,6 +86,8 @@ class FilteredScreen(UgroScreen):
 
     @on(LineTable.Arranged)
     def _arranged(self) -> None:
+        table = self.table
+        self.desk.keep(self._kept_as, {"sort": list(table.sorted_by), "filter": table.filter_text, "wide": table.wide})
         self.show()
 
     @on(LineTable.Noted)

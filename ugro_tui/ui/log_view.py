@@ -186,6 +186,14 @@ class LogView(ScrollView, can_focus=True):
         if not top <= row < top + self.size.height:
             self.scroll_to(y=row - self.size.height // 4, animate=False, force=True)
 
+    @property
+    def line_text(self) -> str:
+        """The marked line, else the one that was searched for, else the first visible one; empty: there is none."""
+        if not self._lines:
+            return ""
+        chosen = next((line for line in (self.marked, self.matches.current) if line is not None), self._top())
+        return self._lines[min(chosen, len(self._lines) - 1)].text
+
     def find(self, holds: Level, rank: int) -> int | None:
         """The index of the first line of a rank that is at least so grave."""
         places = enumerate(self._lines)

@@ -59,6 +59,10 @@ class LogsScreen(UgroScreen):
         yield Static(id="log-empty")
         yield Input(id="log-search", placeholder="search: enter goes to it, esc leaves", compact=True)
 
+    def copied(self) -> str:
+        """The line that was gone to, else the first one that is visible."""
+        return self._text.line_text
+
     def on_mount(self) -> None:
         """Keys go to the text; what is new is looked for often while this is in front."""
         self._text.focus()
@@ -76,6 +80,9 @@ class LogsScreen(UgroScreen):
         """What is known of the logs by now."""
         if self.desk.job != self._job:
             self._take_job(self.desk.job)
+        if self.desk.logs_of is not None:
+            self._choose(self.desk.logs_of)
+            self._text.follow, self.desk.logs_of = True, None
         if self._job is None:
             self._say_nothing("no job: its logs are shown here when there is one")
             self._draw_title()
@@ -186,7 +193,8 @@ class LogsScreen(UgroScreen):
 
     def action_rank(self, direction: int) -> None:
         """Show the next rank alone, or the one before; all of them before the first and behind the last."""
-        choices = [None, *self._ranks]
+        view = self.desk.view
+        choices = [None, *(self._ranks or (() if view is None else view.ranks.rank.tolist()))]
         if len(choices) < 3:
             return
         place = choices.index(self._rank) if self._rank in choices else 0

@@ -30,6 +30,11 @@ RANK_TONES: Final = {
     RankState.FINISHED: "quiet",
 }
 
+RANK_STYLES: Final = {
+    state: {"good": "$success", "warn": "$warning", "bad": "$error", "quiet": "$text-muted"}[tone]
+    for state, tone in RANK_TONES.items()
+}
+
 JOB_GLYPHS: Final = {
     JobStatus.PENDING: "○",
     JobStatus.STARTING: "◌",

@@ -1,26 +1,33 @@
-"""What can be typed into the palette (`:`): `set gpu_underused.threshold 70`."""
+"""The palette (`:`): jump to a job, a rank, a node, a screen; choose a theme; set a number; all that keys do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.fuzzy import Matcher
+from textual.markup import escape
 
-from ugro_tui.core.commands import SetThreshold
-from ugro_tui.core.rules.catalogue import RULES
-from ugro_tui.core.rules.rule import settings
+from ugro_tui.ui import offers
+from ugro_tui.ui.offers import NOUNS, Offer
 
 if TYPE_CHECKING:
     from ugro_tui.ui.app import UgroApp
 
-SET = "set"
+HINT: Final = "job NAME · rank 11 · node NAME · theme NAME · set gpu_underused.threshold 70"
+"""What stands in the line before anything is typed."""
+
+MOST_FOUND: Final = 50
+"""Offers that are shown of one search: who has more types more."""
+
+_TYPED: Final = 2.0
+"""The score of what was typed as a command: fuzzy finds have 1 at the most."""
 
 
-class Settings(Provider):
-    """The numbers that alerts are judged by, with those in force, and the command that sets one of them."""
+class Palette(Provider):
+    """Finds what is typed."""
 
     @property
     def _own(self) -> UgroApp:
@@ -30,30 +37,39 @@ class Settings(Provider):
         return self.app
 
     async def discover(self) -> Hits:
-        """All settings, while nothing is typed."""
-        for name, value, means in self._all():
-            yield DiscoveryHit(_shown(name, value), partial(self._own.explain_setting, name), help=means)
+        """All there is, while nothing is typed."""
+        for offer in offers.everything(self._own):
+            yield DiscoveryHit(Content(offer.text), offer.run, offer.text, escape(offer.says))
 
     async def search(self, query: str) -> Hits:
-        """What is typed as a command, and the settings whose names are like it."""
+        """What was typed as a command first, then what is like it."""
         words = query.split()
-        words = words[1:] if words[:1] == [SET] else words
-        if len(words) == 2:
-            command = partial(self._own.order, SetThreshold(words[0], words[1]))
-            yield Hit(1.0, Content(f"{SET} {words[0]} {words[1]}"), command, help="until ugro-tui ends")
-            return
-        matcher = self.matcher(words[0] if words else "")
-        for name, value, means in self._all():
-            score = matcher.match(name) if words else 0.5
-            if score > 0:
-                yield Hit(score, _shown(name, value), partial(self._own.explain_setting, name), name, means)
-
-    def _all(self) -> Iterator[tuple[str, float, str]]:
-        thresholds = self._own.thresholds
-        for key, rule in RULES.items():
-            for number, value in settings(thresholds, key, rule):
-                yield f"{key}.{number.name}", value, number.means
+        typed = typed_as_command(self._own, words)
+        found = [(_TYPED, typed)] if typed is not None else [*_like(self._own, words)]
+        for score, offer in sorted(found, key=lambda hit: -hit[0])[:MOST_FOUND]:
+            yield Hit(score, Content(offer.text), offer.run, offer.text, escape(offer.says))
 
 
-def _shown(name: str, value: float) -> Content:
-    return Content(f"{name} = {value:g}")
+def typed_as_command(app: UgroApp, words: list[str]) -> Offer | None:
+    """The command that these words are, if they are one in full: `rank 11`, `set NAME NUMBER`, `NAME NUMBER`."""
+    match words:
+        case [offers.RANK, *rest] if len(rest) < 2:
+            return offers.rank(app, "".join(rest))
+        case [offers.SET, name, value]:
+            return offers.number(app, name, value)
+        case [name, value] if name not in NOUNS and "." in name:
+            return offers.number(app, name, value)
+        case [noun, name] if noun in (*NOUNS, offers.GO):
+            return next((offer for offer in offers.everything(app) if offer.text == f"{noun} {name}"), None)
+    return None
+
+
+def _like(app: UgroApp, words: list[str]) -> Iterator[tuple[float, Offer]]:
+    """Offers whose text, or what they say, is like what was typed, with how much it is."""
+    wanted = " ".join(words[1:] if words[:1] == [offers.SET] else words)
+    matcher = Matcher(wanted)
+    there = offers.numbers(app) if words[:1] == [offers.SET] else offers.everything(app)
+    for offer in there:
+        score = matcher.match(offer.text) if wanted else 0.5
+        if score > 0:
+            yield score, offer

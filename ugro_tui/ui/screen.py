@@ -89,6 +89,10 @@ class UgroScreen(Screen[None]):
         """Take away what lies over the parts, as a filter; whether there was anything."""
         return False
 
+    def copied(self) -> str:
+        """What is to be copied here: the line under the cursor; empty where there is none."""
+        return ""
+
     def on_mount(self) -> None:
         """Take the first picture at once."""
         self.show()
