@@ -14,7 +14,7 @@ from ugro_tui.core.archive import Finding, Found, Inquiry, Line, Lines, MetricLi
 from ugro_tui.core.attempts import Attempt, Attempts
 from ugro_tui.core.compared import RunName, run_named, runs_named
 from ugro_tui.core.comparing import gather
-from ugro_tui.core.comparison import Comparison, Row, Side, compared, config_difference, validation_of
+from ugro_tui.core.comparison import Comparison, Row, Side, compared, config_difference
 from ugro_tui.core.curve import Axis
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.same_place import difference_texts, differences
@@ -132,12 +132,6 @@ def test_runs_are_named_as_people_type_them() -> None:
 def test_runs_that_cannot_be_compared_are_refused(texts: list[str]) -> None:
     with pytest.raises(BadInput):
         runs_named(texts)
-
-
-@pytest.mark.parametrize("name", ["metrics.val_loss", "val/loss", "eval_loss", "loss/Validation loss"])
-def test_the_loss_on_held_out_data_is_known_by_its_name(name: str) -> None:
-    assert validation_of(["loss", "lr", name]) == name
-    assert validation_of(["loss", "metrics.interval_loss", "val/acc"]) is None
 
 
 def test_only_what_belongs_to_an_attempt_is_asked_for() -> None:

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 from ugro_tui.core.archive import Finding, Found, Inquiry, Lines, MetricLines, MetricNames
 from ugro_tui.core.attempts import Attempt, Attempts
 from ugro_tui.core.compared import RunName
-from ugro_tui.core.comparison import LOSS, Comparison, Side, compared, validation_of
-from ugro_tui.core.metric_names import record_path
+from ugro_tui.core.comparison import LOSS, Comparison, Side, compared
+from ugro_tui.core.metric_names import record_path, validation_loss
 from ugro_tui.core.snapshot import JobView
 
 NOTHING: Final[Finding[Lines]] = Finding(problem="not told")
@@ -64,8 +64,9 @@ def gather(run: RunName, view: JobView | None, look: Look, metric: str = LOSS) -
 
 
 def _validation(run: RunName, look: Look, names: Sequence[str], past: int | None) -> Finding[Lines]:
-    """The loss on held-out data; of an attempt before the newest only where records tell it."""
-    name = validation_of(name for name in names if past is None or record_path(name) is not None)
+    """The loss on held-out data, of records if they tell it: event files tell none of an attempt before the newest."""
+    recorded = validation_loss(name for name in names if record_path(name) is not None)
+    name = recorded or (validation_loss(names) if past is None else None)
     return look(MetricLines(run.job_id, name, attempt=past)) if name is not None else NOTHING
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -25,8 +24,6 @@ Value: TypeAlias = float | str
 """A number, NaN where it is not known, or a word; the word `NaN` is a number that is no number any more."""
 
 NOT_A_NUMBER: Final = "NaN"
-
-_VALIDATION = re.compile(r"(?:^|[./_ -])(?:val|valid|validation|eval|dev|test)[./_ -]?loss$", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +101,6 @@ def compared(sides: Sequence[Side], metric: str = LOSS) -> Comparison:
         settings=settings,
         same=same,
     )
-
-
-def validation_of(names: Iterable[str]) -> str | None:
-    """The name of the loss on held-out data, of the names that a job's metrics have; None without one."""
-    return next((name for name in names if _VALIDATION.search(name)), None)
 
 
 # --- final numbers

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from ugro_tui.core.archive import Floats, Line, Lines
 from ugro_tui.core.curve import Axis
 from ugro_tui.core.numbers import compact, count, plain
+
+Points: TypeAlias = tuple[Floats, Floats]
+"""Places on an axis, not descending, and the finite values there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,9 @@ def differences(shown: Sequence[Lines | None]) -> list[Difference]:
     """The values at the last step, and at the last number of tokens, that all of them have come to."""
     found = []
     for axis in (Axis.STEP, Axis.TOKENS):
-        at = common_end(shown, axis)
-        values = tuple(value_at(lines, axis, at) for lines in shown) if not math.isnan(at) else ()
+        points = [_all_points(lines, axis) for lines in shown]
+        at = _common_end(points)
+        values = tuple(_value_at(one, at) for one in points)
         if sum(not math.isnan(value) for value in values) > 1:
             found.append(Difference(axis, at, values))
     return found
@@ -62,26 +67,24 @@ def place_text(metric: str, difference: Difference) -> str:
     return f"{metric} at {f'step {count(difference.at)}' if step else f'{compact(difference.at)} tokens'}"
 
 
-def common_end(shown: Sequence[Lines | None], axis: Axis) -> float:
-    """The last place of the axis that all who have one have come to; NaN without one."""
-    ends = []
-    for lines in shown:
-        last = [float(x[-1]) for line in (lines.lines if lines is not None else ()) if len(x := _points(line, axis)[0])]
-        ends += [float(np.median(last))] if last else []
-    return min(ends, default=math.nan)
+def _common_end(points: Sequence[Sequence[Points]]) -> float:
+    """The last place that all runs which have one have come to; NaN without one."""
+    return min((float(np.median([x[-1] for x, _ in ranks])) for ranks in points if ranks), default=math.nan)
 
 
-def value_at(lines: Lines | None, axis: Axis, at: float) -> float:
+def _value_at(ranks: Sequence[Points], at: float) -> float:
     """The metric at this place, interpolated between two records: the mean of the ranks that have been there."""
-    values = []
-    for line in lines.lines if lines is not None else ():
-        x, value = _points(line, axis)
-        if len(x) and x[0] <= at <= x[-1]:
-            values.append(float(np.interp(at, x, value)))
+    values = [float(np.interp(at, x, value)) for x, value in ranks if x[0] <= at <= x[-1]]
     return sum(values) / len(values) if values else math.nan
 
 
-def _points(line: Line, axis: Axis) -> tuple[Floats, Floats]:
+def _all_points(lines: Lines | None, axis: Axis) -> list[Points]:
+    """The points of the ranks that have some on this axis."""
+    found = [_points(line, axis) for line in (lines.lines if lines is not None else ())]
+    return [points for points in found if len(points[0])]
+
+
+def _points(line: Line, axis: Axis) -> Points:
     """Where the finite values of a line lie on the axis, and the values; a count of tokens that goes back stays."""
     along = line.step if axis is Axis.STEP else line.tokens
     good = np.isfinite(along) & np.isfinite(line.value)

@@ -100,7 +100,7 @@ class CompareScreen(UgroScreen):
 
     def _look(self) -> None:
         whole = all(self.query(name) for name in ("#chart", "#number-lines", "#option-lines", "#sources"))
-        if self.app.screen is self and whole:  # the parts of an application that ends go one by one
+        if whole and self.is_current:  # the parts of an application that ends go one by one
             with self.app.batch_update():
                 self.draw()
 

@@ -45,9 +45,6 @@ class UgroScreen(Screen[None]):
     SAYS: ClassVar[str]
     """As the help names it."""
 
-    AUTO_FOCUS = ""
-    """Screens choose themselves. Textual would choose the filter's line, which swallows the keys of quick hands."""
-
     DEFAULT_CSS = """
     UgroScreen { background: $surface; layout: vertical; overflow: hidden; }
     UgroScreen .line {
@@ -68,7 +65,6 @@ class UgroScreen(Screen[None]):
         super().__init__()
         self.desk = desk
         self._drawn: dict[str, Content] = {}
-        self._whole = False
 
     def compose(self) -> ComposeResult:
         """The parts of this screen, and below them what all screens have."""
@@ -99,7 +95,6 @@ class UgroScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Take the first picture at once."""
-        self._whole = True
         self.show()
         self.set_interval(TICK_SECONDS, self.tick)
 
@@ -119,7 +114,7 @@ class UgroScreen(Screen[None]):
 
     def show(self) -> None:
         """Show the newest picture. Before the parts are made and while they go, nothing is shown."""
-        if not self._whole or not self.query("#sources"):
+        if not self.query("#sources"):
             return
         with self.app.batch_update():
             self.draw()
@@ -127,7 +122,7 @@ class UgroScreen(Screen[None]):
 
     def tick(self) -> None:
         """Let ages and countdowns go on, and take away a message that has stood long enough."""
-        if not self.is_current or not self.query("#sources"):
+        if not self.is_current or self.app.screen is not self or not self.query("#sources"):
             return
         if self.desk.message.over(self.desk.clock()):
             self.desk.say("")
