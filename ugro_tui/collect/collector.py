@@ -89,7 +89,8 @@ class TrainingMetricsCollector:
         self._wanted = Wanted(only)
         self._sync: SyncRun | None = None
         central = None if aggregator is None else aggregator.central
-        self.health = AdaptiveHealthMonitor(names, clock, self._lives, central)
+        alarms = alarms or Alarms(clock)
+        self.health = AdaptiveHealthMonitor(names, clock, self._lives, central, lambda: alarms.thresholds)
         self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view, alarms, interval)
         self._aggregator = aggregator
         self._rsyncs = rsyncs or {}

@@ -54,6 +54,9 @@ class Rank:
     bad_records: int = 0
     last_bad_step: float = np.nan
     """Non-finite records of this attempt so far, and the step of the last one."""
+    bad_losses: int = 0
+    last_bad_loss: float = np.nan
+    """The same of those in which it was the loss, or a loss of 0 stood for one, and not only a gradient norm."""
     last_loss: float = np.nan
     min_loss: float = np.nan
     """The last finite loss and the least one, of what no rewind has superseded."""

@@ -181,6 +181,7 @@ class RankTable:
         rank.phase = ""
         rank.throughput_sum, rank.throughput_rows = 0, 0
         rank.bad_records, rank.last_bad_step = 0, np.nan
+        rank.bad_losses, rank.last_bad_loss = 0, np.nan
         self.step_at[rank.row] = at  # until the first step, its age counts from the start
         self.latest[rank.row] = np.nan
         self._trends.begin(rank.row)
@@ -224,10 +225,12 @@ class RankTable:
         if rank.bad is None and not any(rows[:, Column.BAD].tolist()):
             return
         rank.bad = followed(rank.bad, rows, at)
-        bad = rows[rows[:, Column.BAD] > 0, Column.STEP]
-        if len(bad):
-            rank.bad_records += len(bad)
-            rank.last_bad_step = float(bad[-1])
+        bad = rows[rows[:, Column.BAD] > 0]
+        losses = bad[(bad[:, Column.BAD] > 1) | (bad[:, Column.LOSS] == 0), Column.STEP].tolist()
+        rank.bad_records += len(bad)
+        rank.bad_losses += len(losses)
+        rank.last_bad_step = bad[-1, Column.STEP] if len(bad) else rank.last_bad_step
+        rank.last_bad_loss = losses[-1] if losses else rank.last_bad_loss
 
 
 _EMPTY: Final[dict[str, float]] = {
