@@ -65,6 +65,7 @@ class UgroScreen(Screen[None]):
         super().__init__()
         self.desk = desk
         self._drawn: dict[str, Content] = {}
+        self._whole = False
 
     def compose(self) -> ComposeResult:
         """The parts of this screen, and below them what all screens have."""
@@ -95,6 +96,7 @@ class UgroScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Take the first picture at once."""
+        self._whole = True
         self.show()
         self.set_interval(TICK_SECONDS, self.tick)
 
@@ -114,7 +116,7 @@ class UgroScreen(Screen[None]):
 
     def show(self) -> None:
         """Show the newest picture. Before the parts are made and while they go, nothing is shown."""
-        if not self.query("#sources"):
+        if not self._whole or not self.query("#sources"):
             return
         with self.app.batch_update():
             self.draw()
