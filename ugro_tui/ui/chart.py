@@ -66,6 +66,7 @@ class ChartCanvas(PlotextPlot):
         self._drawn: tuple[object, ...] = ()
         self._picture: RenderResult = ""
         self._made: Drawing | None = None
+        self._like: tuple[object, ...] = ()
         self._field: Field | None = None
 
     def put(self, traces: Sequence[Trace], view: ChartView, note: str | None = None) -> None:
@@ -104,7 +105,10 @@ class ChartCanvas(PlotextPlot):
 
     def _draw(self, width: int, height: int) -> RenderResult:
         self._field = None
-        self._made = made = drawing(self._traces, self._view, width)
+        like = (self._view, width, height, *(trace.name for trace in self._traces))
+        before = self._made.plane if self._made is not None and like == self._like else None
+        self._like = like
+        self._made = made = drawing(self._traces, self._view, width, before)
         if made is None:
             return Content.styled(self._excuse(), "$text-muted")
         if width < SMALLEST[0] or height < SMALLEST[1]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -19,6 +19,15 @@ LEAST_SPAN: Final = 1e-3
 
 OUTLIER_REACH: Final = 2.0
 """Heights of the rest by which outlier ranks may widen a chart: they are to be seen, and the rest too."""
+
+HEADROOM: Final = 0.2
+"""Of its width, what a chart that grows leaves free on the right: until that is used up nothing else moves."""
+
+LEAST_USED: Final = (0.75, 0.6)
+"""Shares of width and height that have to be used: below them a chart shows more closely what there is."""
+
+MARGIN: Final = 0.05
+"""Of the height, what is left free above and below."""
 
 _LOG_SPAN: Final = 0.02
 """Decades that a log scale shows at the least."""
@@ -83,8 +92,24 @@ def limits(
         top = max(top, min(float(far.max()), high + reach))
     if not top - bottom > 1e-9 * max(abs(top), abs(bottom)):
         bottom, top = bottom - span / 2, top + span / 2
-    margin = (top - bottom) / 20
+    margin = (top - bottom) * MARGIN
     left, right = across
     if not right - left > 1e-9 * max(abs(left), abs(right)):
         right = left + max(1.0, abs(left) * 1e-3)
     return Plane(left, right, bottom - margin, top + margin)
+
+
+def steady(plane: Plane, before: Plane | None) -> Plane:
+    """What to draw after `before` was: the same as long as it fits, for what does not move need not be sent."""
+    if before is None:
+        return plane
+    width, height = before.right - before.left, before.top - before.bottom
+    slack = height * MARGIN
+    fits = before.left <= plane.left and plane.right <= before.right
+    fits &= plane.bottom >= before.bottom - slack and plane.top <= before.top + slack
+    wide, high = LEAST_USED
+    used = plane.right - plane.left >= wide * width and plane.top - plane.bottom >= high * height
+    if fits and used:
+        return before
+    grows = before.left == plane.left and plane.right > before.right
+    return replace(plane, right=plane.right + HEADROOM * (plane.right - plane.left)) if grows else plane

@@ -16,7 +16,7 @@ from ugro_tui.core.chart_view import ChartView, bad_x, extent_of
 from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Curve
 from ugro_tui.core.smoothing import smoothed
-from ugro_tui.ui.plane import Plane, limits
+from ugro_tui.ui.plane import Plane, limits, steady
 
 Piece: TypeAlias = tuple[Floats, Floats]
 """x (ascending) and y of points that are joined."""
@@ -139,8 +139,11 @@ class _Shown:
         return self.x[places[places < len(self.x)]] if len(self.x) else np.empty(0)
 
 
-def drawing(traces: Sequence[Trace], view: ChartView, columns: int) -> Drawing | None:
-    """What a chart of `columns` cells shows; None where there is no point that it could show."""
+def drawing(traces: Sequence[Trace], view: ChartView, columns: int, before: Plane | None = None) -> Drawing | None:
+    """What a chart of `columns` cells shows, on the plane of `before` as long as all fits into that.
+
+    None where there is no point that it could show.
+    """
     shown = [_Shown(trace.curve, view) for trace in traces[:MOST_TRACES]]
     medians = [one.points(one.curve.median) for one in shown]
     extent = extent_of(tuple(one.curve for one in shown), view.axis)
@@ -150,6 +153,7 @@ def drawing(traces: Sequence[Trace], view: ChartView, columns: int) -> Drawing |
     banded = [one for one in shown if one.banded]
     around = banded[0] if len(banded) == 1 else None
     plane = _plane(across, medians, around, [points for one in shown for points in one.outliers], view)
+    plane = plane if view.window is not None else steady(plane, before)
     return Drawing(
         plane,
         tuple(_strokes(shown, view, plane, columns)),
