@@ -155,6 +155,7 @@ async def test_search_goes_round_and_its_place_is_told() -> None:
         assert bench.title.endswith("· /needle 2/2")
         await bench.press("n")
         assert bench.title.endswith("· /needle 1/2")
+        assert "needle" in bench.screen.copied()
         await bench.press("N")
         assert bench.title.endswith("· /needle 2/2")
         await bench.search("Needle")

@@ -13,6 +13,7 @@ from ugro_tui.core.commands import SetThreshold
 from ugro_tui.core.rules.catalogue import RULES
 from ugro_tui.core.rules.rule import settings
 from ugro_tui.core.theme_names import THEMES
+from ugro_tui.ui.help import key_name
 
 if TYPE_CHECKING:
     from ugro_tui.ui.app import UgroApp
@@ -98,7 +99,7 @@ def commands(app: UgroApp) -> Iterator[Offer]:
                 continue
             seen.add(binding.action)
             run = partial(app.run_action, binding.action, front if owner == "screen" else app)
-            yield Offer(binding.tooltip or binding.description, f"key {app.get_key_display(binding)}", run)
+            yield Offer(binding.tooltip or binding.description, f"key {key_name(binding)}", run)
 
 
 def everything(app: UgroApp) -> Iterable[Offer]:
