@@ -81,6 +81,10 @@ def test_directories_are_made_absolute(home: Path, tmp_path: Path, monkeypatch: 
         ("central = []", r"central: \[\] is not a directory name"),
         ('engine = "scp"', "engine: 'scp' is not an engine: choose builtin or rsync"),
         ("engine = []", r"engine: \[\] is not an engine"),
+        ('theme = "pink"', "theme: 'pink' is not a theme: choose dark, light, contrast or colour-blind"),
+        ("theme = [1]", r"theme: \[1\] is not a theme"),
+        ("ascii = 3", "ascii: 3 is neither true nor false"),
+        ('ascii = "perhaps"', "ascii: 'perhaps' is neither true nor false"),
         ("nodes = 5", "nodes: 5 names no nodes: give text such as"),
         ('nodes = " "', "nodes: ' ' names no nodes"),
         ('nodes = ["a", 5]', r"nodes: \['a', 5\] names no nodes"),
@@ -160,6 +164,8 @@ def test_each_new_setting_of_each_source(tmp_path: Path) -> None:
         assert (config.hostfile, config.ssh_config, config.central) == (tmp_path / name,) * 3
     assert load_config({}, {}, file).engine == "rsync"
     assert load_config({}, {"UGRO_ENGINE": "builtin"}, file).engine == "builtin"
+    assert [load_config({}, {"UGRO_ASCII": word}, file).ascii for word in ("1", "no")] == [True, False]
+    assert load_config({"theme": "light"}, {"UGRO_THEME": "contrast"}, file).theme == "light"
 
 
 def test_nodes_are_text_or_a_list(tmp_path: Path) -> None:

@@ -77,7 +77,11 @@ def test_many_writers_never_damage_it(tmp_path: Path) -> None:
     assert orjson.loads((tmp_path / NAME).read_bytes())["version"] == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"{half", b"[1]", b'{"version": "x"}', b"\xff\xfe", b"0" * (2 << 20)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{half", b"[1]", b'{"version": "x"}', b"\xff\xfe", b"0" * (2 << 20)],
+    ids=["empty", "cut", "list", "version", "bytes", "large"],
+)
 def test_a_damaged_file_is_put_aside(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / NAME).write_bytes(content)
     assert MemoryFile(tmp_path).load() == {}

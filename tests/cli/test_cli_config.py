@@ -88,6 +88,13 @@ def test_a_file_that_is_not_there_is_refused(call: Call, option: str, said: str)
 def test_the_options_of_nodes_may_stand_anywhere() -> None:
     options = ["--nodes", "a", "--hostfile=h", "--ssh-config", "s", "--central", "c"]
     assert hoisted(["status", *options, "--json"]) == [*options, "status", "--json"]
+    assert hoisted(["status", "--ascii", "--json", "--theme", "light"]) == [
+        "--ascii",
+        "--theme",
+        "light",
+        "status",
+        "--json",
+    ]
 
 
 def test_config_without_a_command_says_what_there_is(call: Call) -> None:

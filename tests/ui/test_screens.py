@@ -9,13 +9,15 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.node_scenes import ALL_SCENES
-from tests.ui.scenes import FakeFeed, app_of
+from tests.ui.scenes import FakeArchive, FakeFeed, app_of
 from tests.ui.screen_scenes import booked, machines
 from tests.ui.test_dashboard import text
 from ugro_tui.core.commands import Acknowledge, Health, OpenJob, Snooze
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.alerts import SNOOZE_SECONDS
-from ugro_tui.ui.app import PLACES, UgroApp
+from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.desk import Desk
+from ugro_tui.ui.places import BY_KEY, PLACES
 from ugro_tui.ui.table import LineTable
 
 Shown = tuple[UgroApp, FakeFeed, Pilot[str]]
@@ -60,10 +62,10 @@ async def test_a_job_that_has_not_changed_for_a_day_is_opened_too() -> None:
         assert feed.asked[-1] == OpenJob("old-run")
 
 
-@pytest.mark.parametrize("key", PLACES)
+@pytest.mark.parametrize("key", BY_KEY)
 async def test_every_number_leads_to_its_screen_and_escape_back_to_the_job(key: str) -> None:
     async with shown(ALL_SCENES["healthy"](), key) as (app, _, pilot):
-        name = PLACES[key].NAME
+        name = BY_KEY[key].name
         assert stack(app)[-1] == name
         if name not in ("jobs", "job"):
             assert stack(app) == ["jobs", "job", name]
@@ -83,7 +85,7 @@ async def test_screens_beside_the_job_do_not_pile_up() -> None:
         assert stack(app) == ["jobs", "job"]
 
 
-@pytest.mark.parametrize("key", PLACES)
+@pytest.mark.parametrize("key", BY_KEY)
 @pytest.mark.parametrize("size", [(200, 60), (80, 24), (50, 12), (20, 5)])
 async def test_every_screen_stands_every_size(key: str, size: tuple[int, int]) -> None:
     async with shown(booked(), key, size=size) as (app, _, pilot):
@@ -91,6 +93,23 @@ async def test_every_screen_stands_every_size(key: str, size: tuple[int, int]) -
         await pilot.resize_terminal(120, 40)
         await pilot.pause()
         assert text(app).strip()
+
+
+async def test_a_job_that_was_asked_for_is_shown_at_once_and_lies_on_the_jobs() -> None:
+    app = app_of(FakeFeed(ALL_SCENES["many_jobs"]()), "gpt2-small")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert stack(app) == ["job"]
+        await pilot.press("4", "escape", "escape")
+        await pilot.pause()
+        assert stack(app) == ["jobs"]
+
+
+def test_each_place_is_called_as_its_screen() -> None:
+    desk = Desk(FakeFeed(Snapshot()), FakeArchive(), "here")
+    for place in PLACES.values():
+        screen = place.screen(desk)
+        assert (place.name, place.says) == (screen.NAME, screen.SAYS)
 
 
 # --- jobs

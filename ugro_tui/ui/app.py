@@ -15,21 +15,15 @@ from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.core.text import visible
-from ugro_tui.ui.alerts import AlertsScreen
 from ugro_tui.ui.bell import Bell
-from ugro_tui.ui.compare import CompareScreen
-from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import Group, HelpScreen
-from ugro_tui.ui.jobs import JobsScreen
 from ugro_tui.ui.lines import Key
 from ugro_tui.ui.listing import FilteredScreen
-from ugro_tui.ui.logs import LogsScreen
-from ugro_tui.ui.nodes_screen import NodesScreen
 from ugro_tui.ui.palette import HINT, Palette
 from ugro_tui.ui.panels import outcome
+from ugro_tui.ui.places import BY_KEY, PLACES, below
 from ugro_tui.ui.question import QuestionScreen
-from ugro_tui.ui.rank import RankScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
 from ugro_tui.ui.terminal_app import TerminalApp
 
@@ -42,21 +36,7 @@ SAID = 60
 KEEP_SECONDS = 1.0
 """How often what screens want to find again is written down, if there is anything new."""
 
-PLACES: dict[str, type[UgroScreen]] = {
-    "1": JobsScreen,
-    "2": TrainingDashboard,
-    "3": LogsScreen,
-    "4": AlertsScreen,
-    "5": NodesScreen,
-    "6": CompareScreen,
-}
-"""The screens by the keys that go there; the first is the ground that all others lie on."""
-
-_DRILLED = ("jobs", "job", "rank")
-"""Screens that lead into each other; the others are looked at from any of them and left again."""
-
-
-_GO_TO = f"Go to {', '.join(kind.SAYS for kind in PLACES.values())}"
+_GO_TO = f"Go to {', '.join(place.says for place in BY_KEY.values())}"
 
 
 def _key(key: str, action: str, short: str, says: str, *, show: bool = False, priority: bool = False) -> Binding:
@@ -71,7 +51,7 @@ class UgroApp(TerminalApp):
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Palette}
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(_key(key, f"go('{kind.NAME}')", kind.NAME, _GO_TO) for key, kind in PLACES.items()),
+        *(_key(key, f"go('{place.name}')", place.name, _GO_TO) for key, place in BY_KEY.items()),
         _key("escape", "up", "up", "Up: message, filter, screen"),
         _key("left_square_bracket", "flip(-1)", "job", "Previous, next job"),
         _key("right_square_bracket", "flip(1)", "job", "Previous, next job", show=True),
@@ -119,17 +99,17 @@ class UgroApp(TerminalApp):
 
     def on_mount(self) -> None:
         """Show the jobs, or the one that was asked for, and begin to look for news."""
-        kinds: list[type[UgroScreen]] = [*PLACES.values(), RankScreen]
-        for kind in kinds:
-            self.install_screen(kind(self.desk), kind.NAME)
         self.desk.take(self._feed.snapshot())
-        self.push_screen("jobs")
-        if self._landed:
-            self.push_screen("job")
+        self._push("job" if self._landed else "jobs")
         self._land()
         self.set_interval(LOOK_SECONDS, self.look)
         self.set_interval(KEEP_SECONDS, self.desk.save)
         self.leave_on_signals()
+
+    def _push(self, name: str) -> None:
+        if not self.is_screen_installed(name):
+            self.install_screen(PLACES[name].screen(self.desk), name)
+        self.push_screen(name)
 
     def _land(self) -> None:
         """Go on to the only job, once it is known that there is no other."""
@@ -185,11 +165,6 @@ class UgroApp(TerminalApp):
         elif due is not None and self.screen is self.front:
             self.push_screen(QuestionScreen(due, questions))
 
-    @property
-    def places(self) -> tuple[type[UgroScreen], ...]:
-        """The screens that can be gone to from anywhere."""
-        return tuple(PLACES.values())
-
     def go_to_job(self, job: str) -> None:
         """Take this job in hand, and show it."""
         self.desk.take_job(job)
@@ -197,8 +172,9 @@ class UgroApp(TerminalApp):
         self.front.show()
 
     def go_to_rank(self, number: int) -> None:
-        """Put the cursor on this rank of the job in hand."""
-        self.go_to_line("job", number)
+        """Explain this rank of the job in hand."""
+        self.desk.rank = number
+        self.go("rank")
 
     def go_to_line(self, place: str, key: Key) -> None:
         """Show the screen of this name, the cursor on the line of this identity."""
@@ -221,19 +197,13 @@ class UgroApp(TerminalApp):
     def go(self, place: str) -> None:
         """Show the screen of this name. The way back is what lies below it."""
         names = [screen.NAME for screen in self.screen_stack if isinstance(screen, UgroScreen)]
-        keep = names.index(place) + 1 if place in names else self._below(place, names)
+        keep = names.index(place) + 1 if place in names else below(place, names)
         for _ in names[keep:]:
             self.pop_screen()
         if place not in names:
-            self.push_screen(place)
+            self._push(place)
         elif place == names[-1]:
             self.front.show()  # what is in hand may be another
-
-    @staticmethod
-    def _below(place: str, names: list[str]) -> int:
-        """How many screens of the stack stay below a new one: those that lead to it."""
-        order = _DRILLED.index(place) if place in _DRILLED else len(_DRILLED)
-        return sum(name in _DRILLED[:order] for name in names)
 
     def action_go(self, place: str) -> None:
         """Show the screen of this name."""
@@ -244,7 +214,8 @@ class UgroApp(TerminalApp):
         if self.desk.message.text:
             self.front.say("")
         elif not self.front.peel() and self.front.NAME != "jobs":
-            self.pop_screen()
+            lies_on_another = isinstance(self.screen_stack[-2], UgroScreen)
+            self.pop_screen() if lies_on_another else self.go("jobs")
 
     def action_flip(self, direction: int) -> None:
         """Show the next or the previous job."""

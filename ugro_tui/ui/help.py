@@ -54,11 +54,15 @@ def help_text(group: Group) -> Content:
     return Content("\n").join(lines)
 
 
+def key_name(binding: Binding) -> str:
+    """A key as it is printed on the keyboard."""
+    return _KEY_NAMES.get(binding.key, binding.key)
+
+
 def _by_action(bindings: Iterable[BindingType]) -> list[tuple[str, str]]:
     keys: dict[str, list[str]] = {}
     for binding in Binding.make_bindings(bindings):
-        name = _KEY_NAMES.get(binding.key, binding.key)
-        keys.setdefault(binding.tooltip or binding.description, []).append(name)
+        keys.setdefault(binding.tooltip or binding.description, []).append(key_name(binding))
     return [(text, " ".join(names)) for text, names in keys.items()]
 
 

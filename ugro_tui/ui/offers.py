@@ -14,6 +14,8 @@ from ugro_tui.core.commands import SetThreshold
 from ugro_tui.core.rules.catalogue import RULES
 from ugro_tui.core.rules.rule import settings
 from ugro_tui.core.theme_names import THEMES
+from ugro_tui.ui.help import key_name
+from ugro_tui.ui.places import BY_KEY
 
 if TYPE_CHECKING:
     from ugro_tui.ui.app import UgroApp
@@ -39,8 +41,8 @@ class Offer:
 
 def places(app: UgroApp) -> Iterator[Offer]:
     """The screens."""
-    for kind in app.places:
-        yield Offer(f"{GO} {kind.NAME}", f"screen: {kind.SAYS}", partial(app.go, kind.NAME))
+    for place in BY_KEY.values():
+        yield Offer(f"{GO} {place.name}", f"screen: {place.says}", partial(app.go, place.name))
 
 
 def jobs(app: UgroApp) -> Iterator[Offer]:
@@ -97,7 +99,7 @@ def commands(app: UgroApp) -> Iterator[Offer]:
         offered = [one for one in reversed(known.values()) if not one.action.startswith(_ELSEWHERE)]
         shared = Counter(one.tooltip or one.description for one in offered)
         for binding in offered:
-            key, says = app.get_key_display(binding), binding.tooltip or binding.description
+            key, says = key_name(binding), binding.tooltip or binding.description
             run = partial(app.run_action, binding.action, front if owner == "screen" else app)
             yield Offer(f"{says}: {key}" if shared[says] > 1 else says, f"key {key}", run)
 
