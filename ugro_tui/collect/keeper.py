@@ -34,10 +34,10 @@ MAX_NOTICES = 100
 SILENCE_SECONDS = 5.0
 """How long the picture may stay as it is without news."""
 
-REST = 39
-"""Times that drawing a snapshot took, which pass before the next: at most a fortieth of a core goes into drawing."""
+REST = 29
+"""Times that drawing a snapshot took, which pass before the next: at most a thirtieth of a core goes into drawing."""
 
-MOST_REST_SECONDS = 1.0
+MOST_REST_SECONDS = 0.75
 
 
 class Keeper:
