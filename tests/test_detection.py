@@ -59,7 +59,7 @@ def test_one_that_is_held_and_killed_and_one_that_hangs_and_is_starved(ground: G
 def test_a_healthy_run_that_becomes_slower_and_slower_learns_no_more_and_crashes(ground: Ground) -> None:
     """First nobody is slow, then one rank in each phase: each time a slower one, for which the others wait."""
     faults = ("slow-data:rank=2:80ms@101", "slow-forward:rank=0:240ms@221", "slow-backward:rank=1:450ms@276",
-              "nan:rank=0@311", "crash:rank=2@316")  # fmt: skip
+              "nan:rank=0@311", "crash:rank=2@323")  # fmt: skip
     with ground.job("slow", f"--emit-every=5 {' '.join(f'--inject={fault}' for fault in faults)}") as job:
         job.trains(100)
         job.names_slow(2, "data", 101)
@@ -67,5 +67,5 @@ def test_a_healthy_run_that_becomes_slower_and_slower_learns_no_more_and_crashes
         job.names_slow(0, "forward", 221)
         job.names_slow(1, "backward", 276)
         job.names_bad(0, 311)
-        job.trains(315)
-        job.names(2, "rank_error", "RuntimeError: injected crash on rank 2 at step 316", job.last_at(2))
+        job.trains(320)
+        job.names(2, "rank_error", "RuntimeError: injected crash on rank 2 at step 323", job.last_at(2))

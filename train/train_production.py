@@ -178,6 +178,13 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def options_told(args: argparse.Namespace) -> dict[str, object]:
+    """The options by which two runs are compared: not where a run writes, nor what it is called."""
+    own = ("job_id", "metrics_dir", "checkpoint_dir")
+    told = {name: value for name, value in vars(args).items() if name not in own}
+    return told | {"inject": " ".join(fault.text for fault in args.inject) or None}
+
+
 # torch takes seconds to import: --help and a mistyped option are answered before.
 if __name__ == "__main__":
     ARGUMENTS = parse_arguments()
@@ -672,6 +679,7 @@ def main(args: argparse.Namespace) -> None:
             local_rank=local_rank,
             total_steps=total_steps,
             stack_signal=args.stack_signal,
+            config=options_told(args),
         )
     with metrics as emitter:  # an exception in here is what `end: failed` will tell
         board = emitter.get_tensorboard_writer()

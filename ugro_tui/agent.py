@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ugro_tui.alerting import AlertDoor
+from ugro_tui.answers import Answers
+from ugro_tui.archiving import ArchiveDoor
 from ugro_tui.clock import SystemClock
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.collector import Doors, TrainingMetricsCollector
 from ugro_tui.collect.follower import Role
 from ugro_tui.config import Config
+from ugro_tui.core.archive import Finding, Found, Inquiry
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.jobid import checked_job_id
-from ugro_tui.core.ports import Clock, Feed
+from ugro_tui.core.ports import Archive, Clock, Feed
+from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import JobView, Question, Snapshot, SyncView
 from ugro_tui.doors import DiagnosisDoor, TensorBoardDoor
 from ugro_tui.looks import Looks
 from ugro_tui.nodes.base import Ask
 from ugro_tui.nodes.fleet import make_nodes, make_rsyncs
 from ugro_tui.nodes.secrets import Secrets
-from ugro_tui.plain import health_dict, live_dict, status_dict, summary_dict
 
 if TYPE_CHECKING:
     from ugro_tui.act.diagnose import Bundle
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from ugro_tui.collect.doctor import Diagnosis
 
 
-class Agent:
+class Agent(Answers):
     """Watches the jobs of `config.nodes`, or of this machine. Use it as a context manager, or `start` and `close`.
 
     With `only`, that job alone is read. With `keep`, logs and event files are copied to the central directory all the
@@ -65,6 +68,7 @@ class Agent:
         self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock)
         self._keeps_alerts = notify  # who does so knows what fired; nobody else has looked for long
         self._alerts = AlertDoor(config, self.copies, self.clock, notify=notify)
+        self._archive = ArchiveDoor(config, self.copies, self.clock)
         self._collector = TrainingMetricsCollector(
             self.nodes,
             self.clock,
@@ -97,6 +101,7 @@ class Agent:
 
     def close(self) -> None:
         """Watch no more. What was learned stays readable."""
+        self._archive.close()
         self._collector.stop()
         self._alerts.close()
         self._board.close()
@@ -105,6 +110,11 @@ class Agent:
     def feed(self) -> Feed:
         """What the screens see."""
         return self._collector
+
+    @property
+    def archive(self) -> Archive:
+        """What the screens see of the files of jobs."""
+        return self._archive.archive
 
     @property
     def collector(self) -> TrainingMetricsCollector:
@@ -257,6 +267,26 @@ class Agent:
             raise BadInput(self._looks.unknown(job_id, [job_id]))
         return found
 
+    def rank(self, job_id: str, rank: int) -> RankView:
+        """All that is known of one rank, beside the others of its job; read now.
+
+        Raises:
+            BadInput, Partial, NoSource: as `job`; BadInput also when the job has no such rank.
+        """
+        checked_job_id(job_id)
+        self.start()
+        return self._looks.rank(job_id, rank)
+
+    def archived(self, inquiry: Inquiry[Found]) -> Finding[Found]:
+        """What the files of a job hold, read now and waited for; `archive` tells the same to who does not wait.
+
+        Raises:
+            BadInput, Partial, NoSource: as `open`.
+            UgroError: the central directory cannot be used, or the files are not read in time.
+        """
+        self.open(inquiry.job_id)
+        return self._archive.read(inquiry)
+
     def health(self, node: str | None = None) -> tuple[NodeHealth, ...]:
         """How a node is, or all of them and the disk of the central directory; asked now, waited for half a minute.
 
@@ -267,37 +297,3 @@ class Agent:
         """
         self.start()
         return self._looks.health([one.name for one in self.nodes], node)
-
-    def get_health(self, node: str | None = None) -> dict[str, Any]:
-        """How a node is, or all of them, as `ugro-tui health --json` shows it; None for what is not known.
-
-        Raises:
-            BadInput: as `health`.
-        """
-        return health_dict(self.health(node))
-
-    def get_status(self) -> dict[str, Any]:
-        """All jobs and nodes after everything was read once, as `ugro-tui status --json` shows them.
-
-        Raises:
-            NoSource: as `look`.
-        """
-        return status_dict(self.look())
-
-    def get_job_summary(self, job_id: str) -> dict[str, Any]:
-        """A job in numbers: the fields of `JobSummary`; `per_rank_stats` by rank. None for what is not known.
-
-        Ranks of nodes that do not answer are told as they were copied last, in the state `unreachable`.
-
-        Raises:
-            BadInput, Partial, NoSource: as `job`.
-        """
-        return summary_dict(self.job(job_id).summary)
-
-    def get_live_metrics(self, job_id: str) -> dict[str, Any]:
-        """The newest values of a job and of each of its ranks (`ranks`, by number); None for what is not known.
-
-        Raises:
-            BadInput, Partial, NoSource: as `job`.
-        """
-        return live_dict(self.job(job_id))

@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ugro_tui import __version__, cli_alerts, cli_config, cli_diagnose, cli_health, cli_nodes, cli_screens, exits
+from ugro_tui import (
+    __version__,
+    cli_alerts,
+    cli_compare,
+    cli_config,
+    cli_diagnose,
+    cli_health,
+    cli_logs,
+    cli_metrics,
+    cli_nodes,
+    cli_rank,
+    cli_screens,
+    exits,
+)
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.output import ReaderGone, called, only_ascii, prepare, print_json, print_lines, speak_ascii
 
@@ -231,11 +244,11 @@ def demo(
         raise typer.Exit(exits.UNWELL)
 
 
-cli_alerts.add_to(app, lambda context: _config(context))
-cli_config.add_to(app, lambda context: _config(context))
-cli_diagnose.add_to(app, lambda context: _config(context))
-cli_nodes.add_to(app, lambda context: _config(context))
-cli_health.add_to(app, lambda context: _config(context))
+_COMMANDS = (
+    cli_alerts, cli_compare, cli_config, cli_diagnose, cli_health, cli_logs, cli_metrics, cli_nodes, cli_rank,
+)  # fmt: skip
+for commands in _COMMANDS:
+    commands.add_to(app, lambda context: _config(context))
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:

@@ -58,6 +58,7 @@ def run_screens(agent: Agent, job: str | None, *, stops_training: bool = False) 
     config, memory, ascii_only = agent.config, MemoryFile(), only_ascii(asked=agent.config.ascii)
     app = UgroApp(
         agent.feed,
+        archive=agent.archive,
         place=agent.place,
         job=job,
         stops_training=stops_training,

@@ -53,6 +53,11 @@ def lacks_ranks(view: JobView) -> bool:
     return away or summary.ranks_seen < summary.world_size
 
 
+def of_files(snapshot: Snapshot) -> int:
+    """The code for what the files of a job hold, whether it is well or not."""
+    return _of_nodes(unread(snapshot), snapshot.nodes)
+
+
 def of_sync(view: SyncView, snapshot: Snapshot) -> int:
     """The code for a sync; `snapshot` was taken after it."""
     empty = {node.name for node in snapshot.nodes if node.brief == NodeMissing.brief}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ugro_tui.collect.collector import TrainingMetricsCollector
-from ugro_tui.core.commands import OpenJob, Tell
+from ugro_tui.core.commands import OpenJob, OpenRank, Tell
 from ugro_tui.core.errors import BadInput, NoSource, Partial, UgroError
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.health_score import LATE_SECONDS
 from ugro_tui.core.ports import Clock
+from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import Question, Snapshot
 from ugro_tui.core.text import visible
 from ugro_tui.exits import unread
@@ -67,6 +68,17 @@ class Looks:
         if problem:
             raise self._absent(job_id, snapshot)
         return snapshot
+
+    def rank(self, job_id: str, rank: int) -> RankView:
+        """What is known of a rank, read now; see `Agent.rank`."""
+        if self.open(job_id).job(job_id) is None:
+            raise BadInput(self.unknown(job_id, [job_id]))
+        snapshot, _ = self._answered(self._collector.request(OpenRank(job_id, rank)).number)
+        if snapshot.rank is None:
+            view = snapshot.job(job_id)
+            size = 0 if view is None else view.summary.world_size
+            raise BadInput(f"job {job_id} has no rank {rank}: its world size is {size}, so they are 0 to {size - 1}")
+        return snapshot.rank
 
     def health(self, names: Sequence[str], node: str | None) -> tuple[NodeHealth, ...]:
         """How a node is, or all of them are; see `Agent.health`."""

@@ -9,6 +9,7 @@ from ugro_tui.core.columns import Column
 from ugro_tui.core.health import CENTRAL, NodeHealth
 from ugro_tui.core.health_score import is_well
 from ugro_tui.core.jsonable import jsonable
+from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.states import RankState
 from ugro_tui.core.summary import JobSummary
@@ -33,6 +34,14 @@ def health_dict(healths: Sequence[NodeHealth]) -> dict[str, Any]:
     told = {health.node: {**jsonable(health), "well": is_well(health)} for health in healths}
     central = told.pop(CENTRAL, None)
     return {"nodes": list(told.values()), "central": central}
+
+
+def rank_dict(view: RankView) -> dict[str, Any]:
+    """One rank in full; `numbers` and `phases` by their names."""
+    found: dict[str, Any] = jsonable(view)
+    for part in ("numbers", "phases"):
+        found[part] = {one.pop("name"): one for one in found[part]}
+    return found
 
 
 def live_dict(view: JobView) -> dict[str, Any]:

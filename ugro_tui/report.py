@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text, per_step, plain
+from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.summary import JobSummary, RankSummary
+from ugro_tui.core.summary import JobSummary
 from ugro_tui.nodes.inventory import LOCAL
 
 _STATUS_TITLES = ("JOB", "STATUS", "STEP", "LOSS", "TOK/S", "ETA", "RANKS", "AGE")
@@ -27,7 +28,7 @@ def status_lines(snapshot: Snapshot, place: str) -> Iterator[str]:
         yield f"no jobs in {place} yet: {start} see the three lines in the README"
         yield from trouble_lines(snapshot)
         return
-    yield from _table([_STATUS_TITLES, *map(_status_row, snapshot.jobs)])
+    yield from table([_STATUS_TITLES, *map(_status_row, snapshot.jobs)])
     for job in snapshot.jobs:
         if job.summary.unwell:
             yield f"{job.job_id}: {job.summary.verdict}"
@@ -76,7 +77,7 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
     for name, value in facts:
         yield f"{name:<11}{value}"
     yield ""
-    yield from _table([_RANK_TITLES, *map(_rank_row, summary.per_rank_stats)])
+    yield from table([_RANK_TITLES, *map(_rank_row, summary.per_rank_stats)])
 
 
 def _losses(summary: JobSummary) -> str:
@@ -116,7 +117,8 @@ def monitor_line(view: JobView) -> str:
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows with their cells below each other, the titles first."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from .clock import Clock
+from .config import check_config
 from .identity import JobFiles, check_integer, resolve_folder, resolve_identity
 from .nvml import FIELDS
 from .phases import DECLARED_PHASES, STEP_PHASES, Frame
@@ -49,6 +51,7 @@ class MetricsEmitter:
         attempt: int | None = None,
         heartbeat_interval: float = 2.0,
         stack_signal: bool | str | int | None = None,
+        config: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Begin a run of one rank; what is not given comes from the launcher's environment.
@@ -63,6 +66,8 @@ class MetricsEmitter:
         heartbeat_interval: seconds, at most 2.
         stack_signal: True (SIGUSR2), or a signal that the script has no other use for: has it append the stacks of
             all threads to stacks/rank_{r}.txt, also while Python is stuck; None, False: no handler is installed.
+        config: the run's options, as `vars(args)`: numbers and words by name, for comparing it with others. Anybody
+            who reads the files reads them: leave out what is secret.
 
         Raises ValueError when an argument or the environment makes no sense. Nothing else ever raises.
         """
@@ -79,6 +84,7 @@ class MetricsEmitter:
             total_steps=None if total_steps is None else check_integer("total_steps", total_steps, 0),
             heartbeat_interval=_check_interval(heartbeat_interval),
             stack_signal=check_signal(stack_signal),
+            config=check_config(config),
         )
         self._open(settings, clock or Clock())
 

@@ -43,6 +43,7 @@ class Settings:
     total_steps: int | None
     heartbeat_interval: float
     stack_signal: int | None = None
+    config: dict[str, Any] | None = None
 
 
 class Run:
@@ -145,6 +146,8 @@ class Run:
             "emit_every": settings.emit_every,
             "versions": {},
         }
+        if settings.config is not None:
+            record["config"] = settings.config
         return StartRecord(record, settings.files.metrics, who.restarts, self.gpu.describe)
 
     def _declare(self, name: str, state: str) -> None:

@@ -91,7 +91,7 @@ def test_output_that_cannot_show_a_character_is_no_error(begin: Begin, root: Pat
     writers[0].start(run_id="another", host="nöde")
     code, out, err = ended(begin("summary", "job", PYTHONIOENCODING="ascii"))
     assert (code, err) == (0, "")
-    assert "n?de" in out
+    assert "node" in out
     _, out, _ = ended(begin("summary", "job", "--json", PYTHONIOENCODING="ascii"))
     assert json.loads(out)["per_rank_stats"]["0"]["node"] == "nöde"
 

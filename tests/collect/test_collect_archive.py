@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.writing import Clock, wait_until
-from ugro_tui.collect.archive import FORGET_SECONDS, FileArchive
+from ugro_tui.collect.archive import FORGET_SECONDS, PAUSE_SECONDS, FileArchive
 from ugro_tui.core.archive import Finding, Inquiry
 from ugro_tui.core.errors import UgroError
 
@@ -87,6 +87,20 @@ def test_a_reader_that_is_not_through_goes_on_in_turn_with_the_others(bench: Ben
     assert bench.archive.look(Ask("job", "long")).loading
     assert bench.found(Ask("job", "short")).content == "short"
     assert bench.found(Ask("job", "long")).content == "whole"
+
+
+def test_what_nobody_waits_for_any_more_is_not_read_on(bench: Bench) -> None:
+    bench.scripts = {"long": lambda _look: Finding(), "b": lambda look: Finding(f"b{look}")}
+    assert bench.archive.look(Ask("job", "long")).loading
+    wait_until(lambda: bench.made and bench.made[0].looks > 3)
+    bench.clock.now += PAUSE_SECONDS + 1
+    assert bench.found(Ask("job", "b")).content == "b1"
+    before = bench.made[0].looks
+    bench.clock.now += 1
+    wait_until(lambda: bench.archive.look(Ask("job", "b")).content == "b2")
+    assert bench.made[0].looks == before
+    assert bench.archive.look(Ask("job", "long")).loading
+    wait_until(lambda: bench.made[0].looks > before)
 
 
 def test_what_nobody_asks_for_is_forgotten(bench: Bench) -> None:

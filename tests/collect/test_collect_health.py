@@ -24,6 +24,7 @@ from ugro_tui.collect.health import (
 from ugro_tui.collect.messages import Cycle
 from ugro_tui.core.commands import Health
 from ugro_tui.core.health import CENTRAL, DiskHealth, GpuHealth, Late, NodeHealth
+from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.states import NodeState
 from ugro_tui.nodes.base import Ask, NodeSilent, NodeUnreachable, Probe, Ran, Reply
 from ugro_tui.nodes.local import LocalNode
@@ -257,6 +258,19 @@ def test_ages_are_counted_anew_once_a_second(ward: Ward) -> None:
     assert ward.monitor.view(ward.clock.now) is first
     ward.clock.now += AGE_SECONDS
     assert ward.shown().age == 1.5
+
+
+def test_a_number_that_is_set_is_judged_by_at_once() -> None:
+    patient, numbers = Patient(), [DEFAULTS]
+    patient.says = lambda: replace(FINE, disks=(DiskHealth("metrics", "/m", 1 << 40, (1 << 40) // 5),))
+    monitor = AdaptiveHealthMonitor(["n1"], Clock(), lambda: False, None, lambda: numbers[0])
+    monitor.watch()
+    monitor.look(patient)
+    assert monitor.view(1_000.0)[0].score == 100
+    numbers[0] = DEFAULTS.having("disk_filling.crit", 0.3)
+    (health,) = monitor.view(1_000.1)
+    assert health.score == 60
+    assert health.reasons[0].startswith("metrics disk: 19 % free (204.8G): make room at /m")
 
 
 def test_the_disk_of_the_central_directory_is_told_besides(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from ugro_tui.collect.keeper import Keeper
 from ugro_tui.collect.messages import Cycle, Forget, Message
 from ugro_tui.collect.reader import Delivery, JobReader
 from ugro_tui.collect.wanted import Wanted
+from ugro_tui.core.commands import OpenRank, Ticket
 from ugro_tui.core.layout import POLLED
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.nodes.base import Ask
@@ -98,3 +99,17 @@ def test_the_last_news_are_published_before_the_end(desk: Desk) -> None:
     desk.keeper.post(desk.read(desk.reader()))
     desk.keeper.stop()
     assert records(desk.keeper.snapshot()) == 20
+
+
+def test_a_rank_that_is_opened_is_explained_until_another_one_is(desk: Desk) -> None:
+    assert desk.told(desk.read(desk.reader())).rank is None
+    snapshot = desk.told(Ticket(7, OpenRank("job", 0)))
+    assert snapshot.rank is not None
+    assert (snapshot.rank.job_id, snapshot.rank.rank, snapshot.rank.counts.records) == ("job", 0, 20)
+    assert snapshot.answers[-1].number == 7
+    desk.clock.now += 3
+    later = desk.told().rank
+    assert later is not None
+    assert later.ages.write == snapshot.rank.ages.write + 3
+    assert desk.told(Ticket(8, OpenRank("job", 9))).rank is None
+    assert desk.told(Ticket(9, OpenRank("another", 0))).rank is None

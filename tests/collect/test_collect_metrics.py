@@ -14,7 +14,9 @@ from tests.writing import Clock, RankWriter, as_ordinary_user
 from ugro_tui.collect import following, metrics
 from ugro_tui.collect.job_files import JobFiles
 from ugro_tui.collect.metrics import LinesReader, NamesReader
+from ugro_tui.collect.mirror import Mirror
 from ugro_tui.core.archive import Finding, Lines, MetricLines, MetricNames
+from ugro_tui.core.layout import classify
 
 
 @pytest.fixture
@@ -138,32 +140,43 @@ def test_a_new_attempt_supersedes_the_tail_of_the_old_one(tmp_path: Path, clock:
     assert points(whole(read)) == {0: [(1, 1), (2, 20), (3, 30)]}
 
 
-def copy_of(root: Path, node: str, source: Path, size: int | None = None) -> None:
-    """A central copy of a node's metrics file, of its first `size` bytes."""
-    target = root / "job" / "metrics" / node / source.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(source.read_bytes()[:size])
-    os.utime(target, ns=(source.stat().st_mtime_ns,) * 2)
+def copy_of(root: Path, node: str, writer: RankWriter, size: int | None = None) -> None:
+    """The central copy of a node's metrics file, of its first `size` bytes."""
+    file = classify(writer.metrics.name)
+    assert file is not None
+    age = writer.clock.time() - writer.metrics.stat().st_mtime
+    Mirror(root, node, writer.clock).append("job", file, 0, writer.metrics.read_bytes()[:size], age)
 
 
 def test_copies_of_a_shared_file_count_once_and_a_rank_that_moved_is_one_line(tmp_path: Path, clock: Clock) -> None:
-    root = tmp_path / "central"
+    root = tmp_path / "jobs"
     writer = RankWriter(tmp_path / "shared", 0, clock)
     writer.start(run_id="a" * 300)
     writer.steps(1, 6)
-    copy_of(root, "n1", writer.metrics, 1500)
-    copy_of(root, "n2", writer.metrics)
+    copy_of(root, "n1", writer, 1500)
+    copy_of(root, "n2", writer)
     read = reader(root, "loss", copied=True).read
     assert [step for step, _ in points(whole(read))[0]] == [1, 2, 3, 4, 5, 6]
     clock.now += 100
     moved = RankWriter(tmp_path / "other", 0, clock)
     moved.start(run_id="b" * 300)
     moved.steps(5, 7)
-    copy_of(root, "n0", moved.metrics)
+    copy_of(root, "n0", moved)
     lines = whole(read)
     assert [step for step, _ in points(lines)[0]] == [1, 2, 3, 4, 5, 6, 7]
     assert lines.ranks == 1
     assert lines.lines[0].time[3:5].tolist() == [writer.clock.time() - 100 - 2, clock.time() - 2]
+
+
+def test_event_files_that_many_nodes_show_count_once(tmp_path: Path, clock: Clock) -> None:
+    file = classify("tensorboard/rank_3/events.out.tfevents.1.host")
+    assert file is not None
+    for node, steps in (("n1", 2), ("n2", 5)):
+        Mirror(tmp_path, node, clock).append("job", file, 0, event_file(["t"], range(1, steps + 1)), 0.0)
+    lines = whole(reader(tmp_path, "t", copied=True).read)
+    assert points(lines) == {3: [(step, step) for step in range(1, 6)]}
+    names = NamesReader(JobFiles(tmp_path, copied=True), MetricNames("job"))
+    assert names.read().content == ("t",)
 
 
 def test_of_many_ranks_some_that_are_spread_evenly(tmp_path: Path, clock: Clock) -> None:

@@ -74,7 +74,7 @@ def test_news_that_cannot_be_applied_do_not_end_the_keeping(
 ) -> None:
     whole_job(bench.root / "bad", bench.clock)
     whole_job(bench.root / "good", bench.clock)
-    monkeypatch.setattr("ugro_tui.collect.keeper.view", raising_view("bad"))
+    monkeypatch.setattr("ugro_tui.collect.kept.view", raising_view("bad"))
     collector = bench.collector()
     snapshot = bench.done(collector)
     assert [job.job_id for job in snapshot.jobs] == ["good"]

@@ -52,15 +52,15 @@ def test_panning_stops_at_the_ends_and_does_nothing_where_all_is_shown() -> None
 
 
 def test_the_cursor_begins_at_the_newest_point_that_is_shown_and_moves_by_points() -> None:
-    assert ChartView().moved(STEPS, -1).cursor == 100.0
-    assert ChartView(window=(20.0, 55.0)).moved(STEPS, 1).cursor == 50.0
-    assert ChartView(cursor=50.0).moved(STEPS, -2).cursor == 30.0
-    assert ChartView(cursor=0.0).moved(STEPS, -1).cursor == 0.0
-    assert ChartView().moved(np.empty(0), -1).cursor is None
+    assert ChartView().moved(STEPS, -1, ALL).cursor == 100.0
+    assert ChartView(window=(20.0, 55.0)).moved(STEPS, 1, ALL).cursor == 50.0
+    assert ChartView(cursor=50.0).moved(STEPS, -2, ALL).cursor == 30.0
+    assert ChartView(cursor=0.0).moved(STEPS, -1, ALL).cursor == 0.0
+    assert ChartView().moved(np.empty(0), -1, ALL).cursor is None
 
 
 def test_the_window_goes_along_with_the_cursor() -> None:
-    view = ChartView(window=(20.0, 50.0), cursor=50.0).moved(STEPS, 1)
+    view = ChartView(window=(20.0, 50.0), cursor=50.0).moved(STEPS, 1, ALL)
     assert (view.cursor, view.window) == (60.0, (45.0, 75.0))
 
 
@@ -124,7 +124,7 @@ def test_no_keys_lead_out_of_the_data(left: float, width: float, keys: list[tupl
             case "pan":
                 view = view.panned(extent, math.copysign(PAN, x))
             case "move":
-                view = view.moved(points, int(math.copysign(3, x)))
+                view = view.moved(points, int(math.copysign(3, x)), extent)
             case _:
                 view = view.pointed(max(extent[0], min(extent[1], x)))
         if view.window is not None:

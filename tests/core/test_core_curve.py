@@ -20,9 +20,9 @@ from ugro_tui.core.curve import EMPTY, MAX_MARKS, Axis, curve_of, loss_curve
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.ranks import HISTORY_BUDGET, MIN_HISTORY, RankTable
-from ugro_tui.core.recent import SPARK_WIDTH
 from ugro_tui.core.snapshot import Snapshot, view
 from ugro_tui.core.snapshot import curve_of as loss_of
+from ugro_tui.core.trends import SPARK_WIDTH
 
 NAN = float("nan")
 
@@ -82,6 +82,13 @@ def test_marks_are_bounded_and_come_from_every_rank() -> None:
     assert len(loss_curve(many.ranks).bad) == MAX_MARKS
 
 
+_lines_of_a_rank = st.one_of(
+    st.builds(step, st.integers(0, 60), loss=st.sampled_from([1.0, 2.5, None, "NaN"])),
+    st.builds(step, st.integers(60, 4_000), st.sampled_from([1.0, 2.0, 5.0, 11.0, None])),
+    st.builds(start, st.floats(1e6, 2e6), run_id=st.sampled_from(["a", "b"])),
+)
+
+
 @pytest.mark.parametrize(
     ("count", "newest", "points"),
     [(0, NAN, 0), (1, 0.0, 1), (15, 14.0, 15), (16, 15.0, 16), (17, 16.0, 16), (32, 30.5, 16), (500, 497.5, 16)],
@@ -101,6 +108,25 @@ def test_a_sparkline_skips_records_without_a_loss_and_has_a_hole_where_it_is_not
     )
     spark = job(start() + content).table.spark[0]
     np.testing.assert_equal(spark[-7:].tolist(), [1.0] * 5 + [NAN, 3.0])
+
+
+@given(st.lists(st.lists(_lines_of_a_rank, max_size=90), min_size=1, max_size=4), st.data())
+def test_sparklines_and_intervals_do_not_depend_on_how_records_were_cut(
+    ranks: list[list[bytes]], data: st.DataObject
+) -> None:
+    whole, cut = job(*map(b"".join, ranks)), JobState("job")
+    for number, lines in enumerate(ranks):
+        cut.apply(number, decode(b""), 0.0, "local")
+        place = 0
+        while place < len(lines):
+            count = data.draw(st.integers(1, 30))
+            cut.apply(number, decode(b"".join(lines[place : place + count])), 0.0, "local")
+            place += count
+            if data.draw(st.booleans()):
+                assert len(cut.table.interval) == len(cut.table.spark)
+    size = len(ranks)
+    np.testing.assert_equal(cut.table.interval[:size], whole.table.interval[:size])
+    np.testing.assert_array_almost_equal(cut.table.spark[:size], whole.table.spark[:size])
 
 
 # --- histories of many ranks, snapshots

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ugro_tui.core import log_merge
 from ugro_tui.core.log_lines import LineReader, LogLine
-from ugro_tui.core.log_merge import OPEN_LINES, LogMerge, merged
+from ugro_tui.core.log_merge import LogMerge, merged
 
 
 def logs(texts: Mapping[int, Sequence[str]]) -> dict[int, list[LogLine]]:
@@ -43,12 +45,10 @@ def test_ranks_differ_in_their_own_number_alone_and_it_is_not_told_as_that_of_al
 
 def test_a_line_without_a_time_stays_behind_the_one_before_it() -> None:
     texts = {
-        0: ["2026-05-16 09:00:00 a", "Traceback (most recent call last):", "ValueError: x"],
+        0: ["2026-05-16 09:00:00 a", "said after a"],
         1: ["2026-05-16 09:00:01 b"],
     }
-    assert [message for _, message in told(merged(logs(texts)))] == [
-        "a", "Traceback (most recent call last):", "ValueError: x", "b",
-    ]  # fmt: skip
+    assert [message for _, message in told(merged(logs(texts)))] == ["a", "said after a", "b"]
 
 
 def test_without_times_the_same_lines_hold_the_order_together() -> None:
@@ -71,14 +71,42 @@ def test_each_rank_is_told_whole_and_in_its_order(texts: dict[int, list[str]]) -
         assert said == expected
 
 
-def test_what_comes_later_is_fitted_in_and_old_lines_are_let_go() -> None:
-    merge = LogMerge(5_000)
-    part, parts = OPEN_LINES // 8, 60
-    for begin in range(0, part * parts, part):
+def test_what_comes_later_is_fitted_in_and_old_lines_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_merge, "OPEN_LINES", 400)
+    merge = LogMerge(500)
+    for begin in range(0, 3_000, 50):
         for rank in (0, 1):
-            merge.add(logs({rank: [f"{1_700_000_000 + step} step {step}" for step in range(begin, begin + part)]}))
+            merge.add(logs({rank: [f"{1_700_000_000 + step} step {step}" for step in range(begin, begin + 50)]}))
     lines = merge.lines({1: LineReader(1).peek("half")})
     assert lines[-1].message == "half"
-    assert [int(line.message.split()[1]) for line in lines[:-1]] == list(range(merge.dropped, part * parts))
+    assert [int(line.message.split()[1]) for line in lines[:-1]] == list(range(merge.dropped, 3_000))
     assert {line.ranks for line in lines[:-1]} == {(0, 1)}
-    assert 5_000 < len(lines) < 5_000 + 2 * OPEN_LINES
+    assert 500 < len(lines) < 500 + 2 * 400
+
+
+def test_what_comes_later_without_a_time_is_below_what_came_before() -> None:
+    merge = LogMerge(500)
+    merge.add(logs({0: ["2026-05-16 09:00:00 a", "2026-05-16 15:00:00 b"], 1: ["2026-05-16 09:00:01 c", "d"]}))
+    merge.add(logs({1: ["e"]}))
+    merge.add(logs({0: ["f"], 1: ["2026-05-16 14:59:59 late", "Error: g"]}))
+    merge.add(logs({1: ["h"], 2: ["i"]}))
+    said = [line.message for line in merge.lines({0: LineReader(0).peek("half")})]
+    assert said == ["a", "c", "d", "b", "e", "late", "Error: g", "f", "h", "i", "half"]
+
+
+def test_where_nothing_tells_the_time_what_comes_later_is_below_too() -> None:
+    merge = LogMerge(500)
+    merge.add(logs({0: ["a", "b", "c"], 1: ["a", "d"]}))
+    merge.add(logs({1: ["e", "same"], 0: ["same"]}))
+    assert [line.message for line in merge.lines()][-2:] == ["e", "same"]
+    assert merge.lines()[-1].ranks == (0, 1)
+
+
+def test_errors_at_the_end_of_a_rank_that_was_long_silent_come_last() -> None:
+    texts = {
+        0: ["2026-05-16 09:00:00 a", "2026-05-16 15:00:00 step"],
+        1: ["2026-05-16 09:00:00 a", "loading", "Traceback (most recent call last):", "  File x", "ValueError: x"],
+    }
+    assert [message for _, message in told(merged(logs(texts)))] == [
+        "a", "loading", "step", "Traceback (most recent call last):", "  File x", "ValueError: x",
+    ]  # fmt: skip

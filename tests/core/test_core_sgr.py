@@ -86,7 +86,7 @@ def test_of_a_progress_bar_the_last_state_stays() -> None:
     cutter = LineCutter()
     assert cutter.feed(b"a\r\n 10%|#   |\r 20%|##  |\r") == ["a"]
     assert cutter.half == " 20%|##  |"
-    for percent in range(100_000):
+    for percent in range(9_000):
         assert cutter.feed(b"%d of many\r" % percent) == []
     assert cutter.feed(b"done\nnext") == ["done"]
     assert cutter.half == "next"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.core.record_lines import START_TS, end, fields_of, heartbeat, job, line, start, step, steps
 from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import Away, JobState
+from ugro_tui.core.rank_stats import RankStats
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
@@ -87,7 +91,7 @@ def test_what_is_not_known_is_not_a_number() -> None:
     values = {name: value for name, value in fields_of(summary).items() if isinstance(value, float)}
     assert len(values) == 11
     assert all(math.isnan(value) for value in values.values()), values
-    assert (summary.total_steps, summary.alerts, summary.per_rank_stats) == (None, (), ())
+    assert (summary.total_steps, summary.alerts, len(summary.per_rank_stats)) == (None, (), 0)
 
 
 def test_not_a_number_everywhere_breaks_nothing() -> None:
@@ -100,6 +104,37 @@ def test_not_a_number_everywhere_breaks_nothing() -> None:
     assert picture.summary.status is JobStatus.RUNNING
     assert len(picture.curve.bad) == 20
     assert len(picture.curve.steps) == 0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from([3.0, 2.0, 1.0, 0.5, "NaN", None])), max_size=30), st.data()
+)
+def test_the_last_and_the_least_loss_are_those_of_what_no_rewind_superseded(
+    records: list[tuple[int, Any]], data: st.DataObject
+) -> None:
+    state = job(b"")
+    lines = [step(number, loss=loss) for number, loss in records]
+    while lines:
+        count = data.draw(st.integers(1, len(lines)))
+        state.apply(0, decode(b"".join(lines[:count])), 50.0, "local")
+        lines = lines[count:]
+    for rank in state.ranks:
+        kept = rank.series.column(Column.LOSS)
+        finite = kept[np.isfinite(kept)].tolist()
+        np.testing.assert_equal(
+            (rank.last_loss, rank.min_loss), (finite[-1], min(finite)) if finite else (math.nan, math.nan)
+        )
+
+
+def test_ranks_in_numbers_are_rows_for_who_asks() -> None:
+    summary = summarise(two_ranks(), 53.0)
+    stats = summary.per_rank_stats
+    assert [one.rank for one in stats] == [0, 1] == list(stats.column("rank"))
+    assert (stats[1].rank, [one.rank for one in stats[:1]], len(stats)) == (1, [0], 2)
+    assert (stats[1], RankStats.of(stats[1:])) == (stats[1], RankStats.of([stats[1]]))
+    assert RankStats.of(stats[1:]) != RankStats.of([replace(stats[1], lost=3)])
+    more = RankStats.of(replace(one, lost=3, skipped=one.rank) for one in stats)
+    assert (summary.missing, replace(summary, per_rank_stats=more).missing) == (0, 7)
 
 
 # --- pace and what remains

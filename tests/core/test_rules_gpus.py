@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.record_lines import START_TS, line, start, step
 from tests.core.rule_scenes import GIB, Scene
-from ugro_tui.core.alerts import Severity
+from ugro_tui.core.alerts import Alert, Severity
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -249,3 +249,35 @@ def test_memory_that_is_full_or_rises_alone_is_usual(share: float, rise: float) 
 @pytest.mark.parametrize("total", [None, 0, math.nan])
 def test_memory_of_unknown_size_is_not_judged(total: float | None) -> None:
     assert not any(grow(scene_of(), 0.99, 0.01, 4, total))
+
+
+# --- what is not told for a while
+
+
+def test_a_gpu_that_tells_nothing_for_a_while_keeps_its_alerts() -> None:
+    """A sample that is missing is no good news; the last that was told is shown."""
+    scene = scene_of()
+    hot = {"util": 10, "temp": 95}
+    assert {"gpu_underused", "temperature"} <= set(sampled(scene, 80, hot))
+    found = sampled(scene, 30, {"util": None, "temp": None})
+    assert found["gpu_underused"].what == "10 % busy over 60 s (threshold 80 %)"
+    assert (found["temperature"].what, found["temperature"].value) == ("95 °C (limit 85 °C)", 95.0)
+    assert {"gpu_underused", "temperature"} <= set(sampled(scene, 4, hot))
+    assert not {"gpu_underused", "temperature"} & set(sampled(scene, 200, {"util": 99, "temp": 60}))
+
+
+def sampled(scene: Scene, seconds: float, gpu: Mapping[str, Any]) -> dict[str, Alert]:
+    """What fires after the rank told this for so many seconds."""
+    sample(scene, seconds, {name: "NaN" if value is None else value for name, value in gpu.items()}, "")
+    return scene.tick()
+
+
+def test_memory_of_which_nothing_is_told_for_a_while_goes_on_being_told_of() -> None:
+    scene = scene_of()
+    assert grow(scene, 0.951, 0.004, 4)[-1]
+    share = scene.tick()["gpu_memory_trend"].value
+    for _ in range(4):
+        scene.now += 5.0
+        scene.beat(0, gpu={"mem_used": "NaN", "mem_total": 80 * GIB})
+        assert scene.tick()["gpu_memory_trend"].value == share
+    assert not grow(scene, 0.967, 0.0, 6)[-1]

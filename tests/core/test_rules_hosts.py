@@ -54,6 +54,16 @@ def test_a_machine_of_unknown_size_is_not_judged(total: float | None) -> None:
     assert leaking(31, 60.0, total).tick() == {}
 
 
+def test_a_leak_goes_on_being_told_of_while_the_process_tells_nothing() -> None:
+    scene = leaking(31, 60.0)
+    (before,) = scene.all(None, "host_memory_leak")
+    for _ in range(3):
+        scene.now += 60.0
+        scene.beat(0, mem_total=GIB * 100)
+        (alert,) = scene.all(None, "host_memory_leak")
+        assert alert.what == before.what
+
+
 # --- disks
 
 

@@ -363,6 +363,22 @@ def test_ten_finite_records_clear_it_and_say_so() -> None:
     assert alert.what == "not finite in 1 of the records of rank 0, the last at step 1; finite since"
 
 
+def test_of_ranks_that_recovered_those_are_told_whose_loss_it_was() -> None:
+    scene = Scene(ranks=2)
+    scene.write(0, step(1, loss="NaN") + curve([2.0] * 10, first=2))
+    scene.write(1, step(1, loss=2.0) + step(2, loss=2.0, grad_norm="NaN") + curve([2.0] * 9, first=3))
+    scene.write(1, step(12, loss=2.0, grad_norm=1.0))
+    (alert,) = [alert for alert in scene.all() if alert.rule == "loss_recovered"]
+    assert (alert.ranks, alert.what) == (
+        1, "not finite in 1 of the records of rank 0, the last at step 1; finite since",
+    )  # fmt: skip
+    alone = Scene()
+    alone.write(0, step(1, loss=2.0, grad_norm="NaN") + curve([2.0] * 10, first=2))
+    assert alone.tick()["loss_recovered"].what == (
+        "gradient norm not finite in 1 of the records of rank 0, the last at step 1; finite since"
+    )
+
+
 def test_an_evaluation_says_nothing_of_the_loss() -> None:
     scene = after([])
     scene.write(0, line("phase", name="eval", state="begin", ts=START_TS + 106))

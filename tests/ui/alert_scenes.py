@@ -19,6 +19,11 @@ SLOW, STUCK = 11, 11
 
 def straggler() -> Snapshot:
     """Of sixteen ranks one waits long for its data, and the others wait for it."""
+    return straggling()[1]
+
+
+def straggling() -> tuple[JobState, Snapshot]:
+    """The job of that, and the picture."""
     odd: dict[tuple[int, int], Record] = {}
     for rank in range(16):
         slow = rank == SLOW
@@ -30,7 +35,7 @@ def straggler() -> Snapshot:
             }  # fmt: skip
     state, watch = job(Run("gpt2-xl", ranks=16, odd=odd)), JobWatch()
     view(state, NOW - LEAST_SECONDS, EMPTY, watch)
-    return replace(snapshot(), jobs=(view(state, NOW, curve_of(state), watch),))
+    return state, replace(snapshot(), jobs=(view(state, NOW, curve_of(state), watch),))
 
 
 def hung() -> Snapshot:

@@ -6,9 +6,11 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
+from ugro_tui.core.archive import Finding, Found, Inquiry
 from ugro_tui.core.commands import Command, Ticket
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
@@ -17,6 +19,8 @@ from ugro_tui.core.snapshot import NodeView, Snapshot, curve_of, view
 from ugro_tui.ui.app import UgroApp
 
 NOW = 10_000.0
+WALL = 1_790_000_000.0
+"""What the wall clock shows, Unix seconds."""
 PLACE = "~/ugro_data/jobs"
 Record = dict[str, object]
 
@@ -43,9 +47,27 @@ class FakeFeed:
         return Ticket(len(self.asked), command)
 
 
-def app_of(feed: FakeFeed, job_id: str | None = None, seconds: Iterable[float] = ()) -> UgroApp:
+@dataclass
+class FakeArchive:
+    """An archive that knows what a test hands it, and is reading all else; it keeps what was asked of it."""
+
+    findings: dict[Inquiry[Any], Finding[Any]] = field(default_factory=dict)
+    asked: list[Inquiry[Any]] = field(default_factory=list)
+
+    def look(self, inquiry: Inquiry[Found]) -> Finding[Found]:
+        """What the test set."""
+        self.asked.append(inquiry)
+        return self.findings.get(inquiry, Finding())
+
+
+def app_of(
+    feed: FakeFeed, job_id: str | None = None, seconds: Iterable[float] = (), archive: FakeArchive | None = None
+) -> UgroApp:
     """The application on `feed`; its clock reads the last of `seconds` (a list that a test may add to)."""
-    return UgroApp(feed, place=PLACE, job=job_id, clock=lambda: max(seconds, default=0.0))
+    files = archive or FakeArchive()
+    return UgroApp(
+        feed, place=PLACE, archive=files, job=job_id, clock=lambda: max(seconds, default=0.0), wall=lambda: WALL
+    )
 
 
 @dataclass(frozen=True)

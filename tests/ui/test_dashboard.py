@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.scenes import SCENES, FakeFeed, Run, app_of, job, snapshot
+from tests.ui.node_scenes import ALL_SCENES
+from tests.ui.scenes import FakeFeed, Run, app_of, job, snapshot
 from ugro_tui.core.commands import OpenJob, Refresh
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.app import UgroApp
@@ -22,7 +23,7 @@ Screen = tuple[UgroApp, FakeFeed, Pilot[str]]
 
 @asynccontextmanager
 async def shown(scene: str, size: tuple[int, int] = (120, 40), job_id: str | None = None) -> AsyncIterator[Screen]:
-    feed = FakeFeed(SCENES[scene]())
+    feed = FakeFeed(ALL_SCENES[scene]())
     app = app_of(feed, job_id or feed.first)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
@@ -55,7 +56,7 @@ async def test_header_shows_the_job_in_numbers() -> None:
 async def test_every_rank_has_its_line() -> None:
     async with shown("healthy") as (app, _, _):
         seen = text(app)
-        for rank in range(16):
+        for rank in range(14):
             assert re.search(rf"{rank}\s+node{rank // 8}\s+● running\s+300", seen)
 
 
@@ -108,7 +109,16 @@ async def test_help_names_every_key_and_closes(close: str) -> None:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         seen = text(app)
-        for key in ("[", "]", "backspace", "tab", "ctrl+d", "training goes on when you quit", "ctrl+z", "Next line"):
+        for key in (
+            "[",
+            "]",
+            "backspace",
+            "tab",
+            "ctrl+d",
+            "training goes on when you quit",
+            "ctrl+z",
+            "Next, previous line",
+        ):
             assert key in seen
         await pilot.press(close)
         assert isinstance(app.screen, TrainingDashboard)
@@ -159,9 +169,11 @@ async def test_small_terminals_show_one_pane_and_tab_cycles_them() -> None:
         assert "node1" in text(app)
         for key, seen, unseen in (
             ("tab", "┤", "node1"),
-            ("tab", "nothing is wrong", "┤"),
-            ("tab", "node1", "nothing is wrong"),
-            ("shift+tab", "nothing is wrong", "node1"),
+            ("tab", "backward", "┤"),
+            ("tab", "nothing is wrong", "backward"),
+            ("tab", "reading …", "nothing is wrong"),
+            ("tab", "node1", "reading …"),
+            ("shift+tab", "reading …", "node1"),
         ):
             await pilot.press(key)
             await pilot.pause()
@@ -283,3 +295,9 @@ async def test_without_colour_what_matters_most_is_no_darker_than_text(monkeypat
         assert len(marked) == 2
         assert text is not None
         assert all(style is not None and (style.bold, style.color) == (True, text.color) for style in marked)
+
+
+async def test_the_verdict_names_the_slow_rank_not_the_throughput_that_it_costs() -> None:
+    async with shown("straggler") as (app, feed, _):
+        assert [alert.rule for alert in feed.current.jobs[0].summary.alerts] == ["straggler", "throughput_drop"]
+        assert "⚠ straggler: rank 11 on node1: data" in text(app)

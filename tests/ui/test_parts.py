@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ui.scenes import PLACE, FakeFeed, healthy, small
-from ugro_tui.core.curve import Curve
-from ugro_tui.ui.app import UgroApp
-from ugro_tui.ui.chart import LossChart
+from tests.ui.scenes import healthy
+from ugro_tui.core.curve import Axis
 from ugro_tui.ui.columns import GAP, fitting
+from ugro_tui.ui.plane import limits
 from ugro_tui.ui.rank_columns import COLUMNS, RankLines
 from ugro_tui.ui.spark import sparkline
-from ugro_tui.ui.ticks import round_ticks, tick_label
+from ugro_tui.ui.ticks import log_ticks, round_ticks, tick_label, time_label, time_ticks, x_ticks, y_ticks
 
 NUMBERS = st.floats(width=64)
 
@@ -64,6 +63,50 @@ def test_tick_labels_have_the_decimals_they_need(value: float, step: float, text
     assert tick_label(value, step) == text
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "most", "expected"),
+    [
+        (-2.2, 0.1, 8, ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]),
+        (-2.2, 0.1, 3, ["0.01", "0.1", "1"]),
+        (0.3, 0.7, 4, ["2", "3", "4", "5"]),
+        (-300.0, 300.0, 4, ["1e-200", "1", "1e+200"]),
+    ],
+)
+def test_ticks_of_a_log_scale_are_round(low: float, high: float, most: int, expected: list[str]) -> None:
+    found = y_ticks(low, high, most, log=True)
+    assert [text for _, text in found] == expected
+    assert all(low <= at <= high for at, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 95.0, ["0", "30s", "1m", "1m30s"]),
+        (100.0, 3_500.0, ["10m", "20m", "30m", "40m", "50m"]),
+        (0.0, 90_000.0, ["0", "6h", "12h", "18h", "1d"]),
+        (0.0, 40.0 * 86_400, ["0", "10d", "20d", "30d", "40d"]),
+        (0.0, 0.5, ["0", "0.1s", "0.2s", "0.3s", "0.4s", "0.5s"]),
+    ],
+)
+def test_ticks_of_time_stand_on_a_clock(low: float, high: float, expected: list[str]) -> None:
+    assert [text for _, text in x_ticks(Axis.TIME, low, high, 6 if high < 1 else 5)] == expected
+
+
+def test_large_counts_are_short() -> None:
+    assert [text for _, text in x_ticks(Axis.TOKENS, 0, 2.1e9, 5)] == ["0", "500M", "1.0G", "1.5G", "2.0G"]
+    assert [text for _, text in x_ticks(Axis.STEP, 0, 2_500, 3)] == ["0", "1,000", "2,000"]
+    assert [text for _, text in x_ticks(Axis.STEP, 0, 2.5e6, 3)] == ["0", "1M", "2M"]
+    assert time_label(1e12) == "11.6Md"
+
+
+@given(NUMBERS, NUMBERS, st.integers(-1, 50))
+def test_ticks_of_every_scale_lie_inside_and_are_few(low: float, high: float, most: int) -> None:
+    for ticks in (time_ticks(low, high, most), [math.log10(tick) for tick in log_ticks(low, high, most)]):
+        assert len(ticks) <= max(0, most)
+        slack = abs(high - low) * 1e-9 if math.isfinite(high - low) else 0
+        assert all(low - slack <= tick <= high + slack for tick in ticks)
+
+
 @given(st.integers(0, 300))
 def test_columns_never_exceed_the_width(width: int) -> None:
     columns = fitting(COLUMNS, width)
@@ -84,40 +127,11 @@ def test_cells_are_exactly_as_wide_as_their_column() -> None:
 healthy_ranks = healthy().jobs[0].ranks
 
 
-async def test_no_curve_can_break_the_chart() -> None:
-    """NaN cannot get into a curve; anything finite can, and sizes change."""
-    random = np.random.default_rng(7)
-    feed = FakeFeed(small())
-    app = UgroApp(feed, place=PLACE)
-    async with app.run_test(size=(100, 30)) as pilot:
-        chart = app.screen.query_one(LossChart)
-        for case in range(60):
-            chart.show(_strange_curve(random, case))
-            chart.render()
-        await pilot.pause()
-
-
-def _strange_curve(random: np.random.Generator, case: int) -> Curve:
-    count = int(random.choice([1, 2, 3, 50, 400]))
-    steps = np.sort(random.choice(10_000_000, count, replace=False)).astype(float)
-    scale = 10.0 ** random.integers(-300, 300) if case % 2 else 1.0
-    median = random.normal(size=count) * scale
-    if case % 5 == 0:
-        median[:] = median[0]
-    if case % 3 == 0:
-        median[count // 2] *= 1e7
-    spread = np.abs(random.normal(size=count)) * scale
-    marks = tuple((0, float(step)) for step in steps[:3])
-    return Curve(steps, median, median - spread, median + spread, marks, tuple(map(float, steps[-1:])))
-
-
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30))
 def test_limits_are_finite_and_ordered(values: list[float]) -> None:
-    from ugro_tui.ui.chart import limits
-
     losses = np.array(values) / 8  # a sum of two must stay finite
-    frame = limits(Curve(np.arange(len(losses), dtype=float), losses, losses, losses))
+    frame = limits((0.0, len(losses) - 1.0), [losses], None, [losses[::-1]], log=False)
     assert frame.left < frame.right
     assert frame.bottom < frame.top
     assert math.isfinite(frame.bottom)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from textual.content import Content
 
 from tests.ui.node_scenes import ALL_SCENES, CHANGED, REFUSED, SILENT, on_three
+from ugro_tui.core.rank_stats import RankStats
 from ugro_tui.core.snapshot import NodeSync, NodeView, Snapshot, SyncView
 from ugro_tui.core.states import NodeState
 from ugro_tui.ui import nodes
@@ -87,7 +88,7 @@ def two_of_three_down() -> Snapshot:
     """As a user met it: two of three nodes down, a sync done, TensorBoard open, many records lost."""
     shown = on_three(REFUSED)
     job = shown.jobs[0]
-    ranks = tuple(replace(rank, lost=2_319) for rank in job.summary.per_rank_stats)
+    ranks = RankStats.of(replace(rank, lost=2_319) for rank in job.summary.per_rank_stats)
     found = (shown.nodes[0], replace(REFUSED, name="gpu1", error="gpu1: no route to host", retry=11.0), REFUSED)
     sync = SyncView("logs", 66.0, tuple(NodeSync(node.name, done=True) for node in found))
     return replace(

@@ -19,6 +19,7 @@ from textual.pilot import Pilot
 from tests.ui.scenes import Run, job, snapshot
 from ugro_tui.core.columns import Column
 from ugro_tui.core.filter_fields import NUMBER, Field
+from ugro_tui.core.rank_fields import FILTER_EXAMPLE
 from ugro_tui.core.snapshot import RankColumns
 from ugro_tui.core.states import RankState
 from ugro_tui.ui.columns import GAP, TableColumn, fit, scrolled
@@ -27,8 +28,6 @@ from ugro_tui.ui.lines import Listed
 from ugro_tui.ui.rank_columns import COLUMNS
 from ugro_tui.ui.rank_table import RankTable
 from ugro_tui.ui.table import LineTable
-
-HINT = "rank:8-15 node~gpu"
 
 
 def ranks_of(
@@ -56,7 +55,7 @@ class Shown(App[None]):
 
     def compose(self) -> ComposeResult:
         yield RankTable(id="table")
-        yield FilterBar(HINT)
+        yield FilterBar(FILTER_EXAMPLE)
 
     def on_mount(self) -> None:
         self.table.show(self._first)
@@ -223,10 +222,14 @@ async def test_jumping_goes_to_the_worst_and_then_to_the_next_worst() -> None:
             await pilot.pause()
             assert app.table.key == rank
             assert any(re.match(rf"\s+{rank} ", line) for line in lines(app))
+        app.table.narrow("rank<5")
+        await pilot.press("!")
+        app.table.narrow("")
         app.table.show(ranks_of(64))
         await pilot.press("!")
         await pilot.pause()
-        assert [event.text for event in app.heard if isinstance(event, LineTable.Noted)] == ["no rank is in trouble"]
+        noted = [event.text for event in app.heard if isinstance(event, LineTable.Noted)]
+        assert noted == ["no rank that passes the filter is in trouble", "no rank is in trouble"]
         assert app.table.key == 40
 
 
@@ -257,7 +260,7 @@ async def test_a_filter_narrows_while_it_is_typed_and_enter_keeps_it() -> None:
     async with shown(ranks_of(16)) as (app, pilot):
         await pilot.press("/")
         await pilot.pause()
-        assert HINT in lines(app)[-1]
+        assert FILTER_EXAMPLE in lines(app)[-1]
         await pilot.press(*"rank:8-1", "1")
         await pilot.pause()
         assert first_cells(app, 4) == [8, 9, 10, 11]

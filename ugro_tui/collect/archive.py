@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 AGAIN_SECONDS: Final = 1.0
 """How old what was read may be before it is looked at again, if somebody asks."""
 
+PAUSE_SECONDS: Final = 3.0
+"""What nobody has asked for this long is not read on: who goes through many metrics waits for the last one alone."""
+
 FORGET_SECONDS: Final = 10.0
 """What nobody has asked for this long is forgotten, with all that was read for it."""
 
@@ -132,8 +135,9 @@ class FileArchive:
             return None
 
     def _wanted(self, asked: _Asked, now: float) -> bool:
-        """Whether somebody has asked since it was read, and it is due."""
-        return asked.is_due(now) and (asked.finding.loading or asked.at > asked.read_at)
+        """Whether it is due, and somebody has asked since it was read, or still waits for it."""
+        waits = asked.finding.loading and now - asked.at <= PAUSE_SECONDS
+        return asked.is_due(now) and (waits or asked.at > asked.read_at)
 
     def _forget(self, now: float) -> None:
         for inquiry in [one for one, asked in self._asked.items() if now - asked.at > FORGET_SECONDS]:

@@ -27,6 +27,7 @@ from ugro_tui.core.commands import (
     Diagnose,
     Health,
     OpenJob,
+    OpenRank,
     OpenTensorBoard,
     Order,
     Sync,
@@ -88,7 +89,8 @@ class TrainingMetricsCollector:
         self._wanted = Wanted(only)
         self._sync: SyncRun | None = None
         central = None if aggregator is None else aggregator.central
-        self.health = AdaptiveHealthMonitor(names, clock, self._lives, central)
+        alarms = alarms or Alarms(clock)
+        self.health = AdaptiveHealthMonitor(names, clock, self._lives, central, lambda: alarms.thresholds)
         self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view, alarms, interval)
         self._aggregator = aggregator
         self._rsyncs = rsyncs or {}
@@ -187,7 +189,7 @@ class TrainingMetricsCollector:
             if isinstance(command, Sync) and self._aggregator is None:
                 self._keeper.post(Answer(ticket.number, said=IN_PLACE))
                 return ticket
-            if isinstance(command, Order):
+            if isinstance(command, Order | OpenRank):
                 self._keeper.post(ticket)
                 return ticket
             if isinstance(command, Tell) and self._doors.tell is not None:

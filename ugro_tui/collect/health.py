@@ -14,6 +14,8 @@ from ugro_tui.core.health import CENTRAL, GpuHealth, NodeHealth, remembered
 from ugro_tui.core.health_facts import told
 from ugro_tui.core.health_score import LATE_SECONDS, is_well, judged
 from ugro_tui.core.ports import Clock
+from ugro_tui.core.rules.catalogue import DEFAULTS
+from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.states import NodeState
 from ugro_tui.nodes import helper_health
 from ugro_tui.nodes.base import HEALTH_FRESH_SECONDS, HEALTH_WAIT_SECONDS, Node, NodeError, NodeMissing, Reaction
@@ -62,13 +64,22 @@ class AdaptiveHealthMonitor:
     known of a node that does not answer stays, with its age. Where another application writes the `central` directory,
     and its copies are all that is read, nodes are asked for their health only while somebody watches.
 
-    Any thread may call all of it; each node is looked at by one at a time.
+    Any thread may call all of it; each node is looked at by one at a time. `thresholds`: the numbers in force.
     """
 
-    def __init__(self, nodes: Iterable[str], clock: Clock, lives: Callable[[], bool], central: Path | None) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[str],
+        clock: Clock,
+        lives: Callable[[], bool],
+        central: Path | None,
+        thresholds: Callable[[], Thresholds] = lambda: DEFAULTS,
+    ) -> None:
         names, first = sorted(nodes), clock.monotonic() + FIRST_SECONDS
         self._clock = clock
         self._lives = lives
+        self._thresholds = thresholds
+        self._judged_by = thresholds()
         self._lock = threading.Lock()
         apart = FAST_SECONDS / max(1, len(names))  # hundreds of nodes are not asked all at once, now and ever after
         self._records = {
@@ -134,6 +145,8 @@ class AdaptiveHealthMonitor:
     def view(self, now: float) -> tuple[NodeHealth, ...]:
         """How all nodes are, by name; behind them the disk of the central directory, where there is one."""
         with self._lock:
+            if self._judged_by is not self._thresholds():
+                self._judge_anew()
             if self._viewed is None or not 0.0 <= now - self._viewed[0] < AGE_SECONDS:
                 records = (*self._records.values(), *([self._central_record] if self._central else []))
                 self._viewed = now, tuple(_aged(record, now) for record in records)
@@ -168,7 +181,13 @@ class AdaptiveHealthMonitor:
 
     def _set(self, record: _Record, health: NodeHealth) -> None:
         if health != record.health:
-            record.health, self._viewed = judged(health), None
+            record.health, self._viewed = judged(health, self._judged_by), None
+
+    def _judge_anew(self) -> None:
+        """By the numbers that users have set meanwhile."""
+        self._judged_by, self._viewed = self._thresholds(), None
+        for record in (*self._records.values(), self._central_record):
+            record.health = judged(record.health, self._judged_by)
 
     def _pause(self, health: NodeHealth, now: float) -> float:
         """Seconds until the node is asked again."""

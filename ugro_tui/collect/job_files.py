@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,18 @@ HEAD: Final = 256
 
 MOST_FILES: Final = 64
 """Files read of one rank, the newest ones: a rank has one for each of its starts."""
+
+_BEGINNINGS: Final = {
+    FileKind.METRICS: "metrics",
+    FileKind.HEARTBEAT: "heartbeat",
+    FileKind.MANIFEST: "job",
+    FileKind.ERROR: "rank_",
+    FileKind.LOG: "rank_",
+    FileKind.EVENTS: "rank_",
+}
+"""How the names of files of a kind begin, or those of the folders that hold them."""
+
+_MOST_LISTED: Final = 32
 
 _NOT_OURS: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
@@ -43,15 +55,24 @@ class Lying:
     written: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What lay in the folders of a job when they were last looked at: to take thousands of names apart takes longer."""
+
+    folders: dict[tuple[str, ...], tuple[list[str], dict[int, Spot]]] = field(default_factory=dict)
+    by_rank: dict[int, list[Spot]] = field(default_factory=dict)
+
+
 class JobFiles:
     """The files of jobs below `root`: the metrics directory of this machine, or the `jobs` of a central directory.
 
-    No link is followed below it, and nothing but regular files is opened.
+    No link is followed below it, and nothing but regular files is opened. One thread at a time calls it.
     """
 
     def __init__(self, root: Path, *, copied: bool) -> None:
         self._root = root
         self._copied = copied
+        self._listed: dict[tuple[str, FileKind], _Listed] = {}
 
     def spots(self, job_id: str, kind: FileKind) -> dict[int, list[Spot]]:
         """Where each rank's files of this kind lie, ranks ascending. On a shared filesystem each node shows them all.
@@ -61,13 +82,18 @@ class JobFiles:
             OSError: a folder cannot be read.
         """
         checked_job_id(job_id)
-        found: dict[int, list[Spot]] = {}
+        before = self._listed.pop((job_id, kind), _Listed())
+        folders, beginning = {}, _BEGINNINGS[kind]
         for parts in self._folders(job_id, kind):
-            for name in self._names(parts):
-                rank, spot = _spot(kind, parts, name)
-                if spot is not None:
-                    found.setdefault(rank, []).append(spot)
-        return dict(sorted(found.items()))
+            names = [name for name in self._names(parts) if name.startswith(beginning)]
+            known = before.folders.get(parts)
+            folders[parts] = known if known and known[0] == names else (names, _spots(kind, parts, names))
+        if folders != before.folders:
+            before = _Listed(folders, _by_rank(spots for _, spots in folders.values()))
+        self._listed[job_id, kind] = before  # the one used last stands last
+        if len(self._listed) > _MOST_LISTED:
+            del self._listed[next(iter(self._listed))]
+        return before.by_rank
 
     def lying(self, spots: Iterable[Spot], kind: FileKind) -> list[Lying]:
         """The files there, each once (the longest of copies of one), those of earlier starts first.
@@ -131,11 +157,21 @@ class JobFiles:
             raise
 
 
-def _spot(kind: FileKind, parts: tuple[str, ...], name: str) -> tuple[int, Spot | None]:
-    """The rank of what is called `name` in such a folder, and its place; None where it is none of ours."""
-    path = f"{node_folder(kind)}/{name}" if node_folder(kind) else name
-    events = kind is FileKind.EVENTS
-    file = classify(f"{path}/events.out.tfevents.0" if events else path)
-    if file is None or file.kind is not kind:
-        return -1, None
-    return file.rank, Spot((*parts, name)) if events else Spot(parts, name)
+def _spots(kind: FileKind, parts: tuple[str, ...], names: Iterable[str]) -> dict[int, Spot]:
+    """Where the ranks' files of one folder lie, by rank; what is none of ours is passed over."""
+    folder = node_folder(kind)
+    before, events = f"{folder}/" if folder else "", kind is FileKind.EVENTS
+    found = {}
+    for name in names:
+        file = classify(f"{before}{name}/events.out.tfevents.0" if events else f"{before}{name}")
+        if file is not None and file.kind is kind:
+            found[file.rank] = Spot((*parts, name)) if events else Spot(parts, name)
+    return found
+
+
+def _by_rank(folders: Iterable[dict[int, Spot]]) -> dict[int, list[Spot]]:
+    found: dict[int, list[Spot]] = {}
+    for spots in folders:
+        for rank, spot in spots.items():
+            found.setdefault(rank, []).append(spot)
+    return dict(sorted(found.items()))

@@ -8,61 +8,36 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, SimpleQueue
 
 from ugro_tui.collect.alarms import Alarms
+from ugro_tui.collect.kept import Kept
 from ugro_tui.collect.messages import Cycle, Forget, Message
-from ugro_tui.collect.reader import Delivery, apply
+from ugro_tui.collect.opened import OpenedRank
+from ugro_tui.collect.reader import Delivery
 from ugro_tui.collect.roster import Roster
 from ugro_tui.collect.urgency import worst_first
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.commands import Answer, Ticket
-from ugro_tui.core.curve import EMPTY, Curve
+from ugro_tui.core.commands import Answer, OpenRank, Ticket
 from ugro_tui.core.entries import Saved
 from ugro_tui.core.health import NodeHealth
-from ugro_tui.core.job import Away, JobState
+from ugro_tui.core.job import Away
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.rules.fleet import FleetWatch
-from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView, curve_of, view
-from ugro_tui.core.watch import JobWatch
+from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
 
 log = logging.getLogger(__name__)
 
 KEPT_ANSWERS = 64
 MAX_NOTICES = 100
-OVER_REFRESH_SECONDS, JUST_OVER_SECONDS = 30.0, 600.0
-"""How often the picture of a job that is over is drawn again, and from when on: only its age changes. Of one that ended
-just now people want to know how long ago."""
-
-HELD_SECONDS = 10.0
-"""How long the picture of a job is held back while it is read: one slow node must not hide the others' ranks."""
-
 SILENCE_SECONDS = 5.0
 """How long the picture may stay as it is without news."""
 
-REST = 19
-"""Times that drawing a snapshot took, which pass before the next: at most a twentieth of a core goes into drawing."""
+REST = 39
+"""Times that drawing a snapshot took, which pass before the next: at most a fortieth of a core goes into drawing."""
 
 MOST_REST_SECONDS = 1.0
-
-
-@dataclass(slots=True)
-class _Kept:
-    state: JobState
-    epoch: int
-    watch: JobWatch = field(default_factory=JobWatch)
-    picture: JobView | None = None
-    reading: dict[str, bool] = field(default_factory=dict)
-    denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    rewritten: dict[str, int] = field(default_factory=dict)
-    curve: Curve = EMPTY
-    version: int = -1
-    away: frozenset[str] = frozenset()
-    drawn: float = -math.inf
-    held: float = math.nan
-    """Since when its picture is held back, as it is still being read."""
 
 
 class Keeper:
@@ -82,7 +57,7 @@ class Keeper:
         self._alarms = alarms or Alarms(clock)
         self._epoch = epoch
         self._inbox: SimpleQueue[Message | None] = SimpleQueue()
-        self._jobs: dict[str, _Kept] = {}
+        self._jobs: dict[str, Kept] = {}
         self._sync = sync
         self._health = health
         self._nodes = Roster(nodes)
@@ -90,8 +65,10 @@ class Keeper:
         self._firing: tuple[Alert, ...] = ()
         self._parts: dict[int, dict[str, Answer]] = {}
         self._answers: deque[Answer] = deque(maxlen=KEPT_ANSWERS)
+        self._rank = OpenedRank()
         self._failures: dict[str, str] = {}
         self._rested = -math.inf
+        self._ended = threading.Event()
         self._listed: tuple[str, ...] = ()
         self._listed_by: tuple[list[tuple[str, ...]], set[str]] = ([], set())
         self._snapshot = Snapshot()
@@ -105,6 +82,7 @@ class Keeper:
     def stop(self) -> None:
         """Apply what is queued, publish once more and end."""
         self._inbox.put(None)
+        self._ended.set()
         if self._thread.is_alive():
             self._thread.join(2.0)
 
@@ -134,19 +112,21 @@ class Keeper:
         self._try(self._alarms.close, "writing the book of alerts")
 
     def _gather(self) -> bool:
-        """Apply the next message, all that is queued behind it, and what comes while resting; False at the end.
+        """Wait for a message, rest, and apply it with all that has come by then; False at the end.
 
         Without any for a while the picture is drawn all the same: that nobody looks any more must be seen.
         """
         try:
-            message = self._inbox.get(timeout=SILENCE_SECONDS)
+            due = min((kept.due for kept in self._jobs.values()), default=math.inf) - time.perf_counter()
+            message = self._inbox.get(timeout=min(SILENCE_SECONDS, max(0.0, due)))
         except Empty:
             return True
+        if (rest := self._rested - time.perf_counter()) > 0:
+            self._ended.wait(rest)  # to be woken by each message costs more than to take it in
         while message is not None:
             self._take(message)
-            rest = self._rested - time.perf_counter()
             try:
-                message = self._inbox.get(timeout=rest) if rest > 0 else self._inbox.get_nowait()
+                message = self._inbox.get_nowait()
             except Empty:
                 return True
         return False
@@ -167,6 +147,9 @@ class Keeper:
                 self._cycle(message)
             case Answer():
                 self._answers.append(message)
+            case Ticket(command=OpenRank() as opened):
+                self._rank.open(opened)
+                self._answers.append(Answer(message.number))
             case Ticket():
                 self._answers.append(self._alarms.obey(message))
             case Saved():
@@ -181,15 +164,8 @@ class Keeper:
             return  # of a reader from before the job was closed, or begun anew
         kept = self._jobs.get(delivery.job_id)
         if kept is None or kept.epoch != delivery.epoch:
-            # The old picture is shown until the new state is complete: until every node has told the job anew.
-            picture, awaited = (kept.picture, dict.fromkeys(kept.reading, True)) if kept else (None, {})
-            kept = _Kept(JobState(delivery.job_id), delivery.epoch, picture=picture, reading=awaited)
-            self._jobs[delivery.job_id] = kept
-        kept.reading[delivery.node] = delivery.more
-        kept.denied[delivery.node] = delivery.denied
-        kept.rewritten[delivery.node] = delivery.rewritten
-        for piece in delivery.pieces:
-            apply(kept.state, piece, delivery.node)
+            kept = self._jobs[delivery.job_id] = Kept(delivery.job_id, delivery.epoch, kept)
+        kept.take(delivery)
 
     def _cycle(self, cycle: Cycle) -> None:
         self._nodes.take(cycle)
@@ -214,6 +190,7 @@ class Keeper:
         pictures.sort(key=lambda pair: worst_first(pair[1], pair[0].drawn))
         cycles, nodes, health = self._nodes.last, self._nodes.views(now), self._health(now)
         self._try(lambda: self._judge(nodes, health, now), "judging the nodes")
+        self._try(lambda: self._explain(nodes, now), "explaining the rank")
         jobs = tuple(picture for _, picture in pictures)
         self._try(lambda: self._alarms.observe(jobs, self._firing, now), "keeping the book of alerts")
         snapshot = Snapshot(
@@ -230,6 +207,7 @@ class Keeper:
             cycles=self._nodes.cycles,
             sync=self._sync(now),
             health=health,
+            rank=self._rank.view,
             questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),
             reading=next((cycle.reading for cycle in cycles if cycle.reading), ""),
         )
@@ -248,6 +226,11 @@ class Keeper:
     def _judge(self, nodes: Sequence[NodeView], health: Sequence[NodeHealth], now: float) -> None:
         self._firing = self._fleet.tick(nodes, health, now, self._alarms.thresholds)
 
+    def _explain(self, nodes: Sequence[NodeView], now: float) -> None:
+        kept = self._jobs.get(self._rank.job_id)
+        if kept is not None and not kept.reading:
+            self._rank.look(kept.state, kept.picture, nodes, now)
+
     def _notices(self) -> Iterator[str]:
         yield from self._failures.values()
         yield from self._alarms.notices()
@@ -256,28 +239,12 @@ class Keeper:
             for node, denied in kept.denied.items():
                 yield from (f"{node}: {job_id}: {problem}" for problem in denied)
 
-    def _shown(self, kept: _Kept, now: float, away: dict[str, Away]) -> JobView | None:
-        """The job's picture; while it is being read, the one from before: half of a run would look stalled.
+    def _shown(self, kept: Kept, now: float, away: dict[str, Away]) -> JobView | None:
+        """The job's picture; while it is being read, the one from before.
 
         There is none of a job that is a name alone: a node may make up any number of them.
         """
-        if not kept.state.version:
-            return kept.picture
-        reading = any(kept.reading.values())
-        kept.held = (now if math.isnan(kept.held) else kept.held) if reading else math.nan
-        if not reading or now - kept.held > HELD_SECONDS:
-            kept.state.away, kept.state.rewritten = away, kept.rewritten
-            self._try(lambda: self._picture(kept, now), f"drawing job {kept.state.job_id}")
+        if kept.state.version and not kept.is_held(now):
+            kept.state.away = away
+            self._try(lambda: kept.draw(now, self._alarms.thresholds), f"drawing job {kept.state.job_id}")
         return kept.picture
-
-    def _picture(self, kept: _Kept, now: float) -> None:
-        away = frozenset(kept.state.away)
-        fresh = (kept.version, kept.away) == (kept.state.version, away)
-        if kept.version != kept.state.version:
-            kept.curve = curve_of(kept.state)
-        kept.version, kept.away = kept.state.version, away
-        over = kept.picture is not None and kept.picture.summary.status.over
-        long_over = over and kept.picture is not None and not kept.picture.summary.age < JUST_OVER_SECONDS
-        if not (fresh and long_over and now - kept.drawn < OVER_REFRESH_SECONDS):
-            kept.picture = view(kept.state, now, kept.curve, kept.watch, self._alarms.thresholds)
-            kept.drawn = now

@@ -84,14 +84,16 @@ class LogTail:
         self._end = b""
         self.skipped = 0
 
-    def news(self, file: LogFile, most: int) -> list[LogLine]:
+    def news(self, file: LogFile, most: int) -> list[LogLine] | None:
         """The whole lines that are new, from at most `most` bytes: what lies before them is passed over.
+
+        None where the file is as it was.
 
         Raises:
             OSError: it cannot be read.
         """
         if file.stamp == self._stamp:
-            return []
+            return None
         with folder_below(file.root, file.parts) as folder, file_in(folder, file.name, os.O_RDONLY) as (handle, info):
             if not self._goes_on(handle, info):
                 self._begin_anew()

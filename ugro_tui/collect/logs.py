@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ from ugro_tui.collect.archive import Open
 from ugro_tui.collect.log_files import LogFile, LogTail, log_files, read_part, unreadable
 from ugro_tui.collect.log_search import ErrorSearch
 from ugro_tui.core.archive import Finding, Inquiry
-from ugro_tui.core.errors import UgroError
+from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.log_bytes import LineCutter
 from ugro_tui.core.log_inquiry import NO_LOGS, LogErrors, LogFirstError, LogPage, LogPlace, LogText
+from ugro_tui.core.log_level import Level
 from ugro_tui.core.log_lines import LineReader, LogLine
-from ugro_tui.core.log_merge import LogMerge
+from ugro_tui.core.log_merge import LogMerge, merged
 from ugro_tui.core.text import visible
 
 BUDGET, LEAST, MOST = 8 << 20, 64 << 10, 32 << 20
@@ -62,7 +64,7 @@ class _Shelf:
             raise UgroError(NO_LOGS + more)
         wanted = [file for file in files if rank in (None, file.rank)]
         if not wanted:
-            raise UgroError(f"no log of rank {rank}: there are those of {_ranks(files)}")
+            raise BadInput(f"no log of rank {rank}: there are those of {_ranks(files)}")
         return sorted(wanted, key=lambda file: (file.rank, file.node))
 
 
@@ -72,60 +74,111 @@ def _ranks(files: Iterable[LogFile]) -> str:
     return f"rank{'s' if len(ranks) > 1 else ''} {listed}{f', … {ranks[-1]}' if len(ranks) > 8 else ''}"
 
 
-class TextReader:
-    """The newest part of the logs of some ranks as one text, kept up to date. Reads as `collect.archive.Reader`."""
+class _Tails:
+    """The ends of some logs: all that is new in them, by rank. Where it is long, in several looks."""
 
     def __init__(self, files: Callable[[], list[LogFile]]) -> None:
         self._files = files
         self._tails: dict[tuple[str, int], LogTail] = {}
+        self._news: dict[int, list[LogLine]] = {}
+        self.problem = ""
+        """What cannot be read, of the last look."""
+        self.changed = False
+        """Whether any file has; who has seen to it resets it."""
+
+    def news(self) -> dict[int, list[LogLine]] | None:
+        """The lines that are new; None where there is more to be read first."""
+        files = self._files()
+        share = max(BUDGET // len(files), min(LEAST, MOST // len(files)))
+        left = AT_ONCE
+        self.problem = ""
+        for file in files:
+            begun = (file.node, file.rank) in self._tails
+            if not begun and left <= 0:
+                return None
+            tail = self._tails.setdefault((file.node, file.rank), LogTail(file.rank))
+            self._read(tail, file, share)
+            left -= 0 if begun else min(share, file.size)
+        news, self._news = self._news, {}
+        return news
+
+    def _read(self, tail: LogTail, file: LogFile, share: int) -> None:
+        try:
+            lines = tail.news(file, share)
+        except OSError as error:
+            self.problem = self.problem or unreadable(file, error)
+            return
+        self.changed |= lines is not None
+        if lines:
+            self._news.setdefault(file.rank, []).extend(lines)
+
+    @property
+    def halves(self) -> dict[int, LogLine]:
+        """The lines that have no end yet, by rank."""
+        return {rank: half for (_, rank), tail in self._tails.items() if (half := tail.half) is not None}
+
+    @property
+    def begins(self) -> tuple[LogPlace, ...]:
+        """Where of each log it was begun to read."""
+        return tuple(LogPlace(rank, node, tail.skipped) for (node, rank), tail in self._tails.items())
+
+
+class TextReader:
+    """The newest part of the logs of some ranks as one text, kept up to date. Reads as `collect.archive.Reader`."""
+
+    def __init__(self, files: Callable[[], list[LogFile]]) -> None:
+        self._tails = _Tails(files)
         self._merge = LogMerge(MOST_LINES)
         self._halves: dict[int, LogLine] = {}
-        self._first: dict[int, list[LogLine]] = {}
         self._page: LogPage | None = None
 
     def read(self) -> Finding[LogPage]:
         """All that is new; nothing yet until the end of every log was read once."""
-        files = self._files()
-        share = max(BUDGET // len(files), min(LEAST, MOST // len(files)))
-        news, problem, through = self._news(files, share)
-        if self._page is None:
-            for rank, lines in news.items():
-                self._first.setdefault(rank, []).extend(lines)
-            if not through:
-                return Finding()
-            news, self._first = self._first, {}
-        self._show(files, news)
-        return Finding(self._page, problem)
+        news = self._tails.news()
+        if news is not None and (self._tails.changed or self._page is None):
+            self._tails.changed = False
+            self._show(news)
+        return Finding(self._page, "" if self._page is None else self._tails.problem)
 
-    def _news(self, files: list[LogFile], share: int) -> tuple[dict[int, list[LogLine]], str, bool]:
-        """What is new by rank, what cannot be read, and whether that is all."""
-        news: dict[int, list[LogLine]] = {}
-        problem = ""
-        left = AT_ONCE
-        for file in files:
-            begun = (file.node, file.rank) in self._tails
-            if not begun and left <= 0:
-                return news, problem, False
-            tail = self._tails.setdefault((file.node, file.rank), LogTail(file.rank))
-            try:
-                lines = tail.news(file, share)
-            except OSError as error:
-                problem = problem or unreadable(file, error)
-                continue
-            left -= 0 if begun else min(share, file.size)
-            if lines:
-                news.setdefault(file.rank, []).extend(lines)
-        return news, problem, True
-
-    def _show(self, files: list[LogFile], news: dict[int, list[LogLine]]) -> None:
-        """Make the page anew, if anything is."""
-        halves = {rank: half for (_, rank), tail in self._tails.items() if (half := tail.half) is not None}
-        begins = tuple(LogPlace(one.rank, one.node, self._tails[one.node, one.rank].skipped) for one in files)
+    def _show(self, news: dict[int, list[LogLine]]) -> None:
+        """Make the page anew, if anything is that is seen."""
+        halves, begins = self._tails.halves, self._tails.begins
         if self._page is not None and not news and halves == self._halves and begins == self._page.begins:
             return
         self._halves = halves
         self._merge.add(news)
         self._page = LogPage(self._merge.lines(halves), begins, self._merge.dropped)
+
+
+class LogStream:
+    """The logs of a job, or of one rank, as they come: each line once, for who prints them."""
+
+    def __init__(self, root: Path, job_id: str, rank: int | None, *, copied: bool) -> None:
+        self._tails = _Tails(_Shelf(root, copied=copied).of(LogText(job_id, rank)))
+
+    def lines(self) -> list[LogLine]:
+        """What is new since the last call, at first the newest part; what ranks said in between is told once.
+
+        Raises:
+            UgroError: there are no logs, or none of this rank.
+        """
+        while (news := self._tails.news()) is None:
+            pass
+        return merged(news)
+
+    @property
+    def page(self) -> LogPage:
+        """Where the logs were begun to read, without lines."""
+        return LogPage((), self._tails.begins)
+
+    @property
+    def problem(self) -> str:
+        """What cannot be read."""
+        return self._tails.problem
+
+    def rest(self) -> list[LogLine]:
+        """The lines that have no end, when nothing more comes."""
+        return merged({rank: [half] for rank, half in self._tails.halves.items()})
 
 
 class PartReader:
@@ -176,3 +229,20 @@ class FirstErrorReader:
         if found != self._found:
             self._found = found
         return Finding(self._found, problem)
+
+
+def error_before(root: Path, job_id: str, rank: int | None, page: LogPage, *, copied: bool) -> list[LogLine]:
+    """The lines of the first error of the whole logs, where it lies before `page`; waits until it is found.
+
+    Raises:
+        UgroError: there are no logs, or none of this rank.
+    """
+    shelf = _Shelf(root, copied=copied)
+    search = FirstErrorReader(shelf.of(LogFirstError(job_id, rank)))
+    while (found := search.read()).loading:
+        pass
+    first = None if found.content is None else found.content.first
+    if first is None or page.holds(first.place):
+        return []
+    part = PartReader(shelf.of(LogText(job_id, first.place.rank)), first.place).read().content
+    return [] if part is None else list(takewhile(lambda line: line.level >= Level.ERROR, part.lines[part.at :]))

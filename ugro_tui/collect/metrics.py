@@ -10,6 +10,7 @@ from ugro_tui.collect.archive import Open
 from ugro_tui.collect.following import Followed, Following
 from ugro_tui.collect.job_files import JobFiles
 from ugro_tui.core.archive import Finding, Inquiry, Line, Lines, MetricLines, MetricNames
+from ugro_tui.core.attempts import before_attempt
 from ugro_tui.core.columns import Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.framing import LineFramer
@@ -48,14 +49,19 @@ class RecordPoints:
 
     skipped = 0
 
-    def __init__(self, path: tuple[str, str]) -> None:
+    def __init__(self, path: tuple[str, str], attempt: int | None = None) -> None:
         self.points = Points(MOST_POINTS_OF_ONE)
         self._framer = LineFramer()
         self._rows = MetricRows(*path)
+        self._attempt = attempt
+        self._over = False
 
     def feed(self, data: bytes) -> None:
-        """Take what follows in the file."""
-        for rows, told in self._rows.take(self._framer.feed(data)):
+        """Take what follows in the file; nothing more once a later attempt than the one that is meant begins."""
+        lines = b"" if self._over else self._framer.feed(data)
+        if self._attempt is not None:
+            lines, self._over = (lines, True) if self._over else before_attempt(lines, self._attempt)
+        for rows, told in self._rows.take(lines):
             self.points.append(rows, told)
 
 
@@ -97,7 +103,7 @@ class LinesReader:
         path = record_path(ask.metric)
         self._kind = FileKind.EVENTS if path is None else FileKind.METRICS
         tag = tag_of(ask.metric)
-        make = (lambda: TagPoints(tag)) if path is None else (lambda: RecordPoints(path))
+        make = (lambda: TagPoints(tag)) if path is None else (lambda: RecordPoints(path, ask.attempt))
         self._following: Following[_Points] = Following(
             files, ask.job_id, self._kind, make, rank=ask.rank, most=MOST_LINES
         )
@@ -106,6 +112,8 @@ class LinesReader:
 
     def read(self) -> Finding[Lines]:
         """See `Reader.read`."""
+        if self._kind is FileKind.EVENTS and self._ask.attempt is not None:
+            return Finding(problem="event files do not tell attempts apart: take a metric of the records")
         whole = self._following.read()
         self._limit()
         if not whole and self._lines is None:

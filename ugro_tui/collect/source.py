@@ -290,12 +290,10 @@ class Source:
         self._syncs = waiting
 
     def _unable(self) -> str:
-        """Why nothing can be synced, whatever the node says; empty where it can."""
+        """Why nothing can be synced, whatever the node says; empty where it can. Without a copy no sync is begun."""
         role = self._role()
-        if role is Role.WRITES:
+        if role is Role.WRITES or self._copy is None:
             return "; ".join(self._follower.troubles)
-        if self._copy is None:
-            return f"{self.name} is read in place: there is nothing to copy"
         return f"{self._copy.said()}: sync there" if role is Role.READS else self._copy.said()
 
     def _judged(self, looked: Looked) -> tuple[NodeState, str, float]:

@@ -67,10 +67,15 @@ class MetricNames(Inquiry[tuple[str, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class MetricLines(Inquiry[Lines]):
-    """One metric of a job over its ranks, by a name of `MetricNames`; of one rank alone where `rank` is given."""
+    """One metric of a job over its ranks, by a name of `MetricNames`; of one rank alone where `rank` is given.
+
+    With `attempt`, as it was when that attempt ended: without what later ones have told. Event files do not tell
+    attempts apart.
+    """
 
     metric: str
     rank: int | None = None
+    attempt: int | None = None
 
 
 class NoArchive:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ugro_tui.core.archive import Floats, Line
 
-_LARGEST: Final = 1e290
+LARGEST: Final = 1e290
 """Values are clipped to this, so that a sum over a million of them stays finite."""
 
 
@@ -21,7 +21,7 @@ class Binned:
 
     `step`, `time` and `tokens` are of the last value in a span, the latter two NaN where not told. `low` and `high` are
     over all values. `means` has shape `[lines, points]`, NaN where a line has nothing; `newest` holds the newest value
-    of each line, shape `[lines]`.
+    of each line, shape `[lines]`. `odd` are the lines that hold values which are no finite numbers, or too large ones.
     """
 
     step: Floats
@@ -31,6 +31,7 @@ class Binned:
     high: Floats
     means: Floats
     newest: Floats
+    odd: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +58,30 @@ class _Spans:
         self._means = np.full((lines, count), np.nan)
         self._newest = np.full(lines, np.nan)
 
-    def put(self, row: int, line: Line) -> None:
+    def put(self, row: int, line: Line) -> bool:
+        """Take a line in; False where a value of it is not finite or too large: then nothing is taken in."""
         cuts = self._cuts_of(line.step)
         used, first, last = cuts.used, cuts.first, cuts.last
-        self._means[row, used] = np.add.reduceat(line.value, first) / cuts.sizes
-        self._low[used] = np.minimum(self._low[used], np.minimum.reduceat(line.value, first))
-        self._high[used] = np.maximum(self._high[used], np.maximum.reduceat(line.value, first))
+        with np.errstate(over="ignore", invalid="ignore"):
+            ways = (np.add, np.minimum, np.maximum)
+            sums, low, high = (way.reduceat(line.value, first) for way in ways)
+            if not (np.isfinite(sums).all() and low.min() >= -LARGEST and high.max() <= LARGEST):
+                return False
+        self._means[row, used] = sums / cuts.sizes
+        self._low[used] = np.minimum(self._low[used], low)
+        self._high[used] = np.maximum(self._high[used], high)
         self._step[used] = np.maximum(self._step[used], line.step[last])
         self._newest[row] = line.value[-1]
         for kept, told in ((self._time, line.time), (self._tokens, line.tokens)):
             if np.isnan(kept).any():
                 kept[used] = np.where(np.isnan(kept[used]), told[last], kept[used])
+        return True
 
     def _cuts_of(self, step: Floats) -> _Cuts:
-        """Ranks that train together have the same steps: these are cut once."""
-        if self._cuts is not None and np.array_equal(step, self._cuts.step):
-            return self._cuts
+        """Ranks that train together have the same steps: what would have to be copied to be cut is cut once."""
+        known = self._cuts
+        if known is not None and not step.flags.c_contiguous and np.array_equal(step, known.step):
+            return known
         starts = np.searchsorted(step, self._edges[:-1])
         sizes = np.diff(starts, append=len(step))
         used = np.flatnonzero(sizes)
@@ -80,34 +89,36 @@ class _Spans:
         self._cuts = _Cuts(step, used, first, first + many - 1, many)
         return self._cuts
 
-    def binned(self) -> Binned:
+    def binned(self, odd: tuple[int, ...]) -> Binned | None:
         used = np.isfinite(self._step)
+        if not used.any():
+            return None
         step, time, tokens = self._step[used], self._time[used], self._tokens[used]
-        return Binned(step, time, tokens, self._low[used], self._high[used], self._means[:, used], self._newest)
+        return Binned(step, time, tokens, self._low[used], self._high[used], self._means[:, used], self._newest, odd)
 
 
 def binned(lines: Sequence[Line], bins: int) -> Binned | None:
     """`lines` in at most `bins` + 1 points; None where no value is finite."""
-    parts = [_finite(line) for line in lines]
-    told = [part.step for part in parts if len(part.step)]
+    told = [line.step for line in lines if len(line.step)]
     if not told:
         return None
     first, last = min(float(step[0]) for step in told), max(float(step[-1]) for step in told)
     width = max(1.0, float(np.ceil((last - first + 1) / bins)))
     edges = first + width * np.arange(int((last - first) // width) + 2, dtype=np.float64)
     spans = _Spans(len(lines), edges)
-    for row, part in enumerate(parts):
-        if len(part.step):
-            spans.put(row, part)
-    return spans.binned()
+    odd = [row for row, line in enumerate(lines) if len(line.step) and not spans.put(row, line)]
+    for row in odd:
+        finite = _finite(lines[row])
+        if len(finite.step):
+            spans.put(row, finite)
+    return spans.binned(tuple(odd))
 
 
 def _finite(line: Line) -> Line:
     """The points of `line` whose value is finite, values clipped."""
-    good = np.isfinite(line.value)
-    parts = (line.step, line.time, line.tokens, line.value)
-    step, time, tokens, value = parts if good.all() else (part[good] for part in parts)
-    return Line(line.rank, step, time, tokens, np.clip(value, -_LARGEST, _LARGEST))
+    good = np.flatnonzero(np.isfinite(line.value))
+    step, time, tokens, value = (part[good] for part in (line.step, line.time, line.tokens, line.value))
+    return Line(line.rank, step, time, tokens, np.clip(value, -LARGEST, LARGEST))
 
 
 def cut(line: Line, left: float, right: float) -> Line:

@@ -70,7 +70,7 @@ class ChartView:
         """Put the cursor there."""
         return replace(self, cursor=x)
 
-    def moved(self, points: Floats, by: int) -> ChartView:
+    def moved(self, points: Floats, by: int, extent: Range) -> ChartView:
         """Move the cursor by so many of `points` (ascending, finite); it begins at the newest that is shown.
 
         The window goes along where the cursor would leave it.
@@ -83,7 +83,7 @@ class ChartView:
         else:
             place = int(np.abs(points - self.cursor).argmin()) + by
         cursor = float(points[max(0, min(len(points) - 1, place))])
-        return replace(self, cursor=cursor)._following((float(points[0]), float(points[-1])))
+        return replace(self, cursor=cursor)._following(extent)
 
     def over(self, axis: Axis, curve: Curve) -> ChartView:
         """Draw over another axis; window and cursor stay with the points of `curve` that they were at."""

@@ -26,6 +26,14 @@ class OpenJob:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenRank:
+    """Tell all that is known of this rank in `Snapshot.rank`, until another one is opened."""
+
+    job_id: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sync:
     """Bring the central copies of event files and logs up to date now: of one job, or of all that are followed."""
 
@@ -80,7 +88,7 @@ class SetThreshold:
 Order: TypeAlias = Acknowledge | Snooze | SetThreshold
 """Commands about alerts, which no node is asked about."""
 
-Command: TypeAlias = Refresh | Health | OpenJob | Sync | OpenTensorBoard | Diagnose | Tell | Order
+Command: TypeAlias = Refresh | Health | OpenJob | OpenRank | Sync | OpenTensorBoard | Diagnose | Tell | Order
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from ugro_tui.core.archive import Floats, Line, Lines
-from ugro_tui.core.binning import binned, cut, median_of
+from ugro_tui.core.binning import Binned, binned, cut, median_of
 from ugro_tui.core.columns import Column
 from ugro_tui.core.outliers import outliers
 from ugro_tui.core.rank import Rank
@@ -50,8 +50,8 @@ class Curve:
     """A metric over steps. Arrays have shape `[points]`; `steps` ascend, `median`, `low` and `high` are finite.
 
     `bad` are (rank, step) of non-finite records, `restarts` the steps to which the run went back. `time`: seconds since
-    the first record, `tokens`: seen so far, both NaN where not told, or empty. `last` is the mean of the ranks' newest
-    values and `least` the lowest of all, NaN without any. `ranks`: how many ranks the curve speaks for.
+    `begin` (Unix seconds, the first record), `tokens`: seen so far, both NaN where not told, or empty. `last` is the
+    mean of the ranks' newest values and `least` the lowest of all, NaN without any. `ranks`: for how many it speaks.
     """
 
     steps: Floats
@@ -66,6 +66,7 @@ class Curve:
     last: float = np.nan
     least: float = np.nan
     ranks: int = 0
+    begin: float = np.nan
 
     def x(self, axis: Axis) -> Floats:
         """Where the points lie on `axis`, shape `[points]`; NaN where that is not known."""
@@ -88,14 +89,19 @@ def loss_curve(ranks: Sequence[Rank], bins: int = BINS) -> Curve:
         return EMPTY
     marks = tuple(islice((mark for rank in ranks for mark in _bad_steps(rank)), MAX_MARKS))
     restarts = tuple(sorted({rewind.step for rank in chosen for rewind in rank.series.rewinds}))[:MAX_MARKS]
-    return _curve(lines, bins, marks, restarts, len(ranks))
+    return _curve(binned(lines, bins), lines, marks, restarts, ranks=len(ranks), begin=_begin(lines))
 
 
-def curve_of(lines: Lines, bins: int = BINS, window: tuple[float, float] | None = None) -> Curve:
-    """The curve of any metric in at most `bins` + 1 points; `window`: of these steps alone, and so in more detail."""
-    marks = tuple(islice((mark for line in lines.lines for mark in _bad_points(line)), MAX_MARKS))
+def curve_of(lines: Lines, bins: int = BINS, window: tuple[float, float] | None = None, begin: float = np.nan) -> Curve:
+    """The curve of any metric in at most `bins` + 1 points; `window`: of these steps alone, and so in more detail.
+
+    `begin` (Unix seconds) is where its time is 0; NaN: at the first record.
+    """
     shown = lines.lines if window is None else [cut(line, *window) for line in lines.lines]
-    return _curve(shown, bins, marks, (), lines.ranks, _begin(lines.lines))
+    points = binned(shown, bins)
+    odd = shown if points is None else [shown[row] for row in points.odd]
+    marks = tuple(islice((mark for line in odd for mark in _bad_points(line)), MAX_MARKS))
+    return _curve(points, shown, marks, ranks=lines.ranks, begin=_begin(lines.lines) if np.isnan(begin) else begin)
 
 
 def _loss_line(rank: Rank) -> Line:
@@ -110,27 +116,28 @@ def _bad_steps(rank: Rank) -> list[tuple[int, float]]:
 
 
 def _bad_points(line: Line) -> list[tuple[int, float]]:
-    return [(line.rank, float(step)) for step in line.step[~np.isfinite(line.value)][:MAX_MARKS]]
+    bad = np.flatnonzero(~np.isfinite(line.value))[:MAX_MARKS]
+    return [(line.rank, float(step)) for step in line.step[bad]]
 
 
 def _curve(
+    points: Binned | None,
     lines: Sequence[Line],
-    bins: int,
     bad: tuple[tuple[int, float], ...],
-    restarts: tuple[float, ...],
+    restarts: tuple[float, ...] = (),
+    *,
     ranks: int,
-    begin: float | None = None,
+    begin: float,
 ) -> Curve:
-    points = binned(lines, bins)
     if points is None:
         return Curve(EMPTY.steps, EMPTY.median, EMPTY.low, EMPTY.high, bad, restarts, ranks=ranks)
     median = median_of(points.means)
     return Curve(
         points.step, median, points.low, points.high, bad, restarts,
-        time=_onward(points.time - (_begin(lines) if begin is None else begin)),
+        time=_onward(points.time - begin),
         tokens=_onward(points.tokens),
         outliers=tuple(OutlierLine(lines[row].rank, points.means[row]) for row in outliers(points.means, median)),
-        last=float(np.nanmean(points.newest)), least=float(points.low.min()), ranks=ranks,
+        last=float(np.nanmean(points.newest)), least=float(points.low.min()), ranks=ranks, begin=begin,
     )  # fmt: skip
 
 

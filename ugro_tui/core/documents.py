@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any
 
+import msgspec
+
 from ugro_tui.core.events import throttle_of
 from ugro_tui.core.fields import integer, number, numbers, positive, text
 from ugro_tui.core.layout import MAX_RANK
@@ -91,10 +93,14 @@ def parse_error(data: bytes) -> ErrorReport | None:
 
 
 def _document(data: bytes) -> dict[str, Any] | None:
+    """The object in `data`; read strictly if it is plain JSON, as a rule, and else as forgivingly as Python does."""
     try:
-        doc = json.loads(data.decode("utf-8-sig", "replace"), parse_int=float)
-    except (ValueError, RecursionError):
-        return None
+        doc = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        try:
+            doc = json.loads(data.decode("utf-8-sig", "replace"), parse_int=float)
+        except (ValueError, RecursionError):
+            return None
     return doc if isinstance(doc, dict) else None
 
 

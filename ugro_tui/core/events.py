@@ -112,7 +112,8 @@ def is_bad(value: object) -> bool:
 
 
 def _start(record: Record) -> Start:
-    gpu = record.get("gpu")
+    told = record.get("gpu")
+    gpu = told if isinstance(told, dict) else {}
     return Start(
         seq=_seq(record),
         ts=number(record.get("ts")),
@@ -122,7 +123,10 @@ def _start(record: Record) -> Start:
         host=text(record.get("host")),
         pid=integer(record.get("pid")),
         pid_start=integer(record.get("pid_start")),
-        gpu_name=text(gpu.get("name")) if isinstance(gpu, dict) else "",
+        local_rank=integer(record.get("local_rank")),
+        gpu_name=text(gpu.get("name")),
+        gpu_index=integer(gpu.get("index")),
+        gpu_uuid=text(gpu.get("uuid")),
         total_steps=positive(record.get("total_steps")),
         emit_every=positive(record.get("emit_every")) or 1,
     )

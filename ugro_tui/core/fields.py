@@ -16,6 +16,8 @@ _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def number(value: object, default: float = math.nan) -> float:
     """`value` as a float; the protocol's strings for non-finite values included; `default` for anything else."""
+    if type(value) is float:  # as a rule
+        return value
     if isinstance(value, int | float):
         try:
             return float(value)

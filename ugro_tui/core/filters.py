@@ -71,21 +71,19 @@ class Term:
 
     def mask(self, read: Reader) -> Mask:
         """Which rows satisfy it, shape `[rows]`."""
-        found = [self._one(read(name)) for name in self.names]
-        hits = np.logical_or.reduce([hit for hit, _ in found])
-        known = np.logical_or.reduce([known for _, known in found])
-        mask: Mask = known & ~hits if self.negated else hits
+        columns = [read(name) for name in self.names]
+        hits: Mask = np.logical_or.reduce([self._one(values, choice) for values in columns for choice in self.choices])
+        if not self.negated:
+            return hits
+        known = np.logical_or.reduce([_known(values) for values in columns])
+        mask: Mask = known & ~hits
         return mask
 
-    def _one(self, values: Values) -> tuple[Mask, Mask]:
-        """Which rows satisfy it by this field, and of which this field is known."""
-        if isinstance(values, np.ndarray):
-            known = ~np.isnan(values)
-            hits = [~known if choice.unknown else self._number(values, choice) for choice in self.choices]
-        else:
-            known = _texts(values, bool)
-            hits = [~known if choice.unknown else self._text(values, choice) for choice in self.choices]
-        return np.logical_or.reduce(hits), known
+    def _one(self, values: Values, choice: Choice) -> Mask:
+        """Which rows are this choice by this field."""
+        if choice.unknown:
+            return ~_known(values)
+        return self._number(values, choice) if isinstance(values, np.ndarray) else self._text(values, choice)
 
     def _number(self, values: npt.NDArray[np.float64], choice: Choice) -> Mask:
         compare = _COMPARE.get(self.op)
@@ -242,4 +240,9 @@ def _example(field: Field) -> str:
 def _texts(values: Sequence[str], test: Callable[[str], bool]) -> Mask:
     """The test of each text; texts repeat, so each is looked at once."""
     passed = {value: test(value) for value in set(values)}
-    return np.fromiter((passed[value] for value in values), bool, len(values))
+    return np.array([passed[value] for value in values], bool)
+
+
+def _known(values: Values) -> Mask:
+    """Of which rows the value is known."""
+    return ~np.isnan(values) if isinstance(values, np.ndarray) else _texts(values, bool)

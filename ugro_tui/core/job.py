@@ -60,6 +60,7 @@ class JobState:
         self._made = (0, np.nan)
         """An attempt, and the step that all of its ranks were seen to have made."""
         self._current: tuple[npt.NDArray[np.int64], list[Rank], Rows] = (np.empty(0, np.int64), [], _NO_ROWS)
+        self._planned: tuple[int, tuple[int, int | None]] = (-1, (0, None))
         self.version = 0
         """Grows with every change, so that readers can tell whether anything is new."""
 
@@ -211,15 +212,27 @@ class JobState:
     @property
     def world_size(self) -> int:
         """Ranks that the run says it has; at least those of the newest attempt that were seen."""
+        return self._plan()[0]
+
+    @property
+    def total_steps(self) -> int | None:
+        """Planned steps, where the emitter was told."""
+        return self._plan()[1]
+
+    def _plan(self) -> tuple[int, int | None]:
+        """The size and the planned steps, which are asked for several times at each look."""
+        if self._planned[0] != self.version:
+            self._planned = self.version, (self._size(), self._steps())
+        return self._planned[1]
+
+    def _size(self) -> int:
         current = self.current()
         said = [rank.start.world_size for rank in current if rank.start and rank.start.world_size]
         if self.manifest and self.manifest.world_size and self.manifest.attempt >= self._ranks_attempt():
             said.append(self.manifest.world_size)
         return max([len(current), *said])
 
-    @property
-    def total_steps(self) -> int | None:
-        """Planned steps, where the emitter was told."""
+    def _steps(self) -> int | None:
         said = [rank.start.total_steps for rank in self.current() if rank.start and rank.start.total_steps]
         return max(said, default=None)
 

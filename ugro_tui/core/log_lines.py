@@ -7,8 +7,9 @@ import re
 from calendar import timegm
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from time import gmtime
 from typing import NamedTuple
+
+import numpy as np
 
 from ugro_tui.core.log_level import TRACEBACK, Level, level_of
 from ugro_tui.core.sgr import Span, parted
@@ -49,6 +50,16 @@ class LogLine(NamedTuple):
         return self.text[self.start :]
 
 
+def without_rank(line: LogLine) -> tuple[str, tuple[Span, ...]]:
+    """The text of a line without the prefix of a rank, `[rank3]:`, and how it is written."""
+    prefix = _PREFIX.match(line.text)
+    if prefix is None:
+        return line.text, line.spans
+    cut = prefix.end()
+    moved = (Span(max(0, begin - cut), end - cut, ink) for begin, end, ink in line.spans if end > cut)
+    return line.text[cut:], tuple(moved)
+
+
 class LineReader:
     """Reads the lines of one rank in order: those of a traceback belong together, and are errors."""
 
@@ -83,7 +94,7 @@ class LineReader:
         if found is None or math.isnan(self._time):
             return math.nan
         *date, fraction = found.groups()
-        return _unix(gmtime(self._time).tm_year, *map(int, date)) + _fraction(fraction)
+        return _unix(_year(self._time), *map(int, date)) + _fraction(fraction)
 
     def _level(self, message: str) -> Level:
         if message.lstrip().startswith(TRACEBACK):
@@ -93,6 +104,11 @@ class LineReader:
             self._in_traceback = not message or message[0] in " |+"
             return Level.ERROR if self._in_traceback else max(Level.ERROR, level_of(message))
         return level_of(message)
+
+
+def _year(at: float) -> int:
+    """The year of Unix seconds, in UTC."""
+    return 1970 + int(np.datetime64(int(at), "s").astype("datetime64[Y]").astype(int))
 
 
 def _told(text: str) -> tuple[float, int]:

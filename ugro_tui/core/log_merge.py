@@ -5,18 +5,25 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
+from ugro_tui.core.log_level import Level
 from ugro_tui.core.log_lines import LogLine
 
 NEAR_LINES, NEAR_SECONDS = 400, 5.0
 """How far apart ranks may say the same and it is told once: lines of the whole, seconds where both tell the time."""
 
+SILENT_SECONDS = 600.0
+
 OPEN_LINES = 4_000
 """Newest lines that those of other ranks, which come later, may still go between."""
 
 _RANK = re.compile(r"(?i)\b(?:local[_ ]?|global[_ ]?)?rank(?:[ _:=#]| = |: )?(\d{1,6})\b")
+
+
+Keyed: TypeAlias = tuple[float, LogLine]
+"""A line and its time: what it tells, or what is known of it; NaN where nothing is."""
 
 
 class LogMerge:
@@ -28,39 +35,48 @@ class LogMerge:
     def __init__(self, most: int) -> None:
         self._most = most
         self._settled: list[LogLine] = []
-        self._open: dict[int, list[LogLine]] = {}
+        self._open: dict[int, list[Keyed]] = {}
         self._since: dict[int, float] = {}
+        self._newest = math.nan
         self.dropped = 0
 
     def add(self, news: Mapping[int, Sequence[LogLine]]) -> None:
-        """Take in what these ranks said since."""
-        for rank, lines in news.items():
-            self._open.setdefault(rank, []).extend(lines)
+        """Take in what these ranks said since: what tells no time was said after all that was known before."""
+        waiting = sum(map(len, self._open.values()))
+        if waiting and any(news.values()) and math.isnan(self._newest):
+            self._settle(waiting, 0)
+        keyed = {rank: self._keyed(rank, lines) for rank, lines in news.items() if lines}
+        if math.isnan(self._newest):
+            _last_errors_last(keyed)
+        for rank, pairs in keyed.items():
+            self._open.setdefault(rank, []).extend(pairs)
+            self._since[rank] = pairs[-1][0]
+        self._newest = max((time for time in self._since.values() if time == time), default=math.nan)
         count = sum(map(len, self._open.values()))
         if count > 2 * OPEN_LINES:
-            self._settle(count)
+            self._settle(count, OPEN_LINES)
+
+    def _keyed(self, rank: int, lines: Sequence[LogLine]) -> list[Keyed]:
+        """The lines of a rank with their times; of the first ones, what is known by when they came."""
+        came = math.nextafter(self._newest, math.inf)
+        first = next((line.time for line in lines if line.time == line.time), came)
+        known = [time for time in (self._since.get(rank, math.nan), min(came, first)) if time == time]
+        return _paced(lines, max(known, default=math.nan))
 
     def lines(self, halves: Mapping[int, LogLine] | None = None) -> tuple[LogLine, ...]:
         """All lines; behind them those of `halves`, which have no end yet."""
-        newest = self._open
-        if halves:
-            newest = {rank: list(lines) for rank, lines in self._open.items()}
-            for rank, half in halves.items():
-                newest.setdefault(rank, []).append(half)
-        return (*self._settled, *merged(newest, self._since))
+        unfinished = {rank: [half] for rank, half in (halves or {}).items()}
+        return (*self._settled, *_merged(self._open), *merged(unfinished))
 
-    def _settle(self, count: int) -> None:
-        """Have the older lines be as they are from now on."""
-        whole = merged(self._open, self._since)
-        older = whole[: max(1, len(whole) * (count - OPEN_LINES) // count)]
+    def _settle(self, count: int, left: int) -> None:
+        """Have the older of `count` open lines be as they are from now on, all but `left` of them."""
+        whole = _merged(self._open)
+        older = whole[: max(1, len(whole) * (count - left) // count)]
         said: dict[int, int] = {}
         for line in older:
             for rank in line.ranks:
                 said[rank] = said.get(rank, 0) + 1
-        for rank, lines in self._open.items():
-            if paced := _paced(lines[: said.get(rank, 0)], self._since.get(rank, math.nan)):
-                self._since[rank] = paced[-1][0]
-        self._open = {rank: lines[said.get(rank, 0) :] for rank, lines in self._open.items()}
+        self._open = {rank: pairs[said.get(rank, 0) :] for rank, pairs in self._open.items()}
         self._settled += older
         surplus = len(self._settled) - self._most
         if surplus > 0:
@@ -68,33 +84,62 @@ class LogMerge:
             del self._settled[:surplus]
 
 
-def merged(logs: Mapping[int, Sequence[LogLine]], since: Mapping[int, float] = MappingProxyType({})) -> list[LogLine]:
-    """The lines of all ranks in one order; `since`: the last time that a rank told before these."""
+def merged(logs: Mapping[int, Sequence[LogLine]]) -> list[LogLine]:
+    """The lines of all ranks in one order."""
+    keyed = {rank: _paced(lines, math.nan) for rank, lines in logs.items() if lines}
+    _last_errors_last(keyed)
+    return _merged(keyed)
+
+
+def _merged(logs: Mapping[int, Sequence[Keyed]]) -> list[LogLine]:
     logs = {rank: logs[rank] for rank in sorted(logs) if logs[rank]}
     if len(logs) == 1:
-        return list(next(iter(logs.values())))
-    paced = {rank: _paced(lines, since.get(rank, math.nan)) for rank, lines in logs.items()}
-    found = _once(sorted((pair for pairs in paced.values() for pair in pairs), key=lambda pair: pair[0]))
-    for rank, lines in logs.items():
-        if not paced[rank]:
-            found = _fitted(found, lines)
+        return [line for pairs in logs.values() for _, line in pairs]
+    timed = [pair for pairs in logs.values() if pairs[-1][0] == pairs[-1][0] for pair in _begun(pairs)]
+    found = _once(sorted(timed, key=_time))
+    for pairs in logs.values():
+        if math.isnan(pairs[-1][0]):
+            found = _fitted(found, [line for _, line in pairs])
     return found
 
 
-def _paced(lines: Sequence[LogLine], since: float) -> list[tuple[float, LogLine]]:
-    """Each line with its time, that of the line before where it tells none; nothing where no time is known at all.
+def _time(pair: Keyed) -> float:
+    return pair[0]
+
+
+def _begun(pairs: Sequence[Keyed]) -> Iterator[Keyed]:
+    """The lines of a rank; those before the first that tells a time have that time."""
+    first = next(time for time, _ in pairs if time == time)
+    return ((first if math.isnan(time) else time, line) for time, line in pairs)
+
+
+def _paced(lines: Sequence[LogLine], since: float) -> list[Keyed]:
+    """Each line with its time, that of the line before where it tells none; `since`: that of the line before all.
 
     It never steps back, so that the order within a rank stays.
     """
     now = since
-    if now != now:
-        now = next((line.time for line in lines if line.time == line.time), now)
     found = []
     for line in lines:
-        if line.time > now:
+        if line.time > now or now != now:
             now = line.time
         found.append((now, line))
-    return found if now == now else []
+    return found
+
+
+def _last_errors_last(logs: Mapping[int, list[Keyed]]) -> None:
+    """Errors without a time that a rank ends with come behind all, where it was silent for `SILENT_SECONDS` before.
+
+    Many ranks are silent while all goes well: the last time that they told is not when they failed.
+    """
+    newest = max((time for pairs in logs.values() for time, _ in pairs[-1:] if time == time), default=math.nan)
+    for pairs in logs.values():
+        if newest - pairs[-1][0] <= SILENT_SECONDS:
+            continue
+        place = len(pairs)
+        while place and pairs[place - 1][1].level >= Level.ERROR and math.isnan(pairs[place - 1][1].time):
+            place -= 1
+        pairs[place:] = [(newest, line) for _, line in pairs[place:]]
 
 
 def _once(keyed: Sequence[tuple[float, LogLine]]) -> list[LogLine]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -19,6 +20,10 @@ RECORD_PATHS: Final[dict[str, tuple[str, str]]] = {
     f"{part}.{field}" if part else field: (part, field) for part, fields in _PARTS.items() for field in fields
 }
 """What a record may hold, by name: the object that it lies in (empty: the record itself), and its field there."""
+
+_VALIDATION: Final = re.compile(
+    r"(?i)(^|[^a-z])(val(id(ation)?)?|eval(uation)?|test)([^a-z]+|_)loss$|loss[/_.](val|eval)"
+)
 
 RECORD_COLUMNS: Final[dict[str, Column]] = {
     name: Column[f"GPU_{field.upper()}" if part == "gpu" else field.upper()]
@@ -42,6 +47,11 @@ def metric_of_tag(tag: str) -> str:
 def tag_of(metric: str) -> str:
     """The tag that has this name."""
     return metric.removeprefix(EVENTS)
+
+
+def validation_loss(names: Iterable[str]) -> str | None:
+    """Which of a script's own metrics is its loss on data that it does not train on; None where none is called so."""
+    return min((name for name in names if _VALIDATION.search(name)), key=len, default=None)
 
 
 def ordered(records: Iterable[str], own: Iterable[str], tags: Iterable[str]) -> tuple[str, ...]:

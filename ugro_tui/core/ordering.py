@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -46,9 +47,10 @@ def _codes(values: Sequence[str], words: tuple[str, ...]) -> npt.NDArray[np.floa
     """Texts as numbers that sort alike: by the order of `words`, else with numbers inside of them as numbers."""
     texts = words or sorted(set(values), key=_natural)
     codes = {text: float(place) for place, text in enumerate(texts)} | {"": np.nan}
-    return np.fromiter((codes.get(value, np.nan) for value in values), float, len(values))
+    return np.array([codes.get(value, np.nan) for value in values], float)
 
 
+@lru_cache(maxsize=16_384)
 def _natural(text: str) -> tuple[list[str | tuple[int, str]], str]:
     """node2 before node10, whatever the case; two texts that differ never count as equal."""
     parts = re.split("([0-9]+)", text.casefold())

@@ -37,7 +37,8 @@ def outliers(means: Floats, median: Floats) -> list[int]:
         return []
     away = means[:, -newest:] - median[-newest:]
     spread = np.maximum(median_of(np.abs(away)), _LEAST_SPREAD * np.abs(median[-newest:]))
-    scores = np.abs(median_of((_SCALE * away / np.maximum(spread, 1e-300)).T))
+    with np.errstate(over="ignore", invalid="ignore"):  # values of any size come from nodes
+        scores = np.abs(median_of((_SCALE * away / np.maximum(spread, 1e-300)).T))
     known = np.count_nonzero(~np.isnan(away), axis=1) >= LEAST_POINTS
     far = np.flatnonzero(known & (scores > FAR))
     return [int(row) for row in far[np.argsort(-scores[far], kind="stable")][:MOST]]

@@ -39,6 +39,8 @@ class Rank:
     error: ErrorReport | None = None
     starts: list[tuple[float, float]] = field(default_factory=list)
     """Its newest starts: when (Unix seconds), and the step that the run had come to by then (NaN: none)."""
+    ends: list[End | None] = field(default_factory=list)
+    """How the processes of all starts but the newest ended, as they said; None: without a word."""
     told: Vital | None = None
     """What was last said of a process of this rank; `vital` is what to judge by."""
     tally: Tally = field(default_factory=Tally)
@@ -52,6 +54,12 @@ class Rank:
     bad_records: int = 0
     last_bad_step: float = np.nan
     """Non-finite records of this attempt so far, and the step of the last one."""
+    bad_losses: int = 0
+    last_bad_loss: float = np.nan
+    """The same of those in which it was the loss, or a loss of 0 stood for one, and not only a gradient norm."""
+    last_loss: float = np.nan
+    min_loss: float = np.nan
+    """The last finite loss and the least one, of what no rewind has superseded."""
     ended_at: float = np.nan
     first_ts: float = np.nan
     last_ts: float = np.nan
@@ -102,3 +110,14 @@ def note(rank: Rank, seqs: Sequence[float], times: Sequence[float]) -> None:
     if rank.start is not None:
         rank.lost += sum(max(0, after - before - 1) for before, after in pairwise([rank.next_seq - 1, *told]))
     rank.next_seq = told[-1] + 1
+
+
+def note_losses(rank: Rank, rows: Matrix, *, rewound: bool) -> None:
+    """Take in the losses of the rows that its series was given last; `rewound`: some that it had count no more."""
+    if rewound:
+        rank.last_loss = rank.min_loss = np.nan
+        rows = rank.series.rows
+    finite = [loss for loss in rows[:, Column.LOSS].tolist() if math.isfinite(loss)]
+    if finite:
+        rank.last_loss = finite[-1]
+        rank.min_loss = min(finite) if math.isnan(rank.min_loss) else min(rank.min_loss, *finite)

@@ -12,8 +12,8 @@ from ugro_tui.core.badloss import followed
 from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
 from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
-from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Rank, note
-from ugro_tui.core.recent import ROUNDS, SPARK_WIDTH, Round, intervals, rounds, sparks, tails
+from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Rank, note, note_losses
+from ugro_tui.core.recent import ROUNDS, Round, rounds
 from ugro_tui.core.records import (
     Batch,
     End,
@@ -28,6 +28,7 @@ from ugro_tui.core.records import (
 )
 from ugro_tui.core.series import CAPACITY, Series
 from ugro_tui.core.states import ENDED_WORDS, Ended, ProcessState
+from ugro_tui.core.trends import Trends
 
 HISTORY_BUDGET: Final = 1 << 19
 """Rows kept over all ranks of a job (96 MiB at 192 B a row): few ranks keep long histories, many keep short ones.
@@ -39,10 +40,6 @@ MIN_HISTORY: Final = 128
 """Rows per rank that the series statistics of the alert rules need at the least."""
 
 
-_AT_ONCE: Final = 1_024
-"""Ranks whose newest rows are laid beside each other: 2 MiB."""
-
-
 class RankTable:
     """All ranks of a job. Columns grow with the ranks; row order is the order of arrival."""
 
@@ -50,11 +47,9 @@ class RankTable:
         self.by_rank: dict[int, Rank] = {}
         self.by_row: list[Rank] = []
         self.latest: Matrix = np.empty((0, WIDTH))
-        self._spark: npt.NDArray[np.float32] = np.empty((0, SPARK_WIDTH), np.float32)
         self.step_at = np.empty(0)
         self.write_at = np.empty(0)
         self.beat_at = np.empty(0)
-        self._interval = np.empty(0)
         self.ended = np.empty(0, np.int8)
         self.paused = np.empty(0, bool)
         self.errored = np.empty(0, bool)
@@ -68,30 +63,17 @@ class RankTable:
         """Non-finite records of this attempt."""
         self.beats = np.empty((0, len(Beat)))
         """What the newest heartbeat of each rank says, by `Beat`."""
-        self._stale: set[int] = set()
-        """Rows that have news which `spark` and `interval` do not tell of yet."""
+        self._trends = Trends()
 
     @property
     def spark(self) -> npt.NDArray[np.float32]:
         """The sparkline of each rank, shape `[rows, SPARK_WIDTH]`."""
-        self._settle()
-        return self._spark
+        return self._trends.spark
 
     @property
     def interval(self) -> npt.NDArray[np.float64]:
         """Median seconds between the newest records of each rank; NaN where it is not known."""
-        self._settle()
-        return self._interval
-
-    def _settle(self) -> None:
-        """Make of all new rows at once what is made of many: rank by rank it costs ten times as much."""
-        stale = sorted(self._stale)
-        self._stale.clear()
-        for rows in (stale[place : place + _AT_ONCE] for place in range(0, len(stale), _AT_ONCE)):
-            ranks = [self.by_row[row] for row in rows]
-            tail = tails([rank.series.rows for rank in ranks])
-            self._spark[rows] = sparks(tail)
-            self._interval[rows] = intervals(tail, np.array([rank.first_step for rank in ranks]))
+        return self._trends.interval
 
     def __len__(self) -> int:
         return len(self.by_rank)
@@ -114,12 +96,13 @@ class RankTable:
                 rank.series.limit(_capacity(ranks))
 
     def _grow(self, rows: int) -> None:
-        if rows <= len(self._interval):
+        if rows <= len(self.step_at):
             return
         extra = max(16, rows // 2)
         for name, empty in _EMPTY.items():
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.full((extra, *old.shape[1:]), empty, old.dtype)]))
+        self._trends.grow(len(self.step_at))
 
     def wrote(self, rank: Rank, at: float) -> None:
         """The rank's metrics file was last written `at` (collector's monotonic seconds)."""
@@ -183,6 +166,8 @@ class RankTable:
         if start == rank.start:  # the same run goes on in a file that was made anew
             return
         last = float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else np.nan
+        rank.ends += [rank.end] if rank.starts else []
+        del rank.ends[: 1 - MAX_STARTS]
         rank.starts.append((start.ts, float(np.fmax(last, rank.starts[-1][1])) if rank.starts else last))
         del rank.starts[:-MAX_STARTS]
         rank.start, rank.end, rank.bad = start, None, None
@@ -196,9 +181,10 @@ class RankTable:
         rank.phase = ""
         rank.throughput_sum, rank.throughput_rows = 0, 0
         rank.bad_records, rank.last_bad_step = 0, np.nan
+        rank.bad_losses, rank.last_bad_loss = 0, np.nan
         self.step_at[rank.row] = at  # until the first step, its age counts from the start
         self.latest[rank.row] = np.nan
-        self._stale.add(rank.row)
+        self._trends.begin(rank.row)
         self.rounds[rank.row] = np.nan
         self.ended[rank.row] = Ended.NO
         self.paused[rank.row] = False
@@ -215,7 +201,8 @@ class RankTable:
     def _steps(self, rank: Rank, steps: Steps, at: float) -> None:
         rows, row = steps.rows, rank.row
         note(rank, rows[:, Column.SEQ].tolist(), rows[:, Column.TS].tolist())
-        rank.series.append(rows)
+        rewound = rank.series.append(rows)
+        note_losses(rank, rows, rewound=rewound)
         rank.records += len(rows)
         first = min(rows[:, Column.STEP].tolist())
         rank.first_step = first if math.isnan(rank.first_step) else min(first, rank.first_step)
@@ -230,23 +217,27 @@ class RankTable:
         self.latest[row] = newest(rows, self.latest[row])
         self.rounds[row] = rounds(rows, self.rounds[row])
         self.step_at[row] = np.fmax(self.step_at[row], at)
-        self._stale.add(row)
+        if rewound:
+            self._trends.forget(row)
+            self._trends.add(row, rank.attempt_rows, rank.series.rows, rank.first_step)
+        else:
+            self._trends.add(row, rows, rows, rank.first_step)
         if rank.bad is None and not any(rows[:, Column.BAD].tolist()):
             return
         rank.bad = followed(rank.bad, rows, at)
-        bad = rows[rows[:, Column.BAD] > 0, Column.STEP]
-        if len(bad):
-            rank.bad_records += len(bad)
-            rank.last_bad_step = float(bad[-1])
+        bad = rows[rows[:, Column.BAD] > 0]
+        losses = bad[(bad[:, Column.BAD] > 1) | (bad[:, Column.LOSS] == 0), Column.STEP].tolist()
+        rank.bad_records += len(bad)
+        rank.bad_losses += len(losses)
+        rank.last_bad_step = bad[-1, Column.STEP] if len(bad) else rank.last_bad_step
+        rank.last_bad_loss = losses[-1] if losses else rank.last_bad_loss
 
 
 _EMPTY: Final[dict[str, float]] = {
     "latest": np.nan,
-    "_spark": np.nan,
     "step_at": np.nan,
     "write_at": np.nan,
     "beat_at": np.nan,
-    "_interval": np.nan,
     "ended": Ended.NO,
     "paused": False,
     "errored": False,

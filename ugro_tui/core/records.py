@@ -41,6 +41,9 @@ class Start:
     total_steps: int | None
     emit_every: int
     pid_start: int | None = None
+    local_rank: int | None = None
+    gpu_index: int | None = None
+    gpu_uuid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

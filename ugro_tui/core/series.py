@@ -67,20 +67,19 @@ class Series:
             self._make_room(0)
             self._store = self.rows.copy()
 
-    def append(self, rows: Matrix) -> None:
-        """Add decoded rows in file order, shape `[n, WIDTH]`."""
+    def append(self, rows: Matrix) -> bool:
+        """Add decoded rows in file order, shape `[n, WIDTH]`; whether that has superseded rows."""
         if len(rows) == 1:
-            self._extend(rows)
-            return
+            return self._extend(rows)
         cuts = np.flatnonzero(np.diff(rows[:, Column.STEP]) <= 0) + 1
-        for part in np.split(rows, cuts) if len(cuts) else [rows]:
-            self._extend(part)
+        return sum(self._extend(part) for part in (np.split(rows, cuts) if len(cuts) else [rows])) > 0
 
-    def _extend(self, rows: Matrix) -> None:
+    def _extend(self, rows: Matrix) -> bool:
         if not len(rows):
-            return
+            return False
         first = rows[0, Column.STEP]
-        if self._length and first <= self._store[self._length - 1, Column.STEP]:
+        rewinds = bool(self._length and first <= self._store[self._length - 1, Column.STEP])
+        if rewinds:
             self._rewind(first)
         while len(rows):
             taken = rows[: self._capacity // 2]
@@ -89,6 +88,7 @@ class Series:
             self._reserve(self._length + len(taken))
             self._store[self._length : self._length + len(taken)] = taken
             self._length += len(taken)
+        return rewinds
 
     def _rewind(self, step: float) -> None:
         keep = int(np.searchsorted(self.column(Column.STEP), step))

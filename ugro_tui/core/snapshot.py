@@ -16,6 +16,7 @@ from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages
+from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.rules.rule import Thresholds
@@ -57,6 +58,8 @@ class JobView:
     curve: Curve = EMPTY
     phase: str = ""
     """The declared phase (`eval`, `checkpoint`) that a rank is in, if any."""
+    metrics: tuple[str, ...] = ()
+    """The names of the script's own metrics, as the first rank that has some tells them."""
 
     @property
     def job_id(self) -> str:
@@ -159,6 +162,8 @@ class Snapshot:
     """What is wrong with nodes, the worst first; what is wrong with a job is in its summary."""
     health: tuple[NodeHealth, ...] = ()
     """How each node is; behind them the disk of the central directory, where there is one."""
+    rank: RankView | None = None
+    """The rank that was opened last, if it is known."""
 
     @property
     def heard(self) -> tuple[Alert, ...]:
@@ -192,7 +197,8 @@ def view(
         latest=table.latest[order],
     )
     phases = {rank.phase for rank in job.current()} - {""}
-    return JobView(summarise(job, now, alerts, watch.unjudged), columns, curve, min(phases, default=""))
+    own = next((tuple(rank.metrics) for rank in job.current() if rank.metrics), ())
+    return JobView(summarise(job, now, alerts, watch.unjudged), columns, curve, min(phases, default=""), own)
 
 
 def curve_of(job: JobState) -> Curve:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,38 +13,12 @@ from ugro_tui.core.alerts import UNHEARD, Alert, Severity
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
-from ugro_tui.core.liveness import write_ages
-from ugro_tui.core.rank import MILLION, Rank
-from ugro_tui.core.rules.ends import cause_of_death
+from ugro_tui.core.liveness import States, write_ages
+from ugro_tui.core.rank import Rank
+from ugro_tui.core.rank_stats import RankStats, stats_of
+from ugro_tui.core.rules.line import MOST_RANKS
 from ugro_tui.core.states import JobStatus, RankState
 from ugro_tui.core.watch import evaluate, worst
-
-
-@dataclass(frozen=True, slots=True)
-class RankSummary:
-    """One rank in numbers. Losses are as recorded, throughputs in tokens/s of this rank; NaN where not known.
-
-    `loss_bad`: its newest loss is no number (any more); `final_loss` is then not known, whatever it was before.
-    """
-
-    rank: int
-    node: str
-    state: str
-    cause: str
-    step: float
-    final_loss: float
-    min_loss: float
-    lr: float
-    grad_norm: float
-    throughput: float
-    avg_throughput: float
-    records: int
-    loss_bad: bool
-    last_finite_loss: float
-    non_finite: int
-    lost: int
-    dropped: int
-    skipped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +45,16 @@ class JobSummary:
     tokens: float
     age: float
     alerts: tuple[Alert, ...]
-    per_rank_stats: tuple[RankSummary, ...]
+    per_rank_stats: RankStats
     verdict: str
     unjudged: tuple[str, ...] = ()
     """What no rule judges, and why."""
+
+    @property
+    def missing(self) -> int:
+        """Records that were lost, and lines that are no record, of all ranks."""
+        lost, skipped = self.per_rank_stats.column("lost"), self.per_rank_stats.column("skipped")
+        return int(sum(lost) + sum(skipped))
 
     @property
     def unwell(self) -> bool:
@@ -86,7 +68,8 @@ class JobSummary:
         return self.status is JobStatus.FAILED or bool(crit - UNHEARD)
 
 
-_WELL = ("running", "slow", "finished")
+_STEPPING: Final = (RankState.RUNNING, RankState.SLOW)
+_WELL: Final = (*_STEPPING, RankState.FINISHED)
 
 
 def summarise(
@@ -104,14 +87,13 @@ def summarise(
     states = job.states(now)
     status = job.status(now)
     first = job.first_failure(now)
-    known = [RankState(state) for state in states.tolist()]
-    ranks = tuple(_rank(job, rank, known[rank.row], first) for rank in current)
+    ranks = stats_of(job, current, states, first)
+    here, latest = states[job.current_rows()], job.table.latest[job.current_rows()]
+    well = np.isin(here, _WELL)
     pace = _pace(current)
     step = job.step()
-    stepping = any(rank.state in ("running", "slow") for rank in ranks)
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
-    age = _youngest(job, current, now)
-    bad = any(rank.loss_bad for rank in ranks)
+    bad = any(ranks.column("loss_bad"))
     return JobSummary(
         job_id=job.job_id,
         status=status,
@@ -119,59 +101,31 @@ def summarise(
         step=step,
         total_steps=job.total_steps,
         seconds_per_step=pace,
-        duration=_greatest([_span(job, rank, now if living else math.nan) for rank in current]),
-        eta=remaining_seconds(step, job.total_steps, pace) if living and stepping else math.nan,
+        duration=_longest(job, current, now if living else math.nan),
+        eta=remaining_seconds(step, job.total_steps, pace) if living and np.isin(here, _STEPPING).any() else math.nan,
         world_size=job.world_size,
         ranks_seen=len(current),
-        ranks_ok=sum(rank.state in _WELL for rank in ranks),
-        final_loss=math.nan if bad else _mean([rank.final_loss for rank in ranks]),
+        ranks_ok=int(well.sum()),
+        final_loss=math.nan if bad else _mean(ranks.column("final_loss")),
         loss_bad=bad,
-        last_finite_loss=_mean([rank.last_finite_loss for rank in ranks]),
-        min_loss=_least([rank.min_loss for rank in ranks]),
-        throughput=_total([rank.throughput for rank in ranks if rank.state in _WELL]),
-        avg_throughput=_total([rank.avg_throughput for rank in ranks]),
-        tokens=_total([float(job.table.latest[rank.row, Column.TOKENS]) for rank in current]),
-        age=age,
+        last_finite_loss=_mean(ranks.column("last_finite_loss")),
+        min_loss=_least(ranks.column("min_loss")),
+        throughput=_total(latest[well, Column.THROUGHPUT].tolist()),
+        avg_throughput=_total(ranks.column("avg_throughput")),
+        tokens=_total(latest[:, Column.TOKENS].tolist()),
+        age=_youngest(job, now),
         alerts=alerts,
         per_rank_stats=ranks,
-        verdict=_verdict(job, status, alerts, ranks),
+        verdict=_verdict(job, status, alerts, states),
         unjudged=unjudged,
     )
 
 
-def _rank(job: JobState, rank: Rank, state: RankState, first: Rank | None) -> RankSummary:
-    latest = job.table.latest[rank.row]
-    loss = rank.series.column(Column.LOSS)
-    finite = loss[np.isfinite(loss)]
-    rows = rank.throughput_rows
-    bad = rank.bad is not None and rank.bad.of_loss and not rank.bad.finite
-    return RankSummary(
-        rank=rank.rank,
-        node=rank.node,
-        state=state.word,
-        cause=cause_of_death(job, rank, first) if state == RankState.DEAD else "",
-        step=float(latest[Column.STEP]),
-        final_loss=float(finite[-1]) if len(finite) and not bad else math.nan,
-        min_loss=float(finite.min()) if len(finite) else math.nan,
-        lr=float(latest[Column.LR]),
-        grad_norm=float(latest[Column.GRAD_NORM]),
-        throughput=float(latest[Column.THROUGHPUT]),
-        avg_throughput=rank.throughput_sum / MILLION / rows if rows else math.nan,
-        records=rank.records,
-        loss_bad=bad,
-        last_finite_loss=float(finite[-1]) if len(finite) else math.nan,
-        non_finite=rank.bad_records,
-        lost=rank.lost,
-        dropped=rank.end.dropped if rank.end else (rank.heartbeat.dropped if rank.heartbeat else 0),
-        skipped=rank.tally.skipped,
-    )
-
-
-def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], ranks: tuple[RankSummary, ...]) -> str:
+def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states: States) -> str:
     if (first := worst(alerts)) is not None:
         return first.sentence
     if status == JobStatus.RUNNING:
-        return _progress(job, ranks)
+        return _progress(job, states)
     if status == JobStatus.UNKNOWN and (away := job.unreachable()):
         nodes = sorted({node for rank in away for node in rank.sources.names})
         return f"no news: {', '.join(nodes[:4])}{', …' if len(nodes) > 4 else ''}: {job.away[nodes[0]].why}"
@@ -191,11 +145,13 @@ def _failed_before_records(job: JobState) -> str:
     return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and logs/torchrun.log"
 
 
-def _progress(job: JobState, ranks: tuple[RankSummary, ...]) -> str:
+def _progress(job: JobState, states: States) -> str:
     phase = min({rank.phase for rank in job.current()} - {""}, default="")
-    stepping = sum(rank.state in ("running", "slow") and not math.isnan(rank.step) for rank in ranks)
+    rows = job.current_rows()
+    stepped = ~np.isnan(job.table.latest[rows, Column.STEP])
+    stepping = int((np.isin(states[rows], _STEPPING) & stepped).sum())
     size = job.world_size
-    away = sum(rank.state == "unreachable" for rank in ranks)
+    away = int((states[rows] == RankState.UNREACHABLE).sum())
     if away:
         return f"{stepping} of {size} ranks are stepping; {away} cannot be reached"
     if stepping < size:
@@ -206,34 +162,38 @@ def _progress(job: JobState, ranks: tuple[RankSummary, ...]) -> str:
 
 
 def _pace(current: list[Rank]) -> float:
-    return seconds_per_step(max((rank.attempt_rows for rank in current), key=len)) if current else math.nan
+    """Seconds a step of the rank that has recorded most, of some of them: they step together."""
+    some = current[:: max(1, -(-len(current) // MOST_RANKS))]
+    return seconds_per_step(max((rank.attempt_rows for rank in some), key=len)) if some else math.nan
 
 
-def _span(job: JobState, rank: Rank, now: float) -> float:
-    """Seconds from the rank's first record to its last, or to `now` while it lives; NaN without times."""
-    since = 0.0 if rank.end else float(np.fmax(now - job.table.write_at[rank.row], 0.0))
-    return float(np.maximum(rank.last_ts - rank.first_ts, 0.0)) + since
+def _longest(job: JobState, current: list[Rank], now: float) -> float:
+    """Seconds from a rank's first record to its last, or to `now` while it lives; NaN without times."""
+    first, last = np.array([rank.first_ts for rank in current]), np.array([rank.last_ts for rank in current])
+    living = np.array([rank.end is None for rank in current], float)
+    since = np.fmax(now - job.table.write_at[job.current_rows()], 0.0) * living
+    return _greatest((np.maximum(last - first, 0.0) + since).tolist())
 
 
-def _youngest(job: JobState, current: list[Rank], now: float) -> float:
-    ages = write_ages(job.table, now)[[rank.row for rank in current]]
+def _youngest(job: JobState, now: float) -> float:
+    ages = write_ages(job.table, now)[job.current_rows()]
     known = ages[np.isfinite(ages)]
     return float(known.min()) if len(known) else math.nan
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if math.isfinite(value)]
     return sum(known) / len(known) if known else math.nan
 
 
-def _total(values: list[float]) -> float:
+def _total(values: Sequence[float]) -> float:
     known = [value for value in values if math.isfinite(value)]
     return sum(known) if known else math.nan
 
 
-def _greatest(values: list[float]) -> float:
+def _greatest(values: Sequence[float]) -> float:
     return max((value for value in values if math.isfinite(value)), default=math.nan)
 
 
-def _least(values: list[float]) -> float:
+def _least(values: Sequence[float]) -> float:
     return min((value for value in values if math.isfinite(value)), default=math.nan)

@@ -20,6 +20,8 @@ def visible(text: str, limit: int = MAX_TEXT) -> str:
 
     Markup characters such as `[` are left as they are: screens show text as content, never as markup.
     """
+    if text.isascii() and text.isprintable() and len(text) <= limit:  # as a rule, at a tenth of the cost
+        return text
     shown = _UNSAFE.sub(_glyph, text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 

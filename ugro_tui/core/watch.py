@@ -20,6 +20,13 @@ from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.rules.stalls import Desync, Stalls
 from ugro_tui.core.rules.stragglers import Stragglers
 
+_EFFECTS = frozenset({"throughput_drop"})
+"""What follows from something else that is told, if that is known: of the same severity, it comes last."""
+
+
+def _worst_first(alert: Alert) -> tuple[int, bool]:
+    return (-alert.severity, alert.rule in _EFFECTS)
+
 
 class JobWatch:
     """Watches one job: keeps what its rules remember from one look to the next."""
@@ -52,7 +59,7 @@ class JobWatch:
             found = [alert for rule in self._rules for alert in rule.judge(look) if thresholds.enabled(alert.rule)]
         if thresholds.enabled("straggler"):
             job.mark_slow(self._stragglers.slow)
-        return tuple(sorted(found, key=lambda alert: -alert.severity))
+        return tuple(sorted(found, key=_worst_first))
 
 
 def evaluate(job: JobState, now: float) -> tuple[Alert, ...]:

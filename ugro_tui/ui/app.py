@@ -17,16 +17,19 @@ from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.core.text import visible
 from ugro_tui.ui.alerts import AlertsScreen
 from ugro_tui.ui.bell import Bell
+from ugro_tui.ui.compare import CompareScreen
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import Group, HelpScreen
 from ugro_tui.ui.jobs import JobsScreen
 from ugro_tui.ui.lines import Key
 from ugro_tui.ui.listing import FilteredScreen
+from ugro_tui.ui.logs import LogsScreen
 from ugro_tui.ui.nodes_screen import NodesScreen
 from ugro_tui.ui.palette import HINT, Palette
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
+from ugro_tui.ui.rank import RankScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
 from ugro_tui.ui.terminal_app import TerminalApp
 
@@ -42,13 +45,18 @@ KEEP_SECONDS = 1.0
 PLACES: dict[str, type[UgroScreen]] = {
     "1": JobsScreen,
     "2": TrainingDashboard,
+    "3": LogsScreen,
     "4": AlertsScreen,
     "5": NodesScreen,
+    "6": CompareScreen,
 }
 """The screens by the keys that go there; the first is the ground that all others lie on."""
 
 _DRILLED = ("jobs", "job", "rank")
 """Screens that lead into each other; the others are looked at from any of them and left again."""
+
+
+_GO_TO = f"Go to {', '.join(kind.SAYS for kind in PLACES.values())}"
 
 
 def _key(key: str, action: str, short: str, says: str, *, show: bool = False, priority: bool = False) -> Binding:
@@ -63,18 +71,18 @@ class UgroApp(TerminalApp):
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Palette}
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(_key(key, f"go('{kind.NAME}')", kind.NAME, f"Go to: {kind.SAYS}") for key, kind in PLACES.items()),
-        _key("escape", "up", "up", "Up one layer: message, filter, screen"),
-        _key("left_square_bracket", "flip(-1)", "job", "Previous job"),
-        _key("right_square_bracket", "flip(1)", "job", "Next job", show=True),
+        *(_key(key, f"go('{kind.NAME}')", kind.NAME, _GO_TO) for key, kind in PLACES.items()),
+        _key("escape", "up", "up", "Up: message, filter, screen"),
+        _key("left_square_bracket", "flip(-1)", "job", "Previous, next job"),
+        _key("right_square_bracket", "flip(1)", "job", "Previous, next job", show=True),
         _key("backspace", "last_job", "last", "Job shown before this one"),
         _key("r", "refresh_now", "refresh", "Look at all sources now", show=True),
-        _key("S", "sync", "sync", "Copy event files and logs here now", show=True),
+        _key("S", "sync", "sync", "Copy event files, logs here now", show=True),
         _key("T", "tensorboard", "TensorBoard", "Open TensorBoard", show=True),
-        _key("d", "diagnose", "diagnose", "Diagnosis bundle: stacks, logs, a report", show=True),
+        _key("d", "diagnose", "diagnose", "Diagnose: stacks, logs, report", show=True),
         _key("question_mark", "help", "help", "These keys", show=True),
-        _key("colon,ctrl+p", "command_palette", "jump", "Palette: jump anywhere, set anything", show=True),
-        _key("Y", "copy", "copy", "Copy the line under the cursor, the URL or the verdict"),
+        _key("colon,ctrl+p", "command_palette", "jump", "Palette: jump, set, do", show=True),
+        _key("Y", "copy", "copy", "Copy the line, the URL or the verdict"),
         _key("ctrl+z", "suspend_process", "suspend", "Suspend; fg comes back"),
         _key("q", "leave", "quit", "Quit", show=True),  # no priority: a passphrase may have a q
         _key("ctrl+c", "leave", "quit", "Quit", priority=True),
@@ -111,11 +119,12 @@ class UgroApp(TerminalApp):
 
     def on_mount(self) -> None:
         """Show the jobs, or the one that was asked for, and begin to look for news."""
-        for kind in PLACES.values():
+        kinds: list[type[UgroScreen]] = [*PLACES.values(), RankScreen]
+        for kind in kinds:
             self.install_screen(kind(self.desk), kind.NAME)
         self.desk.take(self._feed.snapshot())
         self.push_screen("jobs")
-        if self.desk.job is not None:
+        if self._landed:
             self.push_screen("job")
         self._land()
         self.set_interval(LOOK_SECONDS, self.look)
@@ -217,6 +226,8 @@ class UgroApp(TerminalApp):
             self.pop_screen()
         if place not in names:
             self.push_screen(place)
+        elif place == names[-1]:
+            self.front.show()  # what is in hand may be another
 
     @staticmethod
     def _below(place: str, names: list[str]) -> int:
@@ -281,7 +292,8 @@ class UgroApp(TerminalApp):
         """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
         kinds = {type(widget) for widget in self.front.query("*") if hasattr(widget, "HELP_NAME")}
-        groups: list[Group] = [(self.front.SAYS, self.front.BINDINGS)]
+        own = [kind.BINDINGS for kind in type(self.front).__mro__ if issubclass(kind, UgroScreen)]
+        groups: list[Group] = [(self.front.SAYS, [key for keys in dict.fromkeys(map(tuple, own)) for key in keys])]
         groups += sorted((kind.HELP_NAME, kind.BINDINGS) for kind in kinds)
         self.push_screen(HelpScreen([*groups, (f"Everywhere ({quitting})", self.BINDINGS)]))
 

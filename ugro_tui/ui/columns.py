@@ -30,7 +30,7 @@ class TableColumn(Generic[R]):
     `cell` is the text of a row; `tone` its style by name (`good`, `warn`, `bad`, `quiet`, `trend`; empty for none) from
     the row and that text. `field`: what the column sorts by, the name of a `Field`; empty where it cannot. `falling`:
     whether its greatest values come first when it is chosen to sort by. `left`: texts; numbers stand on the right.
-    `grows`: as wide as its longest value, where there is room. `wide`: only where all columns are shown.
+    `grows`: a text that is as wide as the longest value of its field, where there is room.
     """
 
     title: str
@@ -41,7 +41,6 @@ class TableColumn(Generic[R]):
     falling: bool = False
     left: bool = False
     grows: bool = False
-    wide: bool = False
     tone: Callable[[R, str], str] | None = None
 
     def text(self, row: R) -> str:
@@ -61,7 +60,7 @@ def taken(columns: Sequence[TableColumn[R]]) -> int:
 
 def fitting(columns: Sequence[TableColumn[R]], width: int) -> list[TableColumn[R]]:
     """The columns that fit into `width` cells: the least needed ones are left out first, one stays in any case."""
-    kept = [column for column in columns if not column.wide]
+    kept = list(columns)
     while len(kept) > 1 and taken(kept) > width:
         kept.remove(max(kept, key=lambda column: column.need))
     return kept

@@ -5,119 +5,256 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container, Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ugro_tui.core.archive import MetricNames
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.watch import worst
-from ugro_tui.ui.chart import LossChart, title
 from ugro_tui.ui.filter_bar import FilterBar
+from ugro_tui.ui.heatmap import PhaseHeatmap
+from ugro_tui.ui.job_curves import LOSS, JobCurves
 from ugro_tui.ui.listing import FilteredScreen
+from ugro_tui.ui.log_tail import log_tail
+from ugro_tui.ui.metric_chart import MetricChart
+from ugro_tui.ui.metric_picker import MetricPicker
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, marks, verdict
 from ugro_tui.ui.rank_table import RankTable
+from ugro_tui.ui.screen import GoTo
+from ugro_tui.ui.table import LineTable
 
 MOST_ALERTS = 20
 """Alerts that are listed, and as many nodes in trouble; the pane scrolls."""
 
-_PANES = ("ranks", "loss", "alerts")
+HEATED_FROM = 120
+"""Cells from which on the phases have a place beside the chart."""
+
+LEGEND_FROM = 90
+"""Cells of the chart from which on its title explains the lines."""
+
+SHORT_BELOW = 36
+"""Lines below which alerts and log have less room."""
+
+PANES = ("ranks", "loss", "phases", "alerts", "log")
+
+_ROWS = {"loss": "middle", "phases": "middle", "alerts": "bottom", "log": "bottom"}
+"""What each pane stands in."""
+
+_LEADS_TO = {"alerts": "alerts", "log": "logs"}
+"""The screen that tells more than a pane."""
+
+
+class Pane(Container, can_focus=True):
+    """A pane whose content takes no keys of its own."""
 
 
 class TrainingDashboard(FilteredScreen):
-    """One job at a time: header, verdict, ranks, loss, alerts."""
+    """One job at a time: header, verdict, ranks, loss, phases, alerts, the log of the rank under the cursor."""
 
     NAME = "job"
     SAYS = "Job"
     CSS_PATH = "dashboard.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "pane", tooltip="Next pane", show=True),
-        Binding("shift+tab", "pane(-1)", "pane", tooltip="Previous pane", show=False),
-        Binding("a", "acknowledge", "ack", tooltip="Acknowledge the worst alert that nobody has"),
+        Binding("tab", "pane(1)", "pane", tooltip="Next, previous pane", show=True),
+        Binding("shift+tab", "pane(-1)", "pane", tooltip="Next, previous pane", show=False),
+        Binding("z", "zoom", "zoom", tooltip="Pane: normal, half, full", show=True),
+        Binding("m", "metric", "metric", tooltip="Chart another metric", show=True),
+        Binding("a", "acknowledge", "ack", tooltip="Acknowledge the worst alert"),
+        Binding("enter", "more", "more", tooltip="Alerts, log: their screen", show=False),
     ]
 
     _pane = 0
+    _zoom = 0
 
     def parts(self) -> Iterable[Widget]:
         """All parts, those of every size; classes say which are shown."""
+        self._curves = JobCurves(self.desk.archive)
         yield Static(id="jobs", classes="line")
         yield Static(id="header", classes="line")
         yield Static(id="verdict", classes="line")
         yield Static(id="pane-title", classes="line")
         yield FilterBar("rank:8-15 node~gpu state:stalled wait<20 loss>3 -gpu:unknown")
-        yield Container(RankTable(id="table"), id="ranks", classes="pane -shown")
-        yield Container(LossChart(id="chart"), id="loss", classes="pane")
-        yield VerticalScroll(Static(id="alert-lines"), id="alerts", classes="pane", can_focus=False)
+        yield Container(RankTable(id="table"), id="ranks", classes="pane")
+        with Horizontal(id="middle", classes="row"):
+            yield Container(MetricChart(id="chart"), id="loss", classes="pane")
+            yield Pane(PhaseHeatmap(id="heat"), id="phases", classes="pane")
+        with Horizontal(id="bottom", classes="row"):
+            yield VerticalScroll(Static(id="alert-lines"), id="alerts", classes="pane")
+            yield Pane(Static(id="log-tail"), id="log", classes="pane")
         yield Static(id="empty")
 
     def on_mount(self) -> None:
         """Keys go to the ranks at first."""
         self.query_one(RankTable).focus()
 
+    # --- what is shown
+
     def draw(self) -> None:
         """The job in hand, or what to do when there is none."""
         desk, view = self.desk, self.desk.view
         self.set_class(view is None, "-empty")
         self.set_class(len(desk.order) < 2, "-single")
+        self._arrange(0 if view is None else len(view.ranks))
         if view is None:
             return
-        width = self.size.width
-        self.put("jobs", job_bar(desk.jobs, desk.job, width))
-        self.put("header", header(view, desk.snapshot.reading, width))
+        self.put("jobs", job_bar(desk.jobs, desk.job, self.size.width))
+        self.put("header", header(view, desk.snapshot.reading, self.size.width))
         accused = {alert.rank for alert in view.summary.alerts if alert.rank is not None}
         self.query_one(RankTable).show(view.ranks, accused)
-        self.query_one(LossChart).show(view.curve)
-        self._arrange(len(view.ranks))
-        self._name_panes(view)
+        if self._is_shown("phases"):
+            self.query_one(PhaseHeatmap).show(view.ranks)
 
     def draw_ages(self) -> None:
-        """The verdict and the alerts tell times; the empty screen tells of nodes."""
+        """Verdict and alerts tell times, files grow; the empty screen tells of nodes."""
         desk, view = self.desk, self.desk.view
         if view is None:
             lines = empty(desk.snapshot, desk.place, ready=desk.ready, size=self.size, elapsed=desk.elapsed)
             self.put("empty", lines)
-        else:
-            self.put("verdict", verdict(view, desk.snapshot, desk.elapsed))
-            self.put("alert-lines", alert_lines(view, desk.snapshot, MOST_ALERTS, desk.elapsed))
+            return
+        self.put("verdict", verdict(view, desk.snapshot, desk.elapsed))
+        self.put("alert-lines", alert_lines(view, desk.snapshot, MOST_ALERTS, desk.elapsed))
+        if self._is_shown("loss"):
+            chart = self.query_one(MetricChart)
+            chart.show(*self._curves.traces(view, zoomed=chart.view.window is not None))
+        self._draw_tail()
+        self._name_panes(view)
+
+    def _draw_tail(self) -> None:
+        rank, view = self.query_one(RankTable).key, self.desk.view
+        if view is not None and isinstance(rank, int) and self._is_shown("log"):
+            lines = max(1, self.query_one("#log-tail").size.height)
+            self.put("log-tail", log_tail(self.desk.archive, view.job_id, rank, lines))
+
+    # --- where it stands
 
     def _arrange(self, ranks: int) -> None:
-        """Say which pane is shown where one is shown at a time; few ranks leave room for the loss below them."""
-        few = ranks + 1 <= self.size.height // 3 and not self.has_class("-tiny")
+        """Say which panes are shown; where it is one, few ranks leave room for the loss below them."""
+        width, height = self.size
+        one = self.has_class("-compact") or self._zoom == 2
+        few = self.has_class("-compact") and ranks + 1 <= height // 3 and not self.has_class("-tiny")
+        pane = PANES[self._pane]
+        self.set_class(one, "-one")
         self.set_class(few, "-few")
-        for index, name in enumerate(_PANES):
-            beside = few and self._pane == 0 and name == "loss"
-            self.query_one(f"#{name}").set_class(index == self._pane or beside, "-shown")
+        self.set_class(self._zoom == 1, "-half")
+        self.set_class(height < SHORT_BELOW, "-short")
+        self.set_class(width < HEATED_FROM and pane != "phases", "-narrow")
+        shown = {pane, *({"loss"} if few and self._pane == 0 else ())}
+        for name in PANES:
+            self.set_class(name == pane, f"-at-{name}")
+            self.query_one(f"#{name}").set_class(name in shown, "-shown")
+        for row in ("middle", "bottom"):
+            self.query_one(f"#{row}").set_class(any(_ROWS.get(name) == row for name in shown), "-shown")
+
+    def _is_shown(self, pane: str) -> bool:
+        if self.has_class("-one"):
+            return self.query_one(f"#{pane}").has_class("-shown")
+        return pane != "phases" or not self.has_class("-narrow")
 
     def _name_panes(self, view: JobView) -> None:
-        summary = view.summary
-        titles = (
-            self._ranks_title(view),
-            title(view.curve, summary, brief=self.has_class("-compact")),
-            alerts_title(view, self.desk.snapshot),
-        )
-        for name, text in zip(_PANES, titles, strict=True):
+        chart = self.query_one(MetricChart)
+        titles = {
+            "ranks": self._ranks_title(view),
+            "loss": chart.title(brief=chart.size.width < LEGEND_FROM),
+            "phases": Content("Phases: rank x phase"),
+            "alerts": alerts_title(view, self.desk.snapshot),
+            "log": Content(f"Log of rank {self.query_one(RankTable).key}"),
+        }
+        for name, text in titles.items():
             if self.is_new(f"{name} title", text):
                 self.query_one(f"#{name}").border_title = text
-        few = self._pane == 0 and self.has_class("-few")
-        parts = [Content(" "), titles[self._pane]]
-        parts += [Content.styled(f"  tab: {_PANES[(self._pane + 1) % len(_PANES)]}  ", "$text-muted")]
-        self.put("pane-title", Content("").join([*parts, titles[1]] if few else parts))
+        after = PANES[(self._pane + 1) % len(PANES)]
+        parts = [Content(" "), titles[PANES[self._pane]], Content.styled(f"  tab: {after}  ", "$text-muted")]
+        both = self._pane == 0 and self.has_class("-few")
+        self.put("pane-title", Content("").join([*parts, titles["loss"]] if both else parts))
 
     def _ranks_title(self, view: JobView) -> Content:
         said = f"Ranks {view.summary.ranks_ok}/{view.summary.world_size}"
         return Content.assemble(said, *((f" · {part}", "$accent") for part in self.table.title_parts))
 
+    # --- keys
+
+    @on(LineTable.Opened)
+    def _opened(self, event: LineTable.Opened) -> None:
+        """Explain the rank."""
+        self.desk.rank = int(event.key)
+        self.post_message(GoTo("rank"))
+
     def action_pane(self, direction: int) -> None:
         """Go to the next pane; where one is shown at a time, show it."""
-        self._pane = (self._pane + direction) % len(_PANES)
-        if self._pane == 0:
-            self.query_one(RankTable).focus()
-        else:
-            self.set_focus(None)
+        self._go_to(PANES[(self._pane + direction) % len(PANES)])
+
+    def _go_to(self, pane: str) -> None:
+        self._pane = PANES.index(pane)
         self.show()
+        targets = {"ranks": RankTable, "loss": MetricChart}
+        self.query_one(targets.get(pane, f"#{pane}")).focus()
+
+    def action_zoom(self) -> None:
+        """Give the pane half of the screen, then all of it, then its own place again."""
+        self._zoom = (self._zoom + 1) % 3
+        self.show()
+
+    def peel(self) -> bool:
+        """Take the filter away, the other metric, the zoom of a pane."""
+        if super().peel():
+            return True
+        if self._curves.metric != LOSS:
+            self._choose(LOSS)
+        elif self._zoom:
+            self._zoom = 0
+            self.show()
+        else:
+            return False
+        return True
+
+    def action_more(self) -> None:
+        """Go to the screen that tells more than this pane."""
+        place = _LEADS_TO.get(PANES[self._pane])
+        if place is not None:
+            self.post_message(GoTo(place))
+
+    def action_metric(self) -> None:
+        """Let the user choose what the chart shows."""
+        view = self.desk.view
+        if view is None:
+            return
+        found = self.desk.archive.look(MetricNames(view.job_id))
+        if found.content is None:
+            self.say(found.problem or "reading which metrics there are: press m again")
+        else:
+            self.app.push_screen(MetricPicker(found.content, self._curves.metric), self._choose)
+
+    def _choose(self, metric: str | None) -> None:
+        if metric is not None:
+            self._curves.metric = metric
+            self._go_to("loss")
+
+    @on(MetricChart.ChooseMetric)
+    def _another_metric(self) -> None:
+        self.action_metric()
+
+    @on(MetricChart.Changed)
+    def _looked_at_otherwise(self) -> None:
+        self.show()
+
+    @on(LineTable.Moved)
+    def _moved(self) -> None:
+        if self.desk.view is not None:
+            self._draw_tail()
+            self._name_panes(self.desk.view)
+
+    def on_descendant_focus(self) -> None:
+        """A click into a pane goes there."""
+        for name in PANES:
+            if self.query_one(f"#{name}").has_focus_within and name != PANES[self._pane]:
+                self._pane = PANES.index(name)
+                self.show()
 
     def action_acknowledge(self) -> None:
         """Ring no more for the worst alert that is not acknowledged or snoozed yet."""

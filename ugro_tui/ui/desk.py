@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Sync
+from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.kept import Kept
 from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.snapshot import JobView, Snapshot
@@ -51,9 +52,15 @@ class Desk:
         if job is not None:
             self.keep(_LAST_JOB, job)
         self.questions = Questions(feed)
+        self.rank: int | None = None
+        """The rank in hand, of the job in hand; None before one was opened."""
+        self.logs_of: int | None = None
+        """The rank whose logs are wanted when the logs are shown next; None: those that were shown last."""
         self.snapshot = Snapshot()
         self.order: list[str] = []
         """The jobs, in an order that does not change under the fingers: the worst first when they came."""
+        self.marked: tuple[str, ...] = ()
+        """The jobs that are marked to be compared."""
         self.message = Message()
         self.url = ""
         """Where TensorBoard answers, once it does."""
@@ -88,6 +95,24 @@ class Desk:
     def jobs(self) -> list[JobView]:
         """All jobs, in `order`."""
         return [job for name in self.order if (job := self.snapshot.job(name)) is not None]
+
+    @property
+    def compared(self) -> tuple[RunName, ...]:
+        """What is compared: the marked jobs; where only one is marked, or none, its attempts, or it and another one.
+
+        Nothing where there is no second run.
+        """
+        if len(self.marked) >= FEWEST:
+            return tuple(map(RunName, self.marked[:MOST]))
+        first = self.marked[0] if self.marked else self.job
+        view = self.snapshot.job(first) if first is not None else None
+        other = self.job if self.marked else self._previous
+        if first is None or (other is not None and other != first and not (self.marked and _restarted(view))):
+            return () if first is None or other is None else (RunName(other), RunName(first))
+        if view is None or not _restarted(view):
+            return ()
+        newest = view.summary.attempt
+        return tuple(RunName(first, number) for number in range(max(1, newest - MOST + 1), newest + 1))
 
     @property
     def elapsed(self) -> float:
@@ -154,3 +179,8 @@ class Desk:
     def save(self) -> None:
         """Write down what is to be found at the next start."""
         self._kept.save()
+
+
+def _restarted(view: JobView | None) -> bool:
+    """Whether a job has more than one attempt."""
+    return view is not None and view.summary.attempt > 1

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from ugro_tui.core.filters import FilterError
+from ugro_tui.core.text import visible
 
 _PROMPT = "/"
 
@@ -88,7 +89,9 @@ class FilterBar(Vertical):
         line = self.query_one(Input)
         if error is not None:
             at = len(_PROMPT) + cell_len(line.value[: error.column]) - line.scroll_offset.x
-            self._say(Content.styled(pointed(str(error), at, self.size.width), "$error"))
+            self._say(
+                Content.styled(pointed(visible(str(error)), at, self.size.width or self.app.size.width), "$error")
+            )
         elif not line.value.strip():
             self._say(Content.styled(self._hint, "$text-muted"))
         else:

@@ -37,6 +37,9 @@ _KEY_NAMES = {
     "up": "↑",
     "left": "←",
     "right": "→",
+    "shift+left": "shift+←",
+    "shift+right": "shift+→",
+    "equals_sign": "=",
 }
 
 Group: TypeAlias = tuple[str, Iterable[BindingType]]

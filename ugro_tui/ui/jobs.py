@@ -70,6 +70,11 @@ class JobsScreen(ListScreen):
         self.desk.take_job(str(event.key))
         self.post_message(GoTo("job"))
 
+    @on(LineTable.Arranged)
+    def _marked(self) -> None:
+        marked = self.table.marked
+        self.desk.marked = tuple(job for job in (*self.desk.order, *self.desk.snapshot.listed) if job in marked)
+
     def action_compare(self) -> None:
-        """Compare the marked jobs, or the one under the cursor with the job in hand."""
+        """Compare the marked jobs; where fewer than two are marked, what `Desk.compared` finds instead."""
         self.post_message(GoTo("compare"))

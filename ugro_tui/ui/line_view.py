@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Generic
 
+import numpy as np
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Resize
@@ -158,7 +160,8 @@ class LineView(ScrollView, Generic[R], can_focus=True):
     def _grown(self, column: TableColumn[R], spare: int) -> TableColumn[R]:
         """Names of nodes differ at their ends: as wide as the longest where there is room."""
         lines = self._arrangement.lines
-        longest = max(map(len, map(str, lines.values(column.field))), default=0) if lines is not None else 0
+        values = lines.values(column.field) if lines is not None and spare > 0 else ()
+        longest = 0 if isinstance(values, np.ndarray) else max(map(cell_len, set(values)), default=0)
         return replace(column, width=max(column.width, min(longest, column.width + spare, MAX_GROWN)))
 
     def _titles(self) -> str:

@@ -14,13 +14,10 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
-from ugro_tui.core.log_level import Level
 from ugro_tui.core.log_lines import LogLine, ranks_text
 from ugro_tui.core.sgr import Colour, Ink
 from ugro_tui.ui.log_rows import LogMatches
-
-GLYPHS = {Level.CRITICAL: "✖ ", Level.ERROR: "✖ ", Level.WARNING: "⚠ "}
-TONES = {Level.CRITICAL: "bad", Level.ERROR: "bad", Level.WARNING: "warn", Level.DEBUG: "quiet"}
+from ugro_tui.ui.marks import LEVEL_GLYPHS, LEVEL_TONES
 
 STAMP = 15
 """Cells of the time, with the gap behind it."""
@@ -43,20 +40,21 @@ class LogPainter:
     def text(self, line: LogLine, matches: LogMatches, *, gone_to: bool) -> Strip:
         """The text of a line, however long it is."""
         message = line.message
-        text = Text(message, self._styles[TONES.get(line.level, "plain")], end="")
+        text = Text(message, end="")
         for begin, end, ink in line.spans:
             text.stylize(_style(ink), max(0, begin - line.start), max(0, end - line.start))
         found = self._styles["found" if gone_to else "match"]
         for begin, end in matches.spans(message):
             text.stylize(found, begin, end)
-        return Strip(text.render(self._console))
+        base = self._styles[LEVEL_TONES.get(line.level, "plain")]
+        return Strip(Segment.apply_style(text.render(self._console), base))
 
     def head(self, line: LogLine, *, first: bool) -> list[Segment]:
         """What stands before the text; on a wrapped line's further rows nothing."""
         if not first:
             return [Segment(" " * self.margin, self._styles["plain"])]
-        level = self._styles[TONES.get(line.level, "plain")]
-        parts = [Segment(GLYPHS.get(line.level, "  "), level)]
+        level = self._styles[LEVEL_TONES.get(line.level, "plain")]
+        parts = [Segment(f"{LEVEL_GLYPHS.get(line.level, ' ')} ", level)]
         if self.ranks:
             parts.append(Segment(fitted(f"r{ranks_text(line.ranks)}", self.ranks - 1), self._styles["rank"]))
         if self.stamps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.events import Resize
@@ -35,7 +36,7 @@ class LogView(ScrollView, can_focus=True):
     LogView > .bad { color: $error; background: $surface; }
     LogView > .warn { color: $warning; background: $surface; }
     LogView > .quiet { color: $text-muted; background: $surface; }
-    LogView > .rank { color: $accent; background: $surface; }
+    LogView > .rank { color: $text-primary; background: $surface; }
     LogView > .match { background: $warning 40%; color: $foreground; text-style: underline; }
     LogView > .found { background: $warning; color: $surface; text-style: bold; }
     LogView > .marked { background: $primary 30%; }
@@ -111,7 +112,7 @@ class LogView(ScrollView, can_focus=True):
         self._rows = LogRows(self._lines, self._room if self.wrap else None)
         self.virtual_size = Size(self.size.width, self._rows.height)
         row = self._rows.height if self.follow else self._rows.first(min(top, len(self._lines)))
-        self.scroll_to(y=row, animate=False)
+        self.scroll_to(y=row, animate=False, force=True)  # forced: there may be no scrollbar yet
         self.refresh()
 
     @property
@@ -158,7 +159,7 @@ class LogView(ScrollView, can_focus=True):
         begin = piece * room if self.wrap else self._aside
         text = paint.text(line, self.matches, gone_to=index == self.matches.current).crop(begin, begin + room)
         strip = Strip([*paint.head(line, first=not piece), *text]).adjust_cell_length(width, plain)
-        return strip.apply_style(self._marked_style) if index == self.marked else strip
+        return strip if index != self.marked else Strip(Segment.apply_style(strip, post_style=self._marked_style))
 
     @property
     def _marked_style(self) -> Style:
@@ -174,16 +175,16 @@ class LogView(ScrollView, can_focus=True):
         """Show the line of this index, marked, some lines below the top; it does not follow any more."""
         self.follow = False
         self.marked = line
-        self._reveal(line)
-
-    def _reveal(self, line: int) -> None:
-        row = self._rows.first(line)
-        top = self.scroll_offset.y
-        if not top <= row < top + self.size.height:
-            self.follow = False
-            self.scroll_to(y=max(0, row - self.size.height // 4), animate=False)
+        self.scroll_to(y=self._rows.first(line) - self.size.height // 4, animate=False, force=True)
         self.refresh()
         self.post_message(self.Changed())
+
+    def _reveal(self, line: int) -> None:
+        """Have a line be seen; where it is not, some lines below the top."""
+        row, top = self._rows.first(line), self.scroll_offset.y
+        self.follow = False
+        if not top <= row < top + self.size.height:
+            self.scroll_to(y=row - self.size.height // 4, animate=False, force=True)
 
     @property
     def line_text(self) -> str:
@@ -200,7 +201,7 @@ class LogView(ScrollView, can_focus=True):
 
     def action_move(self, rows: int) -> None:
         """Move by `rows`."""
-        self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
+        self.scroll_to(y=self.scroll_offset.y + rows, animate=False, force=True)
 
     def action_half_page(self, direction: int) -> None:
         """Move by half of what is visible."""
@@ -208,14 +209,14 @@ class LogView(ScrollView, can_focus=True):
 
     def action_top(self) -> None:
         """Go to the first line."""
-        self.scroll_to(y=0, animate=False)
+        self.scroll_to(y=0, animate=False, force=True)
 
     def action_follow(self, follow: bool | None = None) -> None:
         """Go to the end and stay there, or let what is new come without going there."""
         self.follow = not self.follow if follow is None else follow
         if self.follow:
             self.marked = None
-            self.scroll_to(y=self._rows.height, animate=False)
+            self.scroll_to(y=self._rows.height, animate=False, force=True)
             self.post_message(self.Followed())
         self.post_message(self.Changed())
 

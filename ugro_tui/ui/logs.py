@@ -73,13 +73,16 @@ class LogsScreen(UgroScreen):
         return self.query_one(LogView)
 
     def _look(self) -> None:
-        if self.app.screen is self:
+        if self.is_current:  # and not while the application ends
             self.draw()
 
     def draw(self) -> None:
         """What is known of the logs by now."""
         if self.desk.job != self._job:
             self._take_job(self.desk.job)
+        if self.desk.logs_of is not None:
+            self._choose(self.desk.logs_of)
+            self._text.follow, self.desk.logs_of = True, None
         if self._job is None:
             self._say_nothing("no job: its logs are shown here when there is one")
             self._draw_title()
@@ -124,7 +127,8 @@ class LogsScreen(UgroScreen):
 
     def _draw_title(self) -> None:
         text = self._text
-        parts = [self._who(), *self._states(), text.matches.said]
+        name = "Logs" if self._job is None else f"Logs of {self._job}"
+        parts = [name, self._who(), *self._states(), text.matches.said]
         if self._seeking:
             parts.append("looking for the first error …")
         line = Content(" " + " · ".join(visible(part, 80) for part in parts if part))
@@ -134,8 +138,8 @@ class LogsScreen(UgroScreen):
 
     def _who(self) -> str:
         if self._rank is not None:
-            return f"Logs of rank {self._rank}"
-        return f"Logs of ranks {ranks_text(self._ranks)}" if len(self._ranks) > 1 else "Logs"
+            return f"rank {self._rank}"
+        return f"ranks {ranks_text(self._ranks)}" if len(self._ranks) > 1 else ""
 
     def _states(self) -> list[str]:
         """How the text is shown."""
@@ -189,7 +193,8 @@ class LogsScreen(UgroScreen):
 
     def action_rank(self, direction: int) -> None:
         """Show the next rank alone, or the one before; all of them before the first and behind the last."""
-        choices = [None, *self._ranks]
+        view = self.desk.view
+        choices = [None, *(self._ranks or (() if view is None else view.ranks.rank.tolist()))]
         if len(choices) < 3:
             return
         place = choices.index(self._rank) if self._rank in choices else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ugro_tui.core.alerts import Severity
+from ugro_tui.core.log_level import Level
 from ugro_tui.core.states import JobStatus, NodeState, RankState
 
 RANK_GLYPHS: Final = {
@@ -29,6 +30,11 @@ RANK_TONES: Final = {
     RankState.FINISHED: "quiet",
 }
 
+RANK_STYLES: Final = {
+    state: {"good": "$success", "warn": "$warning", "bad": "$error", "quiet": "$text-muted"}[tone]
+    for state, tone in RANK_TONES.items()
+}
+
 JOB_GLYPHS: Final = {
     JobStatus.PENDING: "○",
     JobStatus.STARTING: "◌",
@@ -51,6 +57,9 @@ JOB_STYLES: Final = {
 
 SEVERITY_GLYPHS: Final = {Severity.INFO: "i", Severity.WARN: "⚠", Severity.CRIT: "✖"}
 SEVERITY_STYLES: Final = {Severity.INFO: "$accent", Severity.WARN: "$warning", Severity.CRIT: "$error"}
+
+LEVEL_GLYPHS: Final = {Level.WARNING: "⚠", Level.ERROR: "✖", Level.CRITICAL: "✖"}
+LEVEL_TONES: Final = {Level.DEBUG: "quiet", Level.WARNING: "warn", Level.ERROR: "bad", Level.CRITICAL: "bad"}
 
 NODE_GLYPHS: Final = {
     NodeState.CONNECTING: "◌",

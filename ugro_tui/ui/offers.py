@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -93,13 +94,13 @@ def commands(app: UgroApp) -> Iterator[Offer]:
     """What the keys do: those of the screen in front, then those that work everywhere."""
     front = app.front
     for owner, bindings in (("screen", front.BINDINGS), ("app", app.BINDINGS)):
-        seen: set[str] = set()
-        for binding in Binding.make_bindings(bindings):
-            if binding.action.startswith(_ELSEWHERE) or binding.action in seen:
-                continue
-            seen.add(binding.action)
+        known = {one.action: one for one in reversed(list(Binding.make_bindings(bindings)))}
+        offered = [one for one in reversed(known.values()) if not one.action.startswith(_ELSEWHERE)]
+        shared = Counter(one.tooltip or one.description for one in offered)
+        for binding in offered:
+            key, says = key_name(binding), binding.tooltip or binding.description
             run = partial(app.run_action, binding.action, front if owner == "screen" else app)
-            yield Offer(binding.tooltip or binding.description, f"key {key_name(binding)}", run)
+            yield Offer(f"{says}: {key}" if shared[says] > 1 else says, f"key {key}", run)
 
 
 def everything(app: UgroApp) -> Iterable[Offer]:

@@ -45,9 +45,6 @@ class UgroScreen(Screen[None]):
     SAYS: ClassVar[str]
     """As the help names it."""
 
-    AUTO_FOCUS = ""
-    """Screens choose themselves. Textual would choose the filter's line, which swallows the keys of quick hands."""
-
     DEFAULT_CSS = """
     UgroScreen { background: $surface; layout: vertical; overflow: hidden; }
     UgroScreen .line {
@@ -68,6 +65,7 @@ class UgroScreen(Screen[None]):
         super().__init__()
         self.desk = desk
         self._drawn: dict[str, Content] = {}
+        self._whole = False
 
     def compose(self) -> ComposeResult:
         """The parts of this screen, and below them what all screens have."""
@@ -98,6 +96,7 @@ class UgroScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Take the first picture at once."""
+        self._whole = True
         self.show()
         self.set_interval(TICK_SECONDS, self.tick)
 
@@ -117,7 +116,7 @@ class UgroScreen(Screen[None]):
 
     def show(self) -> None:
         """Show the newest picture. Before the parts are made and while they go, nothing is shown."""
-        if not self.query("#sources"):
+        if not self._whole or not self.query("#sources"):
             return
         with self.app.batch_update():
             self.draw()
@@ -125,7 +124,7 @@ class UgroScreen(Screen[None]):
 
     def tick(self) -> None:
         """Let ages and countdowns go on, and take away a message that has stood long enough."""
-        if self.app.screen is not self or not self.query("#sources"):
+        if not self.is_current or self.app.screen is not self or not self.query("#sources"):
             return
         if self.desk.message.over(self.desk.clock()):
             self.desk.say("")

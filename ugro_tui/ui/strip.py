@@ -77,7 +77,7 @@ def _standing(
 ) -> list[Content]:
     """What is good to know once the nodes in trouble are named: in fewer words, then less of it, if room is short."""
     sync = snapshot.sync if snapshot.sync is not None and snapshot.sync.done and not errands.syncing else None
-    missing = 0 if view is None else sum(rank.lost + rank.skipped for rank in view.summary.per_rank_stats)
+    missing = 0 if view is None else view.summary.missing
     parts: list[Content] = []
     for short in (width < NARROW, True):
         parts = [_synced(sync, elapsed, short=short)] if sync is not None else []

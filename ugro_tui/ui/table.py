@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from ugro_tui.core.filters import FilterError
+from ugro_tui.core.text import visible
 from ugro_tui.ui.columns import R, TableColumn
 from ugro_tui.ui.line_view import LineView
 from ugro_tui.ui.lines import Key, Lines
@@ -30,21 +31,21 @@ class LineTable(LineView[R]):
     HELP_NAME = "Tables"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "Next line", show=False),
-        Binding("k,up", "move(-1)", "Previous line", show=False),
-        Binding("ctrl+d,pagedown", "half_page(1)", "Half a page down", show=False),
-        Binding("ctrl+u,pageup", "half_page(-1)", "Half a page up", show=False),
-        Binding("g,home", "move_to(0)", "First line", show=False),
-        Binding("G,end", "move_to(-1)", "Last line", show=False),
+        Binding("j,down", "move(1)", "Next, previous line", show=False),
+        Binding("k,up", "move(-1)", "Next, previous line", show=False),
+        Binding("ctrl+d,pagedown", "half_page(1)", "Half a page down, up", show=False),
+        Binding("ctrl+u,pageup", "half_page(-1)", "Half a page down, up", show=False),
+        Binding("g,home", "move_to(0)", "First, last line", show=False),
+        Binding("G,end", "move_to(-1)", "First, last line", show=False),
         Binding("enter", "open", "Open the line", show=False),
-        Binding("exclamation_mark", "worst", "The worst line; again: the next worst", show=False),
-        Binding("less_than_sign", "sort_column(-1)", "Sort by the column before", show=False),
-        Binding("greater_than_sign", "sort_column(1)", "Sort by the column after", show=False),
+        Binding("exclamation_mark", "worst", "The worst line; again: the next", show=False),
+        Binding("less_than_sign", "sort_column(-1)", "Sort by the column before, after", show=False),
+        Binding("greater_than_sign", "sort_column(1)", "Sort by the column before, after", show=False),
         Binding("i", "invert", "Sort the other way round", show=False),
         Binding("space", "mark", "Mark the line", show=False),
-        Binding("W", "wide", "All columns, or those that fit", show=False),
-        Binding("left", "columns(-1)", "Wide: columns to the left", show=False),
-        Binding("right", "columns(1)", "Wide: columns to the right", show=False),
+        Binding("W", "wide", "Wide: all columns; or those that fit", show=False),
+        Binding("left", "columns(-1)", "Wide: scroll the columns", show=False),
+        Binding("right", "columns(1)", "Wide: scroll the columns", show=False),
     ]
 
     class Opened(Message):
@@ -137,7 +138,7 @@ class LineTable(LineView[R]):
         parts = (
             f"{shown:,}/{there:,}" if self.filter_text else "",
             f"{field} {FALLING if falling else RISING}" if field else "",
-            f"filter {self.filter_text}" if self.filter_text else "",
+            f"filter {visible(self.filter_text)}" if self.filter_text else "",
             f"{len(self.marked):,} marked" if self.marked else "",
         )
         return tuple(filter(None, parts))
@@ -185,7 +186,8 @@ class LineTable(LineView[R]):
     def action_worst(self) -> None:
         """Move the cursor to the worst line, asked again to the next worst."""
         if not self._arrangement.worst():
-            self.post_message(self.Noted(f"no {self._noun} is in trouble"))
+            which = " that passes the filter" if self.filter_text else ""
+            self.post_message(self.Noted(f"no {self._noun}{which} is in trouble"))
         self._follow()
 
     def action_sort_column(self, direction: int) -> None:

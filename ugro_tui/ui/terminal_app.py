@@ -8,18 +8,21 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
+from rich.console import RenderableType
 from textual.app import App
 from textual.command import Command, CommandInput, CommandPalette
 from textual.events import Resize
 from textual.filter import LineFilter, Monochrome
 from textual.geometry import Size
+from textual.screen import Screen
 
 from ugro_tui.core.theme_names import THEMES
 from ugro_tui.ui.line_filters import Ascii, Uncoloured
 from ugro_tui.ui.offers import THEME
 from ugro_tui.ui.themes import BY_NAME
+from ugro_tui.ui.thin import Painted
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -36,7 +39,12 @@ class TerminalApp(App[str]):
         self._worn = self.theme = BY_NAME[THEMES[0]].name
         filters = [each for each in super().get_line_filters() if not isinstance(each, Monochrome)]
         self._line_filters = filters + [Uncoloured()] * self.no_color + [Ascii()] * ascii_only
+        self._painted = Painted()
         self._missed: Size | None = None
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Let Textual write what is new on the terminal, and nothing else."""
+        super()._display(screen, self._painted.over(screen, renderable))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What happens to each line before it is sent."""

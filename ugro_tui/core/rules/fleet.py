@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import is_
 from typing import Final
 
 import numpy as np
@@ -35,30 +36,44 @@ class FleetWatch:
     def __init__(self, interval: float) -> None:
         self._interval = interval
         self._since: dict[tuple[str, str], float] = {}
+        self._well: dict[str, tuple[object, ...]] = {}
+        """What nodes told last in which nothing is wrong."""
         self._free: dict[tuple[str, str], deque[tuple[float, float]]] = {}
 
     def tick(
         self, nodes: Sequence[NodeView], health: Sequence[NodeHealth], now: float, thresholds: Thresholds = DEFAULTS
     ) -> tuple[Alert, ...]:
         """All alerts about nodes that fire at `now` (monotonic seconds), the worst first."""
-        found = [alert for node in nodes for alert in self._of_view(node, now, thresholds)]
+        limits = self._limits(thresholds)
+        odd = (node for node in nodes if not self._is_calm(node, *limits))
+        found = [alert for node in odd for alert in self._of_view(node, now, thresholds)]
         found += [alert for one in health for alert in self._of_health(one, now, thresholds)]
         firing = [alert for alert in found if thresholds.enabled(alert.rule)]
         return tuple(sorted(firing, key=lambda alert: -alert.severity))
+
+    def _limits(self, thresholds: Thresholds) -> tuple[float, float, float]:
+        """Seconds from which on a node's clock is skewed, its copy behind, and we blind."""
+        behind = thresholds["sync_behind"]["looks"] * self._interval
+        blind = thresholds["monitor_blind"]["cycles"] * self._interval + _DEADLINES
+        return thresholds["clock_skew"]["seconds"], behind, blind
+
+    def _is_calm(self, node: NodeView, skew: float, behind: float, blind: float) -> bool:
+        """Whether there is nothing to tell of a node, nor to forget: as a rule that is so of hundreds of nodes."""
+        odd = node.rule or abs(node.clock_offset) > skew or node.behind > behind or node.looked > blind
+        return not odd and ("clock_skew", node.name) not in self._since
 
     def _of_view(self, node: NodeView, now: float, thresholds: Thresholds) -> Iterator[Alert]:
         if node.rule:
             heard = "never heard of" if math.isnan(node.age) else f"last heard of {duration(node.age)} ago"
             yield about_node(node.rule, node.name, f"{node.brief}; {heard}", float(np.nan_to_num(node.age)))
         yield from self._skewed(node, now, thresholds)
-        limit = thresholds["sync_behind"]["looks"] * self._interval
+        _, limit, blind = self._limits(thresholds)
         if node.behind > limit:
             what = f"more than could be copied for {duration(node.behind)}"
             yield about_node("sync_behind", node.name, what, node.behind - limit, value=node.behind, threshold=limit)
-        limit = thresholds["monitor_blind"]["cycles"] * self._interval + _DEADLINES
-        if node.state in _ASKED and node.looked > limit:
+        if node.state in _ASKED and node.looked > blind:
             what = f"not looked at for {duration(node.looked)}: what is shown of it is old"
-            yield about_node("monitor_blind", node.name, what, node.looked, value=node.looked, threshold=limit)
+            yield about_node("monitor_blind", node.name, what, node.looked, value=node.looked, threshold=blind)
 
     def _skewed(self, node: NodeView, now: float, thresholds: Thresholds) -> Iterator[Alert]:
         numbers = thresholds["clock_skew"]
@@ -70,6 +85,15 @@ class FleetWatch:
             yield about_node("clock_skew", node.name, what, age, value=node.clock_offset, threshold=numbers["seconds"])
 
     def _of_health(self, node: NodeHealth, now: float, thresholds: Thresholds) -> Iterator[Alert]:
+        """What is wrong with a node's disks and GPUs. What was found well is looked at again when it is told anew."""
+        told = (node.disks, node.gpus, thresholds)
+        well = self._well.pop(node.node, None)
+        found = [] if well and all(map(is_, told, well)) else list(self._unwell(node, now, thresholds))
+        if not found:
+            self._well[node.node] = told
+        yield from found
+
+    def _unwell(self, node: NodeHealth, now: float, thresholds: Thresholds) -> Iterator[Alert]:
         disks = [found for disk in node.disks if (found := self._disk(node.node, disk, now, thresholds))]
         yield from sorted(disks, key=lambda alert: (-alert.severity, alert.value))[:1]
         lost = [gpu for gpu in node.gpus if gpu.lost]

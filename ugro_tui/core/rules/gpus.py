@@ -10,7 +10,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.columns import Beat, Column, Throttle
 from ugro_tui.core.rank import Rank
-from ugro_tui.core.rules.latch import Floats, Latch, Mask
+from ugro_tui.core.rules.latch import Floats, LastKnown, Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
 from ugro_tui.core.rules.samples import Samples, share_of
 
@@ -43,20 +43,23 @@ class Underused:
     """A GPU that waits for work, by its mean over a minute."""
 
     def __init__(self) -> None:
-        self._latch = Latch()
+        self._latch, self._known = Latch(), LastKnown()
         self._samples = Samples(2.0, 64)
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """Which GPUs have too little to do."""
         numbers = look.thresholds["gpu_underused"]
-        util = np.where(look.stepping & ~np.isnan(_latest(look, Column.STEP)), _latest(look, Column.GPU_UTIL), np.nan)
+        judged = look.stepping & ~np.isnan(_latest(look, Column.STEP))
+        util = np.where(judged, _latest(look, Column.GPU_UTIL), np.nan)
         self._samples.add(look.now, util)
         _, values = self._samples.since(look.now - numbers["seconds"])
         mean = np.full(len(util), np.nan)
         if self._samples.begun <= look.now - 0.95 * numbers["seconds"] and len(values) > 2:
             mean[: values.shape[1]] = values.mean(axis=0)  # NaN where a sample is missing: not judged
         mean[np.isnan(util)] = np.nan
-        firing = self._latch.update(mean < numbers["threshold"], mean <= numbers["clear"], look.now)
+        hold = (mean <= numbers["clear"]) | (judged & np.isnan(mean))
+        firing = self._latch.update(mean < numbers["threshold"], hold, look.now)
+        mean = self._known.take(mean)
         yield from _found(look, self._latch, firing, -mean, lambda rank, ranks, age: alert(
             "gpu_underused", rank,
             f"{mean[rank.row]:.0f} % busy over {numbers['seconds']:.0f} s (threshold {numbers['threshold']:.0f} %)",
@@ -109,7 +112,7 @@ class Heat:
     """A GPU near the temperature at which it slows down."""
 
     def __init__(self) -> None:
-        self._latch = Latch()
+        self._latch, self._known = Latch(), LastKnown()
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """Which GPUs are too hot."""
@@ -117,7 +120,9 @@ class Heat:
         temp = np.where(look.living, _latest(look, Column.GPU_TEMP), np.nan)
         slowdown = look.job.table.beats[: len(temp), Beat.TEMP_SLOWDOWN]
         limit = np.where(np.isnan(slowdown), numbers["celsius"], slowdown - numbers["margin"])
-        firing = self._latch.update(temp >= limit, temp > limit - _COOLER, look.now, numbers["seconds"])
+        hold = (temp > limit - _COOLER) | (look.living & np.isnan(temp))
+        firing = self._latch.update(temp >= limit, hold, look.now, numbers["seconds"])
+        temp = self._known.take(temp)
         yield from _found(look, self._latch, firing, temp - limit, lambda rank, ranks, age: alert(
             "temperature", rank, f"{temp[rank.row]:.0f} °C (limit {limit[rank.row]:.0f} °C)", age, ranks=ranks,
             value=float(temp[rank.row]), threshold=float(limit[rank.row]),
@@ -164,7 +169,7 @@ class MemoryTrend:
     """GPU memory that is nearly full and goes on growing."""
 
     def __init__(self) -> None:
-        self._latch = Latch()
+        self._latch, self._known = Latch(), LastKnown()
         self._samples = Samples(15.0, 9)
 
     def judge(self, look: Look) -> Iterator[Alert]:
@@ -174,11 +179,15 @@ class MemoryTrend:
         share = np.where(look.living, share, np.nan)
         self._samples.add(look.now, share)
         _, values = self._samples.since(-np.inf)
-        rising = np.zeros(len(share), bool)
+        rise = np.full(len(share), np.nan)
         if len(values) >= 6:
             half = len(values) // 2
-            rising[: values.shape[1]] = values[-half:].min(axis=0) - values[:half].min(axis=0) > _RISE
-        firing = self._latch.update((share > limit) & rising, (share > limit - _CALM_MEMORY) & rising, look.now)
+            rise[: values.shape[1]] = values[-half:].min(axis=0) - values[:half].min(axis=0)
+        rising, unknown = rise > _RISE, look.living & np.isnan(share + rise)
+        firing = self._latch.update(
+            (share > limit) & rising, ((share > limit - _CALM_MEMORY) & rising) | unknown, look.now
+        )
+        share = self._known.take(share)
         yield from _found(look, self._latch, firing, share, lambda rank, ranks, age: alert(
             "gpu_memory_trend", rank, f"{100 * share[rank.row]:.1f} % of the GPU's memory in use, and rising", age,
             ranks=ranks, value=float(share[rank.row]), threshold=limit,

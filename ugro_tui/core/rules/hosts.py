@@ -12,7 +12,7 @@ from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.columns import Beat
 from ugro_tui.core.numbers import duration, gibibytes
 from ugro_tui.core.rank import Rank
-from ugro_tui.core.rules.latch import Floats, Latch
+from ugro_tui.core.rules.latch import Floats, LastKnown, Latch
 from ugro_tui.core.rules.look import Look, about_node, alert, each, worst_of
 from ugro_tui.core.rules.samples import Samples, share_of
 from ugro_tui.core.rules.slope import resistant_slope
@@ -29,7 +29,7 @@ class Leaks:
     """A process whose memory will not last."""
 
     def __init__(self) -> None:
-        self._latch = Latch()
+        self._latch, self._known, self._known_rss = Latch(), LastKnown(), LastKnown()
         self._samples = Samples(60.0, 90)
         self._left: Floats = np.empty(0)
 
@@ -42,7 +42,8 @@ class Leaks:
             self._left = self._seconds_left(beats, numbers["share"], numbers["minutes"] * 60)
         left = np.concatenate([self._left, np.full(len(rss) - len(self._left), np.nan)])
         breach = look.living & (left < numbers["hours"] * HOUR)
-        firing = self._latch.update(breach, breach, look.now)
+        firing = self._latch.update(breach, breach | (look.living & np.isnan(left)), look.now)
+        left, rss = self._known.take(left), self._known_rss.take(rss)
         if firing.any():
             yield from each(worst_of(look, firing, -left), lambda rank, ranks: alert(
                 "host_memory_leak", rank,
@@ -53,14 +54,15 @@ class Leaks:
             ))  # fmt: skip
 
     def _seconds_left(self, beats: Floats, share: float, least: float) -> Floats:
-        """Seconds until each process alone fills `share` of the RAM; NaN where it does not grow or little is known."""
+        """Seconds until a process alone fills `share` of the RAM; infinite where it does not grow, NaN: not known."""
         times, values = self._samples.since(-math.inf)
         if not len(times) or times[-1] - times[0] < least:
             return np.empty(0)
         slope = resistant_slope(times - times[0], values)
         room = share * beats[:, Beat.RAM] - beats[:, Beat.RSS]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where((slope > 0) & (beats[:, Beat.RAM] > 0), np.maximum(room, 0.0) / slope, np.nan)
+            left = np.where(slope > 0, np.maximum(room, 0.0) / slope, np.where(np.isnan(slope), np.nan, np.inf))
+        return np.where(beats[:, Beat.RAM] > 0, left, np.nan)
 
 
 class Disks:

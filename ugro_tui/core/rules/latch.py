@@ -12,7 +12,8 @@ Floats = npt.NDArray[np.float64]
 class Latch:
     """Rows that fire. A row begins to when its breach has lasted `wait` seconds, and ends when it holds no longer.
 
-    Rows may be added at the end from one update to the next; times are in seconds of one clock.
+    Rows may be added at the end from one update to the next; times are in seconds of one clock. A row of which nothing
+    is known for a while keeps its state: whoever judges has it in `hold`.
     """
 
     def __init__(self) -> None:
@@ -48,3 +49,16 @@ class Latch:
             self.firing = np.concatenate([self.firing, np.zeros(more, bool)])
             for name, empty in (("fired_at", np.nan), ("_breached_at", np.nan), ("_samples", 0.0), ("_sample", np.nan)):
                 setattr(self, name, np.concatenate([getattr(self, name), np.full(more, empty)]))
+
+
+class LastKnown:
+    """The newest value of each row that is known. Rows may be added at the end."""
+
+    def __init__(self) -> None:
+        self._values: Floats = np.empty(0)
+
+    def take(self, values: Floats) -> Floats:
+        """Take in what is known now (NaN: nothing); what was known last, of each row."""
+        before = np.append(self._values, np.full(len(values) - len(self._values), np.nan))
+        self._values = np.where(np.isnan(values), before, values)
+        return self._values

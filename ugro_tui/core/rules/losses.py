@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -175,13 +176,17 @@ def _bad(rank: Rank, ranks: int, now: float) -> Alert:
 
 
 def _recovered(ranks: list[Rank]) -> Iterator[Alert]:
-    """A loss that was not finite for a while: over, but nobody who looked away should miss it."""
+    """What was not finite for a while: over, but nobody who looked away should miss it.
+
+    Of ranks whose loss it was nothing is said of the others, which had no more than a gradient norm.
+    """
     if not ranks:
         return
-    rank = max(ranks, key=lambda rank: rank.last_bad_step)
-    who = f"{len(ranks)} ranks" if len(ranks) > 1 else f"rank {rank.rank}"
-    records = sum(rank.bad_records for rank in ranks)
-    what = (
-        f"not finite in {records:,} of the records of {who}, the last at step {rank.last_bad_step:,.0f}; finite since"
-    )
-    yield alert("loss_recovered", rank, what, 0.0, ranks=len(ranks))
+    lost = [rank for rank in ranks if rank.bad_losses]
+    told = [(rank.last_bad_loss, rank.bad_losses, rank) for rank in lost]
+    told = told or [(rank.last_bad_step, rank.bad_records, rank) for rank in ranks]
+    step, _, rank = max(told, key=itemgetter(0))
+    records, what = sum(count for _, count, _ in told), "" if lost else "gradient norm "
+    who = f"{len(told)} ranks" if len(told) > 1 else f"rank {rank.rank}"
+    what += f"not finite in {records:,} of the records of {who}, the last at step {step:,.0f}; finite since"
+    yield alert("loss_recovered", rank, what, 0.0, ranks=len(told))

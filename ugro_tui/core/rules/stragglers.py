@@ -8,9 +8,9 @@ scores are relative to the rank with the least own work (NVRx), and a phase is n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -58,8 +58,8 @@ _NEXT: Final = {
 class Rounds:
     """The last steps that all ranks recorded with their phases. Seconds, shape `[rounds, ranks]`; `rows` of the table.
 
-    `own`: all of the step but waiting. `ring` is what the records say of the ranks' last `steps` and others, in the
-    order of the table, shape `[ranks, ROUNDS, len(Round)]`.
+    `own`: all of the step but waiting. `ring` is what the records say of the ranks' last steps, in the order of the
+    table, shape `[ranks, ROUNDS, len(Round)]`; `places`: where in it each of the rounds is.
     """
 
     rows: np.ndarray
@@ -67,19 +67,19 @@ class Rounds:
     wait: Floats
     step_time: Floats
     ring: Floats
-    steps: Floats
+    places: _Places
 
     @property
     def seconds(self) -> float:
         """How long they took; NaN where the records carry no times."""
-        times = _at(self.ring, self.steps[[0, -1]], Round.TS)
-        between = np.median(times[1] - times[0]) / max(1, len(self.steps) - 1)
-        return float(between) * len(self.steps)
+        times = _at(self.ring, [self.places[0], self.places[-1]], Round.TS)
+        between = np.median(times[1] - times[0]) / max(1, len(self.places) - 1)
+        return float(between) * len(self.places)
 
     def phases(self) -> Floats:
         """Mean seconds of each rank in each of `PHASES`, shape `[ranks, len(PHASES)]`."""
         columns = (Round.DATA, Round.FORWARD, Round.BACKWARD, Round.OPTIMIZER)
-        named = np.nan_to_num(np.stack([_at(self.ring, self.steps, column) for column in columns], axis=2))
+        named = np.nan_to_num(np.stack([_at(self.ring, self.places, column) for column in columns], axis=2))
         rest = np.maximum(self.own - named.sum(axis=2), 0.0)
         means: Floats = np.concatenate([named, rest[:, :, None]], axis=2).mean(axis=0)
         return means
@@ -138,15 +138,17 @@ def rounds_of(look: Look) -> tuple[Rounds | None, str]:
     ring, steps = _common(look, rows)
     if not len(steps):
         return None, ""
-    wait, step_time = _at(ring, steps, Round.SYNC_WAIT), _at(ring, steps, Round.STEP_TIME)
+    places = _places(ring, steps)
+    wait, step_time = _at(ring, places, Round.SYNC_WAIT), _at(ring, places, Round.STEP_TIME)
     told = ~np.isnan(wait + step_time).any(axis=0)
     if told.sum() < 2 or told.sum() * 2 <= len(rows):
         return None, "stragglers are not judged: the records have no sync_wait (emitter.instrument(model), and DDP)"
     if not told.all():
         rows, ring, wait, step_time = rows[told], ring[told], wait[:, told], step_time[:, told]
+        places = _places(ring, steps)
     wait = np.maximum(wait, 0.0)
     step_time = np.maximum(step_time, wait)
-    return Rounds(rows, step_time - wait, wait, step_time, ring, steps), ""
+    return Rounds(rows, step_time - wait, wait, step_time, ring, places), ""
 
 
 def _common(look: Look, rows: np.ndarray) -> tuple[Floats, Floats]:
@@ -171,6 +173,8 @@ def _shared(ring: Floats, first: float) -> Floats:
     """The steps from `first` on that every rank has among its last ones."""
     steps = ring[:, :, Round.STEP]
     own = np.unique(steps[0][steps[0] >= first])
+    if (steps == steps[0]).all():  # as a rule: ranks step together
+        return own
     return own[[bool((steps == step).any(axis=1).all()) for step in own.tolist()]] if len(own) else own
 
 
@@ -185,13 +189,22 @@ def _behind(look: Look, rows: np.ndarray, first: float, last: int) -> Floats:
     return np.stack([rows[place[shared]][:, ROUND_COLUMNS] for rows, place in zip(histories, places, strict=True)])
 
 
-def _at(ring: Floats, steps: Floats, column: Round) -> Floats:
-    """What each rank recorded at the steps that all of them have, shape `[steps, ranks]`."""
-    found = np.empty((len(steps), len(ring)))
-    for row, step in zip(found, steps.tolist(), strict=True):
-        places = (ring[:, :, Round.STEP] == step).argmax(axis=1)
-        same = (places == places[0]).all()  # as a rule: ranks step together
-        row[:] = ring[:, places[0], column] if same else ring[np.arange(len(ring)), places, column]
+_Places: TypeAlias = Sequence["int | np.ndarray"]
+
+
+def _places(ring: Floats, steps: Floats) -> _Places:
+    """Where among the last records of each rank each of these steps is: one place where it is the same of all ranks."""
+    told = ring[:, :, Round.STEP]
+    if (told == told[0]).all():
+        return [int((told[0] == step).argmax()) for step in steps.tolist()]
+    return [(told == step).argmax(axis=1) for step in steps.tolist()]
+
+
+def _at(ring: Floats, places: _Places, column: Round) -> Floats:
+    """What each rank recorded in these places, shape `[steps, ranks]`."""
+    found = np.empty((len(places), len(ring)))
+    for row, place in zip(found, places, strict=True):
+        row[:] = ring[:, place, column] if isinstance(place, int) else ring[np.arange(len(ring)), place, column]
     return found
 
 

@@ -1,0 +1,151 @@
+"""Runs side by side, by numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.ui.scenes import COMPLETED, Run, ended, job, non_finite, snapshot
+from ugro_tui.core.archive import Finding, Found, Inquiry, Line, Lines, MetricLines, MetricNames
+from ugro_tui.core.attempts import Attempt, Attempts
+from ugro_tui.core.compared import RunName, run_named, runs_named
+from ugro_tui.core.comparing import gather
+from ugro_tui.core.comparison import Comparison, Row, Side, compared, config_difference
+from ugro_tui.core.curve import Axis
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.same_place import difference_texts, differences
+from ugro_tui.core.states import JobStatus
+
+NAN = math.nan
+TOLD = Attempt(1, JobStatus.FINISHED, 2, "H100", 40.0, 4e3, 60.0, 200.0, {"lr": "0.1", "width": "128"})
+
+
+def line(rank: int, steps: Sequence[float], values: Sequence[float], tokens: float = NAN) -> Line:
+    """A line with `tokens` for each step."""
+    step = np.array(steps, float)
+    return Line(rank, step, step * 0.5, step * tokens, np.array(values, float))
+
+
+def lines(*ranks: Line, metric: str = "loss") -> Lines:
+    return Lines(metric, ranks, len(ranks))
+
+
+def row(found: Comparison, name: str) -> Row:
+    return next(one for one in found.rows if one.name.strip() == name)
+
+
+def test_final_numbers_come_from_the_records_of_an_attempt_that_is_over() -> None:
+    first = Side(RunName("a", 1), None, TOLD, 2, lines(line(0, [10, 20], [3, 1]), line(1, [10, 20], [2, 3])))
+    second = Side(
+        RunName("b"), None, replace(TOLD, throughput=100.0, world_size=1), 1, lines(line(0, [10, 30], [1.5, 2]))
+    )
+    found = compared([first, second])
+    assert row(found, "last loss") == Row("last loss", (2.0, 2.0), ("2.000", "2.000"))
+    assert row(found, "min loss").values == (1.0, 1.5)
+    assert row(found, "min loss").best == (0,)
+    assert row(found, "at step").texts == ("20", "10")
+    assert row(found, "tok/s, mean").best == (0,)
+    assert row(found, "tok/s per rank") == Row("tok/s per rank", (100.0, 100.0), ("100", "100"))
+    assert row(found, "attempt").texts == ("1 of 2", "–")
+    assert (row(found, "status").texts, row(found, "GPU").texts) == (("finished",) * 2, ("H100",) * 2)
+    assert "alerts" not in [one.name for one in found.rows]
+
+
+def test_the_newest_attempt_says_what_its_summary_says() -> None:
+    done, bad = snapshot(job(Run("done", steps=500, ends=ended(4, **COMPLETED)))).jobs[0], non_finite().jobs[0]
+    found = compared([Side(RunName(one.job_id), one.summary, newest=1) for one in (done, bad)])
+    assert row(found, "last loss").values == (done.summary.final_loss, "NaN")
+    assert row(found, "last loss").best == ()
+    assert row(found, "min loss").values == (done.summary.min_loss, bad.summary.min_loss)
+    assert row(found, "status").texts == ("finished", "running")
+    assert row(found, "steps").texts == ("500", "300")
+    assert row(found, "alerts").texts == ("none", "1 (1 critical)")
+
+
+def test_nothing_known_is_unknown_and_never_zero() -> None:
+    found = compared([Side(RunName("a")), Side(RunName("b"))])
+    assert {text for one in found.rows for text in one.texts} == {"–"}
+    assert (found.differences, found.settings, found.same) == ((), (), 0)
+
+
+def test_the_loss_at_the_same_step_is_interpolated_at_the_last_that_all_have() -> None:
+    shown = [lines(line(0, [0, 10, 20], [4, 2, 1])), lines(line(0, [0, 15], [5, 2])), None]
+    (found,) = differences(shown)
+    assert (found.axis, found.at) == (Axis.STEP, 15.0)
+    assert found.values[:2] == (1.5, 2.0)
+    assert math.isnan(found.values[2])
+    assert found.beyond[:2] == (0.0, 0.5)
+    assert found.least == (0,)
+    assert difference_texts(found) == ("1.500", "2.000 (+0.500)", "–")
+
+
+def test_the_loss_at_the_same_number_of_tokens_and_the_mean_of_ranks() -> None:
+    shown = [lines(line(0, [0, 10], [4, 2], 100), line(1, [0, 10], [6, 4], 100)), lines(line(0, [0, 10], [5, 1], 200))]
+    at_step, at_tokens = differences(shown)
+    assert (at_step.at, at_step.values) == (10.0, (3.0, 1.0))
+    assert (at_tokens.axis, at_tokens.at, at_tokens.values) == (Axis.TOKENS, 1000.0, (3.0, 3.0))
+    assert at_tokens.least == ()
+
+
+def test_values_that_are_no_numbers_are_left_out_of_what_is_compared() -> None:
+    bad = lines(line(0, [0, 10, 20], [4, NAN, math.inf]))
+    assert differences([bad, lines(line(0, [5, 20], [1, 1]))]) == []  # the last number of one is before the other began
+    (found,) = differences([lines(line(0, [0, 10, 20], [4, NAN, 2])), lines(line(0, [0, 20], [1, 1]))])
+    assert (found.at, found.values) == (20.0, (2.0, 1.0))
+    ends = compared([Side(RunName("a"), loss=bad), Side(RunName("b"))])
+    assert row(ends, "last loss").values[0] == "NaN"
+    assert row(ends, "min loss").values[0] == 4.0
+
+
+def test_another_metric_is_told_beside_the_loss() -> None:
+    sides = [
+        Side(RunName(name), loss=lines(line(0, [1], [1])), metric=lines(line(0, [1, 2], [low, 3]), metric="acc"))
+        for name, low in (("a", 1), ("b", 2))
+    ]
+    found = compared(sides, "acc")
+    assert (row(found, "last acc").values, row(found, "min acc").values) == ((3.0, 3.0), (1.0, 2.0))
+    assert row(found, "min acc").best == ()
+    assert [(one.at, one.values) for one in found.differences] == [(2.0, (3.0, 3.0))]
+
+
+def test_the_configuration_tells_what_differs_and_counts_the_rest() -> None:
+    settings, same = config_difference([{"lr": "1", "a": "x", "b": "y"}, {"lr": "2", "a": "x", "c": "z"}, None])
+    assert [(one.name, one.values) for one in settings] == [
+        ("b", ("y", None, None)), ("c", (None, "z", None)), ("lr", ("1", "2", None)),
+    ]  # fmt: skip
+    assert same == 1
+    assert config_difference([{"lr": "1"}, None]) == ((), 0)
+
+
+def test_runs_are_named_as_people_type_them() -> None:
+    assert [run_named(text) for text in ("a", "a#2")] == [RunName("a"), RunName("a", 2)]
+    assert [run.text for run in runs_named(["b#1", "b"])] == ["b#1", "b"]
+
+
+@pytest.mark.parametrize(
+    "texts", [["a"], ["a", "a"], list("abcde"), ["a", "b#0"], ["a", "b#x"], ["a", "../b"], ["a", "#2"]]
+)
+def test_runs_that_cannot_be_compared_are_refused(texts: list[str]) -> None:
+    with pytest.raises(BadInput):
+        runs_named(texts)
+
+
+def test_only_what_belongs_to_an_attempt_is_asked_for() -> None:
+    asked: list[Inquiry[object]] = []
+    told = (TOLD, replace(TOLD, number=2))
+
+    def look(inquiry: Inquiry[Found]) -> Finding[Found]:
+        asked.append(inquiry)
+        known = {Attempts("a"): told, MetricNames("a"): ("loss", "metrics.val_loss", "val/loss")}
+        return Finding(known.get(inquiry), "" if inquiry in known else "no")  # type: ignore[arg-type]
+
+    found = gather(RunName("a", 1), None, look)
+    assert (found.side.told, found.side.newest, found.problem) == (TOLD, 2, "no")
+    assert {one for one in asked if isinstance(one, MetricLines)} == {
+        MetricLines("a", "loss", attempt=1), MetricLines("a", "metrics.val_loss", attempt=1),
+    }  # fmt: skip
+    assert gather(RunName("a", 7), None, look).problem == "job a has no attempt 7: its records tell of 1, 2"

@@ -1,0 +1,187 @@
+"""The screens beside the job: how one gets there and back, and what is read on them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.ui.node_scenes import ALL_SCENES
+from tests.ui.scenes import FakeFeed, app_of
+from tests.ui.screen_scenes import booked, machines
+from tests.ui.test_dashboard import text
+from ugro_tui.core.commands import Acknowledge, Health, OpenJob, Snooze
+from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.ui.alerts import SNOOZE_SECONDS
+from ugro_tui.ui.app import PLACES, UgroApp
+from ugro_tui.ui.table import LineTable
+
+Shown = tuple[UgroApp, FakeFeed, Pilot[str]]
+
+
+@asynccontextmanager
+async def shown(snapshot: Snapshot, *keys: str, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Shown]:
+    feed = FakeFeed(snapshot)
+    app = app_of(feed)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+        yield app, feed, pilot
+
+
+def stack(app: UgroApp) -> list[str]:
+    return [screen.NAME for screen in app.screen_stack if hasattr(screen, "NAME")]
+
+
+# --- the way
+
+
+async def test_several_jobs_are_a_list_and_enter_opens_one() -> None:
+    async with shown(ALL_SCENES["many_jobs"]()) as (app, feed, pilot):
+        assert stack(app) == ["jobs"]
+        await pilot.press("j", "enter")
+        await pilot.pause()
+        assert stack(app) == ["jobs", "job"]
+        assert app.desk.job == "gpt2-small"
+        assert OpenJob("gpt2-small") in feed.asked
+        await pilot.press("escape")
+        await pilot.pause()
+        assert stack(app) == ["jobs"]
+        await pilot.press("escape")
+        assert stack(app) == ["jobs"]
+
+
+async def test_a_job_that_has_not_changed_for_a_day_is_opened_too() -> None:
+    async with shown(ALL_SCENES["many_jobs"](), "G", "enter") as (app, feed, _):
+        assert app.desk.job == "old-run"
+        assert feed.asked[-1] == OpenJob("old-run")
+
+
+@pytest.mark.parametrize("key", PLACES)
+async def test_every_number_leads_to_its_screen_and_escape_back_to_the_job(key: str) -> None:
+    async with shown(ALL_SCENES["healthy"](), key) as (app, _, pilot):
+        name = PLACES[key].NAME
+        assert stack(app)[-1] == name
+        if name not in ("jobs", "job"):
+            assert stack(app) == ["jobs", "job", name]
+            await pilot.press("escape")
+            await pilot.pause()
+            assert stack(app) == ["jobs", "job"]
+
+
+async def test_screens_beside_the_job_do_not_pile_up() -> None:
+    async with shown(ALL_SCENES["healthy"](), "4", "5", "3", "4") as (app, _, pilot):
+        assert stack(app) == ["jobs", "job", "alerts"]
+        await pilot.press("1")
+        await pilot.pause()
+        assert stack(app) == ["jobs"]
+        await pilot.press("2")
+        await pilot.pause()
+        assert stack(app) == ["jobs", "job"]
+
+
+@pytest.mark.parametrize("key", PLACES)
+@pytest.mark.parametrize("size", [(200, 60), (80, 24), (50, 12), (20, 5)])
+async def test_every_screen_stands_every_size(key: str, size: tuple[int, int]) -> None:
+    async with shown(booked(), key, size=size) as (app, _, pilot):
+        assert text(app).strip()
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        assert text(app).strip()
+
+
+# --- jobs
+
+
+async def test_jobs_tell_state_progress_and_the_verdict_of_the_line() -> None:
+    async with shown(ALL_SCENES["many_jobs"]()) as (app, _, pilot):
+        seen = text(app)
+        assert "Jobs  1 running  1 failed  1 stopped  1 finished  1 older" in seen
+        assert "✖ failed" in seen.splitlines()[2]  # the worst first
+        assert "60% took 00:01:23" in seen
+        assert "rank error: rank 3 on node0: OutOfMemoryError" in seen
+        await pilot.press("j")
+        await pilot.pause()
+        assert "all 4 ranks are stepping" in text(app)
+
+
+async def test_jobs_are_filtered_and_the_filter_goes_first() -> None:
+    async with shown(ALL_SCENES["many_jobs"](), "slash", *"done<50") as (app, _, pilot):
+        await pilot.pause()
+        assert "1 of 5" in text(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "filter done<50" in text(app)
+        assert "ablation-lr-1e-3" in text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "gpt2-small" in text(app)
+
+
+async def test_a_filter_that_cannot_be_read_says_where_while_one_types() -> None:
+    async with shown(ALL_SCENES["many_jobs"](), "slash", *"stat:running x<3") as (app, _, pilot):
+        await pilot.pause()
+        assert "^ no field" in text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "no field" not in text(app)
+
+
+# --- alerts
+
+
+async def test_alerts_of_jobs_and_nodes_stand_together_and_are_explained() -> None:
+    async with shown(booked(), "4") as (app, _, pilot):
+        seen = text(app)
+        assert "Alerts  2 firing  ✖1  ⚠1  1 acknowledged or snoozed  1 over" in seen
+        assert "→ make room there" in seen
+        await pilot.press("j")
+        await pilot.pause()
+        assert "→ look at" in text(app)
+        assert "rank 11 on node1: data 412 ms" in text(app)
+
+
+async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> None:
+    async with shown(booked(), "4", "j", "a", "s") as (app, feed, pilot):
+        alert = feed.current.book.firing[1].alert
+        assert feed.asked[-2:] == [
+            Acknowledge("gpt2-xl", alert.subject),
+            Snooze("gpt2-xl", alert.subject, SNOOZE_SECONDS),
+        ]
+        await pilot.press("G", "a")
+        await pilot.pause()
+        assert "this alert is over" in text(app)
+
+
+async def test_enter_on_an_alert_goes_to_its_job_or_its_node() -> None:
+    async with shown(booked(), "4", "j", "enter") as (app, _, pilot):
+        assert stack(app) == ["jobs", "job"]
+        await pilot.press("4", "g", "enter")
+        await pilot.pause()
+        assert stack(app)[-1] == "nodes"
+
+
+async def test_without_alerts_it_says_so() -> None:
+    async with shown(ALL_SCENES["healthy"](), "4") as (app, _, _):
+        assert "No alert fires, and none has fired" in text(app)
+
+
+# --- nodes
+
+
+async def test_nodes_tell_how_they_are_and_why() -> None:
+    async with shown(machines(), "5") as (app, feed, pilot):
+        assert Health() in feed.asked  # asked at once, as somebody looks
+        seen = text(app)
+        assert "2 of 3 answer well" in seen
+        assert "2, 97%, 80 °C" in seen
+        await pilot.press("exclamation_mark")
+        await pilot.pause()
+        assert app.screen.query_one(LineTable).key == "gpu2"
+        assert "refused the connection: is its sshd running?" in text(app)
+        await pilot.press("exclamation_mark")
+        await pilot.pause()
+        assert "→ disk: 1 % of /scratch/jobs is free" in text(app)

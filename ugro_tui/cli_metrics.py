@@ -1,0 +1,106 @@
+"""The command `metrics`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ugro_tui import exits
+from ugro_tui.core.errors import BadInput
+from ugro_tui.output import print_json, print_lines
+
+if TYPE_CHECKING:
+    from ugro_tui.config import Config
+    from ugro_tui.core.archive import Line, Lines
+
+_TITLES = ("RANK", "STEP", "LAST", "MIN", "MAX", "MEAN", "POINTS")
+
+
+def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> None:
+    """Add the command; `configured` gives the settings in force."""
+
+    @app.command()
+    def metrics(
+        context: typer.Context,
+        job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id: the name of its directory.")],
+        name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One metric; all names without it.")] = None,
+        rank: Annotated[int | None, typer.Option("--rank", metavar="N", min=0, help="This rank alone.")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with NAME all points.")] = False,
+    ) -> None:
+        """What a job has told over its steps: the names of its metrics, or one of them, rank by rank.
+
+        Names are those of records (loss, phases.data, gpu.util), of the script's own numbers (metrics.NAME), and tags
+        of TensorBoard's event files, which are copied first. Of more than 64 ranks some are read, evenly spread; long
+        lines are thinned to 65,536 points or less, which keep lows and highs, and MEAN is theirs. Exit code 4 (3: no
+        node at all) where a node could not be read.
+        """
+        from ugro_tui.core.archive import MetricLines, MetricNames
+        from ugro_tui.headless import complain, headless
+        from ugro_tui.report import trouble_lines
+
+        if name is None and rank is not None:
+            raise BadInput(f"--rank needs a metric: ugro-tui metrics {job} NAME --rank {rank}")
+        with headless(configured(context), only=job) as agent:
+            if name is None:
+                names = agent.archived(MetricNames(job))
+                problem, told = names.problem, names.content or ()
+                print_json({"job_id": job, "metrics": told}, pretty=True) if as_json else print_lines(told)
+            else:
+                found = agent.archived(MetricLines(job, name, rank))
+                if found.content is None or not found.content.lines:
+                    raise BadInput(found.problem)
+                problem = found.problem
+                print_json(lines_dict(job, found.content)) if as_json else print_lines(table_lines(found.content))
+            snapshot = agent.feed.snapshot()
+        complain([*([problem] if problem else []), *trouble_lines(snapshot)])
+        raise typer.Exit(exits.of_files(snapshot))
+
+
+def table_lines(lines: Lines) -> Iterator[str]:
+    """A line for each rank, and how many more there are."""
+    from ugro_tui.report import table
+
+    yield from table([_TITLES, *map(_row, lines.lines)])
+    if lines.ranks > len(lines.lines):
+        yield f"{len(lines.lines)} of {lines.ranks:,} ranks, evenly spread; another one with --rank"
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    from ugro_tui.core.line_numbers import line_numbers
+    from ugro_tui.core.numbers import count, loss_text, plain
+
+    numbers = line_numbers(line)
+    last = loss_text(numbers.last, bad=math.isnan(numbers.last))
+    ends = map(plain, (numbers.low, numbers.high, numbers.mean))
+    return (str(numbers.rank), count(numbers.step), last, *ends, count(numbers.points))
+
+
+def lines_dict(job: str, lines: Lines) -> dict[str, Any]:
+    """The same as JSON can hold it, with all points; values that are not finite as the protocol spells them."""
+    return {
+        "job_id": job,
+        "metric": lines.metric,
+        "ranks": lines.ranks,
+        "lines": [_line_dict(line) for line in lines.lines],
+    }
+
+
+def _line_dict(line: Line) -> dict[str, Any]:
+    from ugro_tui.core.jsonable import jsonable
+    from ugro_tui.core.line_numbers import line_numbers
+
+    told: dict[str, Any] = jsonable(line_numbers(line))
+    told["last"] = _spelled(float(line.value[-1]))
+    axes = {name: jsonable(getattr(line, name).tolist()) for name in ("step", "time", "tokens")}
+    return {**told, "points": {**axes, "value": [_spelled(value) for value in line.value.tolist()]}}
+
+
+def _spelled(value: float) -> float | int | str:
+    """A value that was told: not finite is not unknown."""
+    from ugro_tui.core.jsonable import jsonable
+
+    found: float | int | str | None = jsonable(value)
+    return "NaN" if found is None else found

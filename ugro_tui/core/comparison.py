@@ -1,0 +1,259 @@
+"""Two to four runs side by side: final numbers, losses at the same place, and what differs in how they were started."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from ugro_tui.core.alerts import Severity
+from ugro_tui.core.archive import Lines
+from ugro_tui.core.attempts import Attempt
+from ugro_tui.core.compared import RunName
+from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, plain
+from ugro_tui.core.run_config import Config
+from ugro_tui.core.same_place import Difference, differences
+from ugro_tui.core.summary import JobSummary
+
+LOSS: Final = "loss"
+
+Value: TypeAlias = float | str
+"""A number, NaN where it is not known, or a word; the word `NaN` is a number that is no number any more."""
+
+NOT_A_NUMBER: Final = "NaN"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One run, as far as it is known. `summary` is that of the newest attempt, and of no other one.
+
+    `told` is what its records tell of the attempt, `newest` the number of the job's newest one. `metric` is the one
+    that is looked at, where that is not the loss.
+    """
+
+    run: RunName
+    summary: JobSummary | None = None
+    told: Attempt | None = None
+    newest: int = 0
+    loss: Lines | None = None
+    validation: Lines | None = None
+    metric: Lines | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number of all runs. `texts` are the values as people read them.
+
+    `best`: which of them have the best one; empty where all read alike, or it is not clear what is better.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    texts: tuple[str, ...]
+    best: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A name of the configuration whose values differ; None where a run has none."""
+
+    name: str
+    values: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that is told of the runs. `same`: how many names of the configuration have the same value in all of them."""
+
+    runs: tuple[RunName, ...]
+    metric: str
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    settings: tuple[Setting, ...]
+    same: int
+
+    def best_at(self, difference: Difference) -> tuple[int, ...]:
+        """Which are best at that place: the lowest of losses; of another metric it is not clear."""
+        return difference.least if self.metric == LOSS else ()
+
+    @property
+    def settings_text(self) -> str:
+        """How much of the configuration differs, in words."""
+        differing = len(self.settings)
+        if not differing and not self.same:
+            return "not told: hand it to MetricsEmitter(config=vars(args))"
+        alike = f"{self.same} {'is' if self.same == 1 else 'are'} the same"
+        return f"{differing or 'nothing'} {'differs' if differing < 2 else 'differ'}, {alike}"
+
+
+def compared(sides: Sequence[Side], metric: str = LOSS) -> Comparison:
+    """The comparison of these runs, and of one more metric where that is not the loss."""
+    shown = [side.loss if metric == LOSS else side.metric for side in sides]
+    settings, same = config_difference([None if side.told is None else side.told.config for side in sides])
+    return Comparison(
+        runs=tuple(side.run for side in sides),
+        metric=metric,
+        rows=tuple(_rows(sides, metric)),
+        differences=tuple(differences(shown)),
+        settings=settings,
+        same=same,
+    )
+
+
+# --- final numbers
+
+
+def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
+    last, least = "last loss", "min loss"
+    losses, held = [_ends(side.loss) for side in sides], [_ends(side.validation) for side in sides]
+    rows = [
+        _texts("status", [_status(side) for side in sides]),
+        _texts("attempt", [_attempt(side) for side in sides]),
+        _numbers(last, map(_last_loss, sides, losses), plain, min),
+        _numbers(least, map(_least_loss, sides, losses), plain, min),
+        _numbers("  at step", [ends.least_at for ends in losses], count),
+        _numbers("last val loss", [ends.last for ends in held], plain, min),
+        _numbers("min val loss", [ends.least for ends in held], plain, min),
+        *(_metric_rows(sides, metric) if metric != LOSS else ()),
+        _numbers("steps", [_step(side) for side in sides], count),
+        _numbers("tokens", [_of(side, "tokens") for side in sides], compact),
+        _numbers("duration", [_duration(side) for side in sides], clock),
+        _numbers("tok/s, mean", map(_throughput, sides), compact, max),
+        _numbers("tok/s per rank", [_throughput(side) / (_size(side) or math.nan) for side in sides], compact, max),
+        _numbers("ranks", map(_size, sides), count),
+        _texts("GPU", [side.told.gpu if side.told is not None else "" for side in sides]),
+        _texts("alerts", [_alerts(side) for side in sides]),
+    ]
+    return [row for row in rows if row.name in _ALWAYS or any(text != UNKNOWN for text in row.texts)]
+
+
+_ALWAYS: Final = ("status", "last loss", "min loss", "steps", "duration")
+
+
+def _metric_rows(sides: Sequence[Side], metric: str) -> list[Row]:
+    ends = [_ends(side.metric) for side in sides]
+    return [
+        _numbers(f"last {metric}", [one.last for one in ends], plain),
+        _numbers(f"min {metric}", [one.least for one in ends], plain),
+        _numbers(f"max {metric}", [one.most for one in ends], plain),
+    ]
+
+
+def _texts(name: str, texts: Iterable[str]) -> Row:
+    found = tuple(text or UNKNOWN for text in texts)
+    return Row(name, found, found)
+
+
+def _numbers(
+    name: str,
+    values: Iterable[Value],
+    text: Callable[[float], str],
+    better: Callable[[Iterable[float]], float] | None = None,
+) -> Row:
+    found = tuple(values)
+    texts = tuple(value if isinstance(value, str) else text(value) for value in found)
+    best = best_of(found, better) if better is not None else ()
+    alike = any(texts[place] == texts[best[0]] for place in range(len(found)) if place not in best) if best else False
+    return Row(name, found, texts, () if alike else best)
+
+
+def best_of(values: Sequence[Value], better: Callable[[Iterable[float]], float]) -> tuple[int, ...]:
+    """The places of the best value; none where fewer than two are known, or all of these are alike."""
+    known = [value for value in values if isinstance(value, float | int) and math.isfinite(value)]
+    if len(known) < 2 or len(set(known)) == 1:
+        return ()
+    best = better(known)
+    return tuple(place for place, value in enumerate(values) if value == best)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """What a metric came to. `last` is the mean of the ranks' newest values, the word NaN where one is no number."""
+
+    last: Value = math.nan
+    least: float = math.nan
+    least_at: float = math.nan
+    most: float = math.nan
+
+
+def _ends(lines: Lines | None) -> _Ends:
+    found = [line for line in lines.lines if len(line.value)] if lines is not None else []
+    if not found:
+        return _Ends()
+    newest = [float(line.value[-1]) for line in found]
+    last: Value = sum(newest) / len(newest) if np.isfinite(newest).all() else NOT_A_NUMBER
+    finite = [(line.step[good], line.value[good]) for line in found if (good := np.isfinite(line.value)).any()]
+    if not finite:
+        return _Ends(last)
+    least, at = min((float(value.min()), float(step[value.argmin()])) for step, value in finite)
+    return _Ends(last, least, at, max(float(value.max()) for _, value in finite))
+
+
+def _last_loss(side: Side, ends: _Ends) -> Value:
+    if side.summary is None:
+        return ends.last
+    return NOT_A_NUMBER if side.summary.loss_bad else side.summary.final_loss
+
+
+def _least_loss(side: Side, ends: _Ends) -> float:
+    return ends.least if side.summary is None else side.summary.min_loss
+
+
+def _status(side: Side) -> str:
+    if side.summary is not None:
+        return side.summary.status.value
+    return "" if side.told is None else side.told.status.value
+
+
+def _attempt(side: Side) -> str:
+    number = side.summary.attempt if side.summary is not None else side.told.number if side.told is not None else 0
+    newest = max(number, side.newest)
+    return "" if newest < 2 else f"{number} of {newest}"
+
+
+def _of(side: Side, name: str) -> float:
+    return math.nan if side.told is None else float(getattr(side.told, name))
+
+
+def _step(side: Side) -> float:
+    return _of(side, "step") if side.summary is None else side.summary.step
+
+
+def _duration(side: Side) -> float:
+    return _of(side, "duration") if side.summary is None else side.summary.duration
+
+
+def _throughput(side: Side) -> float:
+    return _of(side, "throughput") if side.summary is None else side.summary.avg_throughput
+
+
+def _size(side: Side) -> float:
+    return _of(side, "world_size") if side.summary is None else float(side.summary.world_size)
+
+
+def _alerts(side: Side) -> str:
+    """How many alerts fire; of an attempt that is over nobody knows any more."""
+    if side.summary is None:
+        return ""
+    worst = sum(alert.severity is Severity.CRIT for alert in side.summary.alerts)
+    found = len(side.summary.alerts)
+    return f"{found} ({worst} critical)" if worst else str(found) if found else "none"
+
+
+# --- how they were started
+
+
+def config_difference(configs: Sequence[Config | None]) -> tuple[tuple[Setting, ...], int]:
+    """What differs, by name, and how many names have the same value in all; runs that tell nothing are left out."""
+    told = [config for config in configs if config]
+    if len(told) < 2:
+        return (), 0
+    names = sorted({name for config in told for name in config})
+    differing = [name for name in names if len({config.get(name) for config in told}) > 1]
+    settings = tuple(
+        Setting(name, tuple(config.get(name) if config else None for config in configs)) for name in differing
+    )
+    return settings, len(names) - len(differing)

@@ -1,0 +1,63 @@
+"""How long each phase takes on each rank, against what is usual for it: what a heatmap shows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ugro_tui.core.archive import Floats
+from ugro_tui.core.columns import PHASE_FIELDS, Column
+from ugro_tui.core.snapshot import RankColumns
+
+_FIRST: Final = int(Column.DATA)
+
+LEAST_SHARE: Final = 0.02
+"""Of a usual step: a phase that takes less is measured against this much, or its noise would glow."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhaseHeat:
+    """Phases of groups of ranks. `seconds` and `times` (of the usual) have shape `[groups, phases]`, NaN if unknown.
+
+    Of a group they are those of its slowest rank in that phase. `groups` are (first, last) rank numbers. `worst` says
+    in one sentence what takes longest against the usual; empty where nothing is known.
+    """
+
+    phases: tuple[str, ...]
+    groups: tuple[tuple[int, int], ...]
+    seconds: Floats
+    times: Floats
+    worst: str
+
+
+def phase_heat(ranks: RankColumns, lines: int) -> PhaseHeat:
+    """The phases of `ranks` in at most `lines` groups of neighbours."""
+    seconds = ranks.latest[:, _FIRST : _FIRST + len(PHASE_FIELDS)]
+    seconds = np.where(np.isfinite(seconds), seconds, np.nan)
+    told = np.flatnonzero(np.isfinite(seconds).any(axis=0))
+    seconds, names = seconds[:, told], tuple(PHASE_FIELDS[phase] for phase in told)
+    if not names:
+        return PhaseHeat((), (), seconds, seconds, "")
+    usual = np.nanmedian(seconds, axis=0)
+    times = seconds / np.maximum(usual, max(LEAST_SHARE * float(usual.sum()), 1e-12))
+    size = -(-len(ranks) // max(1, lines))
+    starts = np.arange(0, len(ranks), size)
+    ends = np.minimum(starts + size, len(ranks)) - 1
+    groups = tuple((int(ranks.rank[first]), int(ranks.rank[last])) for first, last in zip(starts, ends, strict=True))
+    return PhaseHeat(
+        names, groups, _greatest(seconds, starts), _greatest(times, starts), _worst(ranks, names, seconds, times, usual)
+    )
+
+
+def _greatest(values: Floats, starts: npt.NDArray[np.intp]) -> Floats:
+    found: Floats = np.fmax.reduceat(values, starts, axis=0)
+    return found
+
+
+def _worst(ranks: RankColumns, names: tuple[str, ...], seconds: Floats, times: Floats, usual: Floats) -> str:
+    rank, phase = np.unravel_index(int(np.nanargmax(times)), times.shape)
+    took, median = (1000 * float(value) for value in (seconds[rank, phase], usual[phase]))
+    return f"rank {ranks.rank[rank]} {names[phase]} {took:,.0f} ms, median {median:,.0f} ms"

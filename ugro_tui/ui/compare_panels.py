@@ -1,0 +1,109 @@
+"""What the screen Compare says in words: numbers side by side, and the options that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from textual.content import Content
+
+from ugro_tui.core.compared import SIGNS
+from ugro_tui.core.comparison import Comparison, Row
+from ugro_tui.core.numbers import UNKNOWN, plain
+from ugro_tui.core.same_place import difference_texts, place_text
+from ugro_tui.core.states import JobStatus
+from ugro_tui.ui.chart_title import LINE_STYLES
+from ugro_tui.ui.columns import fit
+from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES
+
+BEST: Final = "★"
+"""Behind the best of a row."""
+
+_NO_MARK: Final = "  "
+
+_WIDEST = 24
+"""Cells of a column: more would tear the numbers of a row apart."""
+
+_NAMES = 24
+"""Cells of the names on the left at the most."""
+
+Part: TypeAlias = Content | str | tuple[str, str]
+
+
+def numbers(comparison: Comparison, width: int) -> Content:
+    """All rows below the signs and names of the runs, in `width` cells."""
+    places = [place_text(comparison.metric, one) for one in comparison.differences]
+    left, column = _widths([*(row.name for row in comparison.rows), *places], len(comparison.runs), width)
+    lines = [_names(comparison, left, column, marked=True), *(_row(row, left, column) for row in comparison.rows)]
+    for label, one in zip(places, comparison.differences, strict=True):
+        texts, best = difference_texts(one), comparison.best_at(one)
+        if max(map(len, texts)) + len(BEST) + 1 > column:
+            texts = tuple(map(plain, one.values))
+        lines.append(_line(label, texts, best, left, column))
+    return Content("\n").join(lines)
+
+
+def settings(comparison: Comparison, width: int) -> Content:
+    """The options that differ, in `width` cells."""
+    if not comparison.settings:
+        return Content.styled(_no_difference(comparison), "$text-muted")
+    left, column = _widths([one.name for one in comparison.settings], len(comparison.runs), width)
+    rows = [(one.name, [UNKNOWN if value is None else value for value in one.values]) for one in comparison.settings]
+    lines = [
+        _names(comparison, left, column, marked=False),
+        *(_line(name, values, None, left, column) for name, values in rows),
+    ]
+    return Content("\n").join(lines)
+
+
+def signed_names(comparison_runs: Sequence[str]) -> Content:
+    """The runs with their signs, in the colours of their curves."""
+    parts: list[Part] = []
+    for place, name in enumerate(comparison_runs):
+        parts += [("  " if place else "", ""), (f"{SIGNS[place]} ", f"bold {LINE_STYLES[place]}"), name]
+    return Content.assemble(*parts)
+
+
+def _no_difference(comparison: Comparison) -> str:
+    if comparison.same:
+        return "all options that are told are the same"
+    return "the options are not told: hand them to MetricsEmitter(config=vars(args))"
+
+
+def _widths(labels: Sequence[str], runs: int, width: int) -> tuple[int, int]:
+    """How wide the labels and each column are."""
+    longest = max((len(label) for label in labels), default=0)
+    left = max(1, min(longest, _NAMES, max(10, width - runs * 9)))
+    return left, max(4, min(_WIDEST, (width - left) // runs - 1))
+
+
+def _names(comparison: Comparison, left: int, column: int, *, marked: bool) -> Content:
+    parts: list[Part] = [" " * left]
+    for place, run in enumerate(comparison.runs):
+        text = fit(f"{SIGNS[place]} {run.text}", column - len(_NO_MARK) * marked)
+        parts += [" ", (text, f"bold {LINE_STYLES[place]}"), _NO_MARK * marked]
+    return Content.assemble(*parts)
+
+
+def _row(row: Row, left: int, column: int) -> Content:
+    if row.name != "status":
+        return _line(row.name, row.texts, row.best, left, column)
+    parts: list[Part] = [(fit(row.name, left, left=True), "$text-muted")]
+    for text in row.texts:
+        parts += [" ", _status(text, column - len(_NO_MARK)), _NO_MARK]
+    return Content.assemble(*parts)
+
+
+def _status(text: str, column: int) -> tuple[str, str]:
+    known = next((status for status in JobStatus if status.value == text), JobStatus.UNKNOWN)
+    return fit(text if text == UNKNOWN else f"{JOB_GLYPHS[known]} {text}", column), JOB_STYLES[known]
+
+
+def _line(label: str, texts: Sequence[str], best: Sequence[int] | None, left: int, column: int) -> Content:
+    """A row; with `best` each cell has room for the mark, so that numbers stand below each other."""
+    parts: list[Part] = [(fit(label, left, left=True), "$text-muted")]
+    for place, text in enumerate(texts):
+        marked = best is not None and place in best
+        mark = f" {BEST}" if marked else "" if best is None else _NO_MARK
+        parts += [" ", (fit(text, column - len(mark)) + mark, "bold $success" if marked else "")]
+    return Content.assemble(*parts)

@@ -1,0 +1,21 @@
+"""The end of a rank's log, in a few lines."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from ugro_tui.core.log_inquiry import LogText
+from ugro_tui.core.log_level import Level
+from ugro_tui.core.ports import Archive
+
+_STYLES = {Level.CRITICAL: "bold $error", Level.ERROR: "$error", Level.WARNING: "$warning", Level.DEBUG: "$text-muted"}
+
+
+def log_tail(archive: Archive, job: str, rank: int, lines: int) -> Content:
+    """The newest `lines` lines of what a rank prints, or why there are none."""
+    found = archive.look(LogText(job, rank))
+    if found.content is None or not found.content.lines:
+        why = found.problem or ("reading …" if found.loading else "nothing printed so far")
+        return Content.styled(why, "$text-muted")
+    newest = found.content.lines[-lines:]
+    return Content("\n").join(Content.styled(line.message, _STYLES.get(line.level, "")) for line in newest)

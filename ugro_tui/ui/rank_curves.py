@@ -1,0 +1,43 @@
+"""The curves of one rank's chart: a metric of the rank, beside the median of its job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ugro_tui.core.archive import Lines, MetricLines
+from ugro_tui.core.curve import EMPTY, Curve, curve_of
+from ugro_tui.core.metric_names import OWN
+from ugro_tui.core.ports import Archive
+from ugro_tui.core.snapshot import JobView
+from ugro_tui.ui.job_curves import LOSS, JobCurves
+from ugro_tui.ui.strokes import Trace
+
+
+class RankCurves:
+    """The rank's own line, drawn over the other, is read from its files: they hold all of it. `metric` may be set."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._job = JobCurves(archive)
+        self._made: tuple[Lines | None, Curve] = (None, EMPTY)
+        self.metric = LOSS
+
+    def traces(self, view: JobView, rank: int, *, bad: bool) -> tuple[list[Trace], str]:
+        """The curves, and why that of the rank is not among them, if it is not. `bad`: its loss is no number now."""
+        self._job.metric = self.metric
+        found = self._archive.look(MetricLines(view.job_id, self.metric, rank))
+        job, _ = self._job.traces(view, zoomed=False)
+        others = [replace(trace, name=f"all {trace.curve.ranks} ranks") for trace in job[:1] if len(trace.curve.steps)]
+        lines = found.content
+        if lines is None or not lines.lines:
+            none = f"rank {rank} has recorded no {self.title}"
+            return others, found.problem or (f"reading that of rank {rank} …" if found.loading else none)
+        if self._made[0] is not lines:
+            self._made = (lines, curve_of(lines))
+        own = Trace(f"rank {rank}", self._made[1], lines, bad=bad and self.metric == LOSS)
+        return [*others, own], found.problem
+
+    @property
+    def title(self) -> str:
+        """The metric as people read it."""
+        return self.metric.removeprefix(OWN)
