@@ -105,6 +105,7 @@ async def test_the_first_error_is_gone_to_where_it_is_shown_or_said_not_to_be() 
         await bench.press("e")
         assert bench.screen.desk.message.text.startswith("first error: rank 1: torch.OutOfMemoryError: CUDA out")
         assert any("ERROR - step 31 failed" in row for row in bench.rows)
+        assert bench.screen.copied().endswith("ERROR - step 31 failed")
         archive.known[LogFirstError(JOB)] = Finding(LogErrors(None, 2 << 20))
         await bench.press("escape", "e")
         assert bench.screen.desk.message.text == "no error in the logs (2.0 MiB searched)"
