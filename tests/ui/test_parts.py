@@ -54,7 +54,7 @@ def test_ticks_are_round(low: float, high: float, most: int, expected: list[floa
 def test_ticks_lie_inside_and_are_few(low: float, high: float, most: int) -> None:
     ticks = round_ticks(low, high, most)
     assert len(ticks) <= max(0, most)
-    slack = abs(high - low) * 1e-9 if math.isfinite(high - low) else 0
+    slack = max(1e-12, abs(high - low) * 1e-9) if math.isfinite(high - low) else 0
     assert all(low - slack <= tick <= high + slack for tick in ticks)
 
 
@@ -103,7 +103,7 @@ def test_large_counts_are_short() -> None:
 def test_ticks_of_every_scale_lie_inside_and_are_few(low: float, high: float, most: int) -> None:
     for ticks in (time_ticks(low, high, most), [math.log10(tick) for tick in log_ticks(low, high, most)]):
         assert len(ticks) <= max(0, most)
-        slack = abs(high - low) * 1e-9 if math.isfinite(high - low) else 0
+        slack = max(1e-12, abs(high - low) * 1e-9) if math.isfinite(high - low) else 0
         assert all(low - slack <= tick <= high + slack for tick in ticks)
 
 
