@@ -127,7 +127,7 @@ def test_no_field_of_any_record_lets_hostile_text_through(record: dict[str, Any]
 
 
 def test_the_hostile_texts_do_reach_the_fields() -> None:
-    hostile = {"type": HOSTILE, "message": HOSTILE, "name": HOSTILE}
+    hostile = {"type": HOSTILE, "message": HOSTILE, "name": HOSTILE, "uuid": HOSTILE}
     records = [
         {"kind": "start", "host": HOSTILE, "run_id": HOSTILE, "gpu": hostile},
         {"kind": "phase", "name": HOSTILE},
@@ -138,7 +138,7 @@ def test_the_hostile_texts_do_reach_the_fields() -> None:
     items = decode(b"".join(json.dumps(record).encode() + b"\n" for record in records)).items
     assert [type(item) for item in items] == [Start, PhaseMark, Steps, End, Unknown]
     texts = _texts(items)
-    assert len(texts) == 9
+    assert len(texts) == 10
     assert {text[:4] for text in texts} == {"␛[31"}
 
 

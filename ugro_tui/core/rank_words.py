@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
+
+import numpy as np
 
 from ugro_tui.core.beside import Beside, milliseconds
 from ugro_tui.core.numbers import UNKNOWN, compact, count, duration, gibibytes, plain
@@ -81,12 +82,14 @@ def _begun(start: Begun) -> str:
     return f"{moment(start.at)}{after}: {start.ended or 'goes on'}"
 
 
+_YEAR_10_000: Final = 253_402_300_800
+
+
 def moment(at: float) -> str:
     """Unix seconds as a time in UTC, for people."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
-    except (ValueError, OverflowError, OSError):
+    if not 0 <= at < _YEAR_10_000:
         return UNKNOWN
+    return str(np.datetime64(int(at), "s")).replace("T", " ") + " UTC"
 
 
 _TITLES: Final[dict[str, tuple[str, Callable[[float], str]]]] = {

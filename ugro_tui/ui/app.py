@@ -126,7 +126,9 @@ class UgroApp(TerminalApp):
         return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, UgroScreen))
 
     def look(self) -> None:
-        """Show the newest snapshot if there is a newer one."""
+        """Show the newest snapshot if there is a newer one; an application that ends has no screen to show it."""
+        if not self.screen_stack:
+            return
         snapshot = self._feed.snapshot()
         if snapshot.version != self._version:
             self._version = snapshot.version

@@ -124,7 +124,7 @@ class RankScreen(UgroScreen):
         self.set_interval(LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
-        if self.app.screen is self and self.desk.view is not None:
+        if self.in_front and self.desk.view is not None:
             self._draw_files(self.desk.view)
 
     def draw(self) -> None:

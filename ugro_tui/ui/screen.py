@@ -114,6 +114,11 @@ class UgroScreen(Screen[None]):
         self.set_class(width < TINY_BELOW[0] or height < TINY_BELOW[1], "-tiny")
         self.show()
 
+    @property
+    def in_front(self) -> bool:
+        """Whether no window lies over it; not in an application that is ending."""
+        return self.is_current and self.app.screen is self
+
     def show(self) -> None:
         """Show the newest picture. Before the parts are made and while they go, nothing is shown."""
         if not self._whole or not self.query("#sources"):
@@ -124,7 +129,7 @@ class UgroScreen(Screen[None]):
 
     def tick(self) -> None:
         """Let ages and countdowns go on, and take away a message that has stood long enough."""
-        if not self.is_current or self.app.screen is not self or not self.query("#sources"):
+        if not self.in_front or not self.query("#sources"):
             return
         if self.desk.message.over(self.desk.clock()):
             self.desk.say("")
