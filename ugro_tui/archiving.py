@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
 
 from ugro_tui.collect.aggregator import ResultAggregator
-from ugro_tui.collect.archive import FileArchive
-from ugro_tui.collect.attempts import attempt_readers
+from ugro_tui.collect.archive import FileArchive, Open
 from ugro_tui.collect.follower import Role
-from ugro_tui.collect.job_files import JobFiles
-from ugro_tui.collect.logs import log_readers
-from ugro_tui.collect.metrics import metric_readers
 from ugro_tui.config import Config
 from ugro_tui.core.archive import Finding, Found, Inquiry, MetricLines, MetricNames
 from ugro_tui.core.errors import UgroError
@@ -23,15 +22,39 @@ READ_SECONDS: Final = 600.0
 _COPY: Final = ": copy what there is with S, or with `ugro-tui sync`"
 
 
+class _Readers(Mapping[type[Inquiry[Any]], Open]):
+    """All readers over the files below `root`; what they import is imported when the first of them is needed."""
+
+    def __init__(self, root: Path, *, copied: bool) -> None:
+        self._root, self._copied = root, copied
+
+    @cached_property
+    def _all(self) -> Mapping[type[Inquiry[Any]], Open]:
+        from ugro_tui.collect.attempts import attempt_readers
+        from ugro_tui.collect.job_files import JobFiles
+        from ugro_tui.collect.logs import log_readers
+        from ugro_tui.collect.metrics import metric_readers
+
+        files = JobFiles(self._root, copied=self._copied)
+        metrics, attempts = metric_readers(files, _COPY if self._copied else ""), attempt_readers(files)
+        return {**metrics, **attempts, **log_readers(self._root, copied=self._copied)}
+
+    def __getitem__(self, kind: type[Inquiry[Any]]) -> Open:
+        return self._all[kind]
+
+    def __iter__(self) -> Iterator[type[Inquiry[Any]]]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
 class ArchiveDoor:
     """The archive over the files of this machine, or over the central copies of all nodes."""
 
     def __init__(self, config: Config, copies: ResultAggregator | None, clock: Clock) -> None:
         root = config.metrics_dir if copies is None else copies.jobs_dir
-        files = JobFiles(root, copied=copies is not None)
-        metrics, attempts = metric_readers(files, "" if copies is None else _COPY), attempt_readers(files)
-        logs = log_readers(root, copied=copies is not None)
-        self.archive = FileArchive({**metrics, **attempts, **logs}, clock)
+        self.archive = FileArchive(_Readers(root, copied=copies is not None), clock)
         self._copies = copies
 
     def read(self, inquiry: Inquiry[Found]) -> Finding[Found]:

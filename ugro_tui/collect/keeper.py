@@ -125,6 +125,8 @@ class Keeper:
             self._ended.wait(rest)  # to be woken by each message costs more than to take it in
         while message is not None:
             self._take(message)
+            if not self._snapshot.jobs and any(kept.is_new for kept in self._jobs.values()):
+                return True  # the first job is waited for
             try:
                 message = self._inbox.get_nowait()
             except Empty:

@@ -58,6 +58,11 @@ class Kept:
             apply(self.state, piece, delivery.node)
 
     @property
+    def is_new(self) -> bool:
+        """Whether all was told of it, and nobody has seen it yet."""
+        return self.picture is None and bool(self.state.version) and not self.reading
+
+    @property
     def reading(self) -> bool:
         """Whether a node still has more of it to tell."""
         return any(self._reading.values())

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ugro_tui.core.ports import Clock
 from ugro_tui.nodes.base import Node
-from ugro_tui.nodes.carriers import Connection
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.local import LocalNode
-from ugro_tui.nodes.remote import RemoteNode
 from ugro_tui.nodes.rsync import Rsync
 from ugro_tui.nodes.secrets import Secrets
+
+if TYPE_CHECKING:
+    from ugro_tui.nodes.carriers import Connection
 
 
 def make_nodes(
@@ -29,6 +31,8 @@ def make_nodes(
         else:
             connect = _connector(spec, ssh_config, secrets, clock)
             root = spec.metrics_dir or there
+            from ugro_tui.nodes.remote import RemoteNode  # who watches this machine alone starts quicker without
+
             nodes.append(RemoteNode(spec.name, root, connect, monotonic=clock.monotonic, time=clock.time))
     return tuple(nodes) or (LocalNode(here, clock.time),)
 

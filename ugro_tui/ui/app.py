@@ -33,6 +33,9 @@ LOOK_SECONDS = 0.25
 SAID = 60
 """Characters that are shown of what was copied."""
 
+SOON_SECONDS = 0.03
+"""How often it asks before anything is known: the first picture is waited for."""
+
 KEEP_SECONDS = 1.0
 """How often what screens want to find again is written down, if there is anything new."""
 
@@ -102,6 +105,7 @@ class UgroApp(TerminalApp):
         self.desk.take(self._feed.snapshot())
         self._push("job" if self._landed else "jobs")
         self._land()
+        self._soon = self.set_interval(SOON_SECONDS, self._look_soon)
         self.set_interval(LOOK_SECONDS, self.look)
         self.set_interval(KEEP_SECONDS, self.desk.save)
         self.leave_on_signals()
@@ -124,6 +128,12 @@ class UgroApp(TerminalApp):
     def front(self) -> UgroScreen:
         """The full screen on top, whatever window lies over it."""
         return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, UgroScreen))
+
+    def _look_soon(self) -> None:
+        """Look often until there is a first picture."""
+        self.look()
+        if self.desk.ready or self.desk.view is not None:
+            self._soon.stop()
 
     def look(self) -> None:
         """Show the newest snapshot if there is a newer one; an application that ends has no screen to show it."""

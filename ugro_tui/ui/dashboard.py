@@ -98,9 +98,7 @@ class TrainingDashboard(FilteredScreen):
     def draw(self) -> None:
         """The job in hand, or what to do when there is none."""
         desk, view = self.desk, self.desk.view
-        self.set_class(view is None, "-empty")
-        self.set_class(len(desk.order) < 2, "-single")
-        self._arrange(0 if view is None else len(view.ranks))
+        self._arrange(view)
         if view is None:
             return
         self.put("jobs", job_bar(desk.jobs, desk.job, self.size.width))
@@ -133,23 +131,21 @@ class TrainingDashboard(FilteredScreen):
 
     # --- where it stands
 
-    def _arrange(self, ranks: int) -> None:
+    def _arrange(self, view: JobView | None) -> None:
         """Say which panes are shown; where it is one, few ranks leave room for the loss below them."""
         width, height = self.size
         one = self.has_class("-compact") or self._zoom == 2
+        ranks = 0 if view is None else len(view.ranks)
         few = self.has_class("-compact") and ranks + 1 <= height // 3 and not self.has_class("-tiny")
         pane = PANES[self._pane]
-        self.set_class(one, "-one")
-        self.set_class(few, "-few")
-        self.set_class(self._zoom == 1, "-half")
-        self.set_class(height < SHORT_BELOW, "-short")
-        self.set_class(width < HEATED_FROM and pane != "phases", "-narrow")
+        classes = {
+            "-empty": view is None, "-single": len(self.desk.order) < 2, "-one": one, "-few": few,
+            "-half": self._zoom == 1, "-short": height < SHORT_BELOW,
+            "-narrow": width < HEATED_FROM and pane != "phases",
+        } | {f"-at-{name}": name == pane for name in PANES}  # fmt: skip
         shown = {pane, *({"loss"} if few and self._pane == 0 else ())}
-        for name in PANES:
-            self.set_class(name == pane, f"-at-{name}")
-            self.query_one(f"#{name}").set_class(name in shown, "-shown")
-        for row in ("middle", "bottom"):
-            self.query_one(f"#{row}").set_class(any(_ROWS.get(name) == row for name in shown), "-shown")
+        shown |= {_ROWS[name] for name in shown if name in _ROWS}
+        self.dress(classes, {part: part in shown for part in (*PANES, "middle", "bottom")})
 
     def _is_shown(self, pane: str) -> bool:
         if self.has_class("-one"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -110,8 +110,8 @@ class UgroScreen(Screen[None]):
             self._fit(*self.app.size)
 
     def _fit(self, width: int, height: int) -> None:
-        self.set_class(width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1], "-compact")
-        self.set_class(width < TINY_BELOW[0] or height < TINY_BELOW[1], "-tiny")
+        compact = width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]
+        self.dress({"-compact": compact, "-tiny": width < TINY_BELOW[0] or height < TINY_BELOW[1]})
         self.show()
 
     @property
@@ -141,11 +141,24 @@ class UgroScreen(Screen[None]):
 
     def _draw_own_ages(self) -> None:
         desk = self.desk
-        self.set_class(bool(desk.message.text), "-said")
+        self.dress({"-said": bool(desk.message.text)})
         self.put("message", desk.message.lines(self.size.width))
         keys = self.has_class("-compact")
         self.put("sources", strip(desk.snapshot, desk.view, desk.errands, self.size.width, desk.elapsed, keys=keys))
         self.draw_ages()
+
+    def dress(self, classes: Mapping[str, bool], shown: Mapping[str, bool] | None = None) -> None:
+        """Set or take away classes of the screen, and `-shown` of parts by their ids.
+
+        All at once: with each change the styles of all parts are worked out anew.
+        """
+        wanted: list[tuple[Widget, str, bool]] = [(self, name, on) for name, on in classes.items()]
+        wanted += [(self.query_one(f"#{part}"), "-shown", on) for part, on in (shown or {}).items()]
+        changes = [one for one in wanted if one[0].has_class(one[1]) != one[2]]
+        for widget, name, on in changes:
+            widget.set_class(on, name, update=False)
+        if changes:
+            self.update_node_styles()
 
     def put(self, name: str, content: Content) -> None:
         """Show `content`, and paint nothing where it says what is there already: links are thin."""
