@@ -288,7 +288,8 @@ class UgroApp(TerminalApp):
         self.end()
 
     def end(self) -> None:
-        """End the application; say what goes on."""
+        """End the application; say what goes on, and write down what is to be found again."""
+        self.desk.save()
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
         views = [self.desk.view, *self.desk.jobs]
