@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ugro_tui.core.alerts import Subject
+from ugro_tui.core.launching import LaunchRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,35 @@ class SetThreshold:
     value: float | str
 
 
+@dataclass(frozen=True, slots=True)
+class PlanLaunch:
+    """Work out what a launch would do, on which nodes; nothing is started. The plan comes in `Snapshot.launch`."""
+
+    request: LaunchRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start what was asked for, all or nothing; how far it is comes in `Snapshot.launch`. The answer says the end."""
+
+    request: LaunchRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End a job on all of its nodes: SIGTERM, and SIGKILL after `grace` seconds; a job that waits is cancelled."""
+
+    job_id: str
+    grace: float = 10.0
+
+
+Act: TypeAlias = PlanLaunch | Launch | Stop
+"""Commands that change something on nodes; a read-only application refuses them."""
+
 Order: TypeAlias = Acknowledge | Snooze | SetThreshold
 """Commands about alerts, which no node is asked about."""
 
-Command: TypeAlias = Refresh | Health | OpenJob | OpenRank | Sync | OpenTensorBoard | Diagnose | Tell | Order
+Command: TypeAlias = Refresh | Health | OpenJob | OpenRank | Sync | OpenTensorBoard | Diagnose | Tell | Order | Act
 
 
 @dataclass(frozen=True, slots=True)

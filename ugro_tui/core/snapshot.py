@@ -15,6 +15,7 @@ from ugro_tui.core.curve import EMPTY, Curve, loss_curve
 from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
+from ugro_tui.core.launching import Executed, LaunchView
 from ugro_tui.core.liveness import step_ages
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.records import Matrix
@@ -160,6 +161,12 @@ class Snapshot:
     """Why this application only reads the central directory (another one writes it); empty when it writes itself."""
     alerts: tuple[Alert, ...] = ()
     """What is wrong with nodes, the worst first; what is wrong with a job is in its summary."""
+    launch: LaunchView | None = None
+    """The launch or stop under way, or the last one."""
+    executed: tuple[Executed, ...] = ()
+    """The commands that were run on nodes, the newest last."""
+    read_only: bool = False
+    """Whether jobs may neither be started nor stopped from here."""
     health: tuple[NodeHealth, ...] = ()
     """How each node is; behind them the disk of the central directory, where there is one."""
     rank: RankView | None = None
