@@ -78,7 +78,7 @@ class Agent(Answers):
             aggregator=self.copies,
             keep=keep,
             doors=Doors(self._tell, self._board.open, lambda job: str(self.bundle(job).report), self._log.entries),
-            rsyncs=make_rsyncs(specs, there, config.ssh_config) if config.engine == "rsync" else {},
+            rsyncs=make_rsyncs(specs, there, config.ssh_config, self._log) if config.engine == "rsync" else {},
             alarms=self._alerts.alarms,
         )
         self._looks = Looks(self._collector, self.clock, ask, self.place, remote=self.copies is not None)

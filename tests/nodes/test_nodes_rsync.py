@@ -11,6 +11,7 @@ from tests.sshd import Fleet, Machine
 from tests.writing import finished_job, now_clock, wait_until
 from ugro_tui.agent import Agent
 from ugro_tui.config import Config
+from ugro_tui.core.launching import Executed
 from ugro_tui.nodes.base import NodeError
 from ugro_tui.nodes.fleet import make_rsyncs
 from ugro_tui.nodes.inventory import NodeSpec
@@ -53,6 +54,14 @@ def test_event_files_come_by_rsync_and_grow_in_place(shared_fleet: Fleet, machin
         running.sync("job")
         wait_until(lambda: copy.read_bytes() == source.read_bytes())
         assert copy.stat().st_ino == inode
+        wait_until(lambda: any(one.command.startswith("rsync ") and one.code == 0 for one in _ran(running)))
+        assert any(one.command.startswith("ssh ") and one.code == 0 for one in _ran(running))
+        assert any(one.command.startswith("exec sh -c ") and one.code is None for one in _ran(running))
+        assert {one.node for one in _ran(running)} == {machine.name}
+
+
+def _ran(running: Agent) -> tuple[Executed, ...]:
+    return running.feed.snapshot().executed
 
 
 def test_a_node_that_rsync_does_not_reach_is_an_error_that_says_why(shared_fleet: Fleet, machine: Machine) -> None:

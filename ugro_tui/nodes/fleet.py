@@ -61,10 +61,12 @@ def _connector(
     return connect
 
 
-def make_rsyncs(specs: Sequence[NodeSpec], there: str, ssh_config: Path | None) -> dict[str, Rsync]:
+def make_rsyncs(
+    specs: Sequence[NodeSpec], there: str, ssh_config: Path | None, log: ExecutedLog | None = None
+) -> dict[str, Rsync]:
     """How rsync reaches each node that SSH reaches, by name; as `make_nodes`."""
     return {
-        spec.name: Rsync(_ssh(spec, ssh_config), spec.target, spec.metrics_dir or there)
+        spec.name: Rsync(_ssh(spec, ssh_config), spec.target, spec.metrics_dir or there, log)
         for spec in specs
         if spec.name != LOCAL
     }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from ugro_tui.core.layout import FileKind, classify
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import Node, NodeError
+from ugro_tui.nodes.executed import ExecutedLog
 
 SECONDS = 600.0
 """How long rsync may take for one job of one node."""
@@ -30,11 +32,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Rsync:
-    """How rsync reaches a node: `ssh` is the command that it runs, `target` the host, `root` the metrics directory."""
+    """How rsync reaches a node: `ssh` is the command that it runs, `target` the host, `root` the metrics directory.
+
+    What it runs is written into `log`.
+    """
 
     ssh: tuple[str, ...]
     target: str
     root: str
+    log: ExecutedLog | None = None
 
     def find(self, node: Node, job_id: str) -> Found:
         """The event files of a job on `node`: those that the protocol knows.
@@ -60,13 +66,18 @@ class Rsync:
         options = "-a --inplace --no-links --no-devices --no-specials --no-owner --no-group --chmod=D700,F600"
         command = ["rsync", *options.split(), "--protect-args", "--files-from=-", "--out-format=%i %b"]
         command += ["-e", shlex.join(self.ssh), f"{self.target}:{found.folder}/", f"{into}/"]
-        done = _run(found.node, command, "\n".join(found.paths).encode())
+        with self._noted(found.node, command) as ended:
+            done = _run(found.node, command, "\n".join(found.paths).encode())
+            ended(done.returncode)
         changed = [line.split() for line in done.stdout.decode(errors="replace").splitlines() if line.startswith(">f")]
         if done.returncode:
             said = visible(done.stderr.decode(errors="replace").strip().rpartition("\n")[2], 200)
             some = "not all event files came" if done.returncode in _PARTIAL else "rsync failed"
             raise NodeError(f'{found.node}: {some}: {said}: mend it on the node, or set engine = "builtin"')
         return len(changed), sum(int(words[1]) for words in changed if words[1].isdigit())
+
+    def _noted(self, node: str, command: Sequence[str]) -> AbstractContextManager[Callable[[int], None]]:
+        return nullcontext(lambda _: None) if self.log is None else self.log.running(node, command)
 
     def _absolute(self, node: Node) -> str:
         """The metrics directory without `~`: what rsync takes for home may be another than the shell's."""
