@@ -14,6 +14,9 @@ from ugro_tui.core.snapshot import RankColumns
 
 _FIRST: Final = int(Column.DATA)
 
+STANDS_OUT: Final = 1.25
+"""Times the usual from which on a phase is named."""
+
 LEAST_SHARE: Final = 0.02
 """Of a usual step: a phase that takes less is measured against this much, or its noise would glow."""
 
@@ -59,5 +62,7 @@ def _greatest(values: Floats, starts: npt.NDArray[np.intp]) -> Floats:
 
 def _worst(ranks: RankColumns, names: tuple[str, ...], seconds: Floats, times: Floats, usual: Floats) -> str:
     rank, phase = np.unravel_index(int(np.nanargmax(times)), times.shape)
+    if times[rank, phase] < STANDS_OUT:
+        return "no phase of a rank stands out"
     took, median = (1000 * float(value) for value in (seconds[rank, phase], usual[phase]))
     return f"rank {ranks.rank[rank]} {names[phase]} {took:,.0f} ms, median {median:,.0f} ms"

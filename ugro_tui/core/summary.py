@@ -112,7 +112,7 @@ def summarise(
         min_loss=_least(ranks.column("min_loss")),
         throughput=_total(latest[well, Column.THROUGHPUT].tolist()),
         avg_throughput=_total(ranks.column("avg_throughput")),
-        tokens=_total(latest[:, Column.TOKENS].tolist()),
+        tokens=_greatest(latest[:, Column.TOKENS].tolist()),
         age=_youngest(job, now),
         alerts=alerts,
         per_rank_stats=ranks,

@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.core.archive import MetricNames
+from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.watch import worst
@@ -45,6 +46,9 @@ PANES = ("ranks", "loss", "phases", "alerts", "log")
 _ROWS = {"loss": "middle", "phases": "middle", "alerts": "bottom", "log": "bottom"}
 """What each pane stands in."""
 
+_KEPT = "panes"
+"""The name under which it is kept which pane is how large."""
+
 _LEADS_TO = {"alerts": "alerts", "log": "logs"}
 """The screen that tells more than a pane."""
 
@@ -71,6 +75,7 @@ class TrainingDashboard(FilteredScreen):
 
     _pane = 0
     _zoom = 0
+    _drawn_job = ""
 
     def parts(self) -> Iterable[Widget]:
         """All parts, those of every size; classes say which are shown."""
@@ -90,8 +95,13 @@ class TrainingDashboard(FilteredScreen):
         yield Static(id="empty")
 
     def on_mount(self) -> None:
-        """Keys go to the ranks at first."""
+        """Keys go to the ranks at first; panes have the sizes that they had."""
         self.query_one(RankTable).focus()
+        kept: dict[str, object] = self.desk.kept(_KEPT, {})
+        pane, zoom = kept.get("pane"), kept.get("zoom")
+        if pane in PANES and zoom in (1, 2):
+            self._zoom = 1 if zoom == 1 else 2
+            self.call_after_refresh(self._go_to, str(pane))
 
     # --- what is shown
 
@@ -101,6 +111,10 @@ class TrainingDashboard(FilteredScreen):
         self._arrange(view)
         if view is None:
             return
+        if view.job_id != self._drawn_job:
+            self._drawn_job = view.job_id
+            self.query_one(MetricChart).look(ChartView())  # another run has other steps
+            self.table.clear_marks()
         self.put("jobs", job_bar(desk.jobs, desk.job, self.size.width))
         self.put("header", header(view, desk.snapshot.reading, self.size.width))
         accused = {alert.rank for alert in view.summary.alerts if alert.rank is not None}
@@ -193,7 +207,11 @@ class TrainingDashboard(FilteredScreen):
 
     def action_zoom(self) -> None:
         """Give the pane half of the screen, then all of it, then its own place again."""
-        self._zoom = (self._zoom + 1) % 3
+        self._enlarge((self._zoom + 1) % 3)
+
+    def _enlarge(self, zoom: int) -> None:
+        self._zoom = zoom
+        self.desk.keep(_KEPT, {"pane": PANES[self._pane], "zoom": zoom})
         self.show()
 
     def peel(self) -> bool:
@@ -203,8 +221,7 @@ class TrainingDashboard(FilteredScreen):
         if self._curves.metric != LOSS:
             self._choose(LOSS)
         elif self._zoom:
-            self._zoom = 0
-            self.show()
+            self._enlarge(0)
         else:
             return False
         return True
