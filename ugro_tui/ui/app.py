@@ -275,8 +275,8 @@ class UgroApp(TerminalApp):
         """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
         kinds = {type(widget) for widget in self.front.query("*") if hasattr(widget, "HELP_NAME")}
-        own = [kind.BINDINGS for kind in type(self.front).__mro__ if issubclass(kind, UgroScreen)]
-        groups: list[Group] = [(self.front.SAYS, [key for keys in dict.fromkeys(map(tuple, own)) for key in keys])]
+        own = [vars(kind).get("BINDINGS", ()) for kind in type(self.front).__mro__ if issubclass(kind, UgroScreen)]
+        groups: list[Group] = [(self.front.SAYS, [key for keys in own for key in keys])]
         groups += sorted((kind.HELP_NAME, kind.BINDINGS) for kind in kinds)
         self.push_screen(HelpScreen([*groups, (f"Everywhere ({quitting})", self.BINDINGS)]))
 
