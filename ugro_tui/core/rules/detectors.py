@@ -9,6 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from ugro_tui.core.sorting import median
+
 WINDOW, FEWEST = 128, 64
 """Points that a median is taken of, and the fewest for it (alerts.md)."""
 
@@ -46,8 +48,8 @@ class Baseline:
         size = len(self._window)
         if size >= FEWEST and (self._added % RENEWED == 0 or size == FEWEST):
             values = np.array(self._window)
-            self.median = float(np.median(values))
-            self.mad = float(np.median(np.abs(values - self.median)))
+            self.median = median(values)
+            self.mad = median(np.abs(values - self.median))
 
     @property
     def known(self) -> bool:
@@ -127,7 +129,7 @@ class Divergence:
         self._recent.append(value)
         usual = self._open.usual
         limit = usual + (factor - 1.0) * abs(usual)
-        level = float(np.median(self._recent))
+        level = median(np.array(self._recent))
         if level <= limit and (self.episode is None or len(self._recent) == self._recent.maxlen):
             self._open = self.episode = None
         elif self.episode is None and step - self._open.step >= steps:
