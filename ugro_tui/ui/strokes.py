@@ -16,7 +16,7 @@ from ugro_tui.core.chart_view import ChartView, bad_x, extent_of
 from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Curve
 from ugro_tui.core.smoothing import smoothed
-from ugro_tui.core.sorting import distinct
+from ugro_tui.core.sorting import distinct, median
 from ugro_tui.ui.plane import Plane, limits, steady
 
 Piece: TypeAlias = tuple[Floats, Floats]
@@ -229,7 +229,7 @@ def _parts(points: Points, plane: Plane) -> list[slice]:
     if not len(points.x):
         return []
     apart = np.diff(points.x)
-    usual = float(np.median(apart)) if len(apart) else 0.0
+    usual = median(apart) if len(apart) else 0.0
     holes = apart > max(GAP * usual, (plane.right - plane.left) / 50)
     ends = [0, *(np.flatnonzero(holes | (np.diff(points.piece) != 0)) + 1).tolist(), len(points.x)]
     return [slice(begin, end) for begin, end in pairwise(ends)]

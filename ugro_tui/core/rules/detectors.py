@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,7 @@ SIGMA: Final = 1.4826
 """MAD times this is the standard deviation of a normal distribution."""
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(NamedTuple):
     """Something that began at `step` (`ts`: Unix seconds): `value` against `threshold`, `usual` before it."""
 
     step: float
@@ -83,8 +81,9 @@ class Spikes:
         margin = max(sigmas * SIGMA * base.mad, least * abs(base.median)) if base.known else math.inf
         peak = value > factor * self._highest > 0
         limit = factor * self._highest if peak else base.median + margin
-        self._recent.append((value > limit, Episode(step, ts, value, limit, base.median)))
-        if peak or sum(above for above, _ in self._recent) >= 2:
+        above = value > limit
+        self._recent.append((above, Episode(step, ts, value, limit, base.median)))
+        if above and (peak or sum(one for one, _ in self._recent) >= 2):
             self._begin(peak=peak)
             return
         base.add(value)
@@ -123,7 +122,7 @@ class Divergence:
             if spike is None or not math.isfinite(spike.usual):
                 return
             # It came back once since this spike, which is not over yet: if it rises again, its steps count from here.
-            self._open = replace(spike, step=step, ts=ts) if spike is self._seen else spike
+            self._open = spike._replace(step=step, ts=ts) if spike is self._seen else spike
             self._seen = spike
             self._recent.clear()
         self._recent.append(value)
