@@ -77,5 +77,5 @@ def printed(snapshot: Snapshot) -> FakeArchive:
     """An archive that knows what rank 0 of each job has printed lately: nothing unusual."""
     jobs = {job.job_id: int(np.nan_to_num(job.summary.step)) for job in snapshot.jobs}
     return FakeArchive(
-        {LogText(name, 0): Finding(page({0: steps(max(0, step - 20), step)})) for name, step in jobs.items()}
+        {LogText(name, 0): Finding(page({0: steps(max(1, step - 20), step)})) for name, step in jobs.items()}
     )
