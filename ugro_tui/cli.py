@@ -1,11 +1,7 @@
-"""The front door: `ugro-tui` and its commands. Heavy imports are made where they are used, so `--help` is quick."""
+"""The commands of `ugro-tui`. Heavy imports are made where they are used, so `--help` is quick."""
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,25 +21,11 @@ from ugro_tui import (
     cli_screens,
     exits,
 )
-from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.output import ReaderGone, called, only_ascii, prepare, print_json, print_lines, speak_ascii
+from ugro_tui.front import configured
+from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
     from ugro_tui.config import Config
-
-EXIT_INTERRUPTED = 130
-
-_GLOBAL = {
-    "--config": "FILE",
-    "--metrics-dir": "DIR",
-    "--nodes": "LIST",
-    "--hostfile": "FILE",
-    "--ssh-config": "FILE",
-    "--central": "DIR",
-    "--theme": "NAME",
-    "--ascii": "",
-}
-"""What may stand before or after the command, and what its value is; empty: it has none."""
 
 app = typer.Typer(
     name="ugro-tui",
@@ -63,55 +45,6 @@ Refresh = Annotated[
     float | None,
     typer.Option("--refresh", "-r", metavar="SECONDS", help="How often to look.  [default: 2; 5 over SSH]"),
 ]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    prepare()
-    try:
-        app(hoisted(sys.argv[1:] if argv is None else argv), prog_name="ugro-tui", standalone_mode=True)
-    except UgroError as error:
-        _complain(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    except ReaderGone:
-        _forget_output()
-        sys.exit(0)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO):
-            raise
-        _forget_output()
-        _complain(f"the output could not be written: {error.strerror}: give it another place")
-        sys.exit(exits.UNWELL)
-
-
-def _forget_output() -> None:
-    """Let what is flushed at the exit go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def hoisted(argv: Sequence[str]) -> list[str]:
-    """`argv` with the global options moved before the command, wherever before `--` they stood.
-
-    Raises:
-        BadInput: one of them stands last, without its value.
-    """
-    rest, moved = list(argv), []
-    end = rest.index("--") if "--" in rest else len(rest)
-    place = 0
-    while place < end:
-        name, equals, _ = rest[place].partition("=")
-        if name not in _GLOBAL:
-            place += 1
-            continue
-        width = 1 if equals or not _GLOBAL[name] else 2
-        if place + width > end:
-            raise BadInput(f"{name} needs a value: {name} {_GLOBAL[name]}")
-        moved += rest[place : place + width]
-        del rest[place : place + width]
-        end -= width
-    return moved + rest
 
 
 @app.callback(invoke_without_command=True)
@@ -252,14 +185,5 @@ for commands in _COMMANDS:
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:
-    from ugro_tui.config import load_config
-
     file, flags = context.obj
-    config = load_config({**flags, "refresh": refresh}, os.environ, file)
-    if only_ascii(asked=config.ascii):
-        speak_ascii()
-    return config
-
-
-def _complain(message: str) -> None:
-    print(f"ugro-tui: {message}", file=sys.stderr)
+    return configured(flags, file, refresh)

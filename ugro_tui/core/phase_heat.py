@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ugro_tui.core.archive import Floats
 from ugro_tui.core.columns import PHASE_FIELDS, Column
 from ugro_tui.core.snapshot import RankColumns
+from ugro_tui.core.sorting import medians
 
 _FIRST: Final = int(Column.DATA)
 
@@ -44,7 +45,7 @@ def phase_heat(ranks: RankColumns, lines: int) -> PhaseHeat:
     seconds, names = seconds[:, told], tuple(PHASE_FIELDS[phase] for phase in told)
     if not names:
         return PhaseHeat((), (), seconds, seconds, "")
-    usual = np.nanmedian(seconds, axis=0)
+    usual = medians(seconds)
     times = seconds / np.maximum(usual, max(LEAST_SHARE * float(usual.sum()), 1e-12))
     size = -(-len(ranks) // max(1, lines))
     starts = np.arange(0, len(ranks), size)
