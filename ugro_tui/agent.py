@@ -25,6 +25,7 @@ from ugro_tui.core.snapshot import JobView, Question, Snapshot, SyncView
 from ugro_tui.doors import DiagnosisDoor, TensorBoardDoor
 from ugro_tui.looks import Looks
 from ugro_tui.nodes.base import Ask
+from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes, make_rsyncs
 from ugro_tui.nodes.secrets import Secrets
 
@@ -59,13 +60,13 @@ class Agent(Answers):
         self.config = config
         self.clock = clock or SystemClock()
         self._secrets = Secrets()
-        specs = config.inventory()
+        specs, self._log = config.inventory(), ExecutedLog(self.clock)
         here, there = config.metrics_dir, config.remote_metrics_dir
-        self.nodes = make_nodes(specs, here, there, config.ssh_config, self._secrets, self.clock)
+        self.nodes = make_nodes(specs, here, there, config.ssh_config, self._secrets, self.clock, self._log)
         names = [node.name for node in self.nodes]
         self.copies = ResultAggregator(config.central, self.clock, names) if config.remote else None
         self._board = TensorBoardDoor(self.event_files)
-        self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock)
+        self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock, self._log)
         self._keeps_alerts = notify  # who does so knows what fired; nobody else has looked for long
         self._alerts = AlertDoor(config, self.copies, self.clock, notify=notify)
         self._archive = ArchiveDoor(config, self.copies, self.clock)
@@ -76,7 +77,7 @@ class Agent(Answers):
             only,
             aggregator=self.copies,
             keep=keep,
-            doors=Doors(self._tell, self._board.open, lambda job_id: str(self.bundle(job_id).report)),
+            doors=Doors(self._tell, self._board.open, lambda job: str(self.bundle(job).report), self._log.entries),
             rsyncs=make_rsyncs(specs, there, config.ssh_config) if config.engine == "rsync" else {},
             alarms=self._alerts.alarms,
         )

@@ -35,6 +35,7 @@ from ugro_tui.core.commands import (
     Ticket,
 )
 from ugro_tui.core.errors import UgroError
+from ugro_tui.core.launching import Executed
 from ugro_tui.core.layout import FileKind
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import JobView, Snapshot, SyncView
@@ -53,12 +54,13 @@ class Doors:
     """What a command may need that the collector does not know itself. Each may take its time and raise UgroError.
 
     `tell` takes a question's key and its answer; `tensorboard` starts TensorBoard and returns where it is; `diagnose`
-    takes a job's id and returns where the report is.
+    takes a job's id and returns where the report is; `executed` tells at once what was run on nodes.
     """
 
     tell: Callable[[str, str], None] | None = None
     tensorboard: Callable[[], str] | None = None
     diagnose: Callable[[str], str] | None = None
+    executed: Callable[[], tuple[Executed, ...]] = tuple
 
 
 class TrainingMetricsCollector:
@@ -91,7 +93,8 @@ class TrainingMetricsCollector:
         central = None if aggregator is None else aggregator.central
         alarms = alarms or Alarms(clock)
         self.health = AdaptiveHealthMonitor(names, clock, self._lives, central, lambda: alarms.thresholds)
-        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view, alarms, interval)
+        executed, seen = self._doors.executed, self.health.view
+        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, seen, alarms, interval, executed)
         self._aggregator = aggregator
         self._rsyncs = rsyncs or {}
         self._sources = [self._source(node, keep=keep) for node in nodes]

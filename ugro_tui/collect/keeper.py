@@ -23,6 +23,7 @@ from ugro_tui.core.commands import Answer, OpenRank, Ticket
 from ugro_tui.core.entries import Saved
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import Away
+from ugro_tui.core.launching import Executed
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.rules.fleet import FleetWatch
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
@@ -52,6 +53,7 @@ class Keeper:
         health: Callable[[float], tuple[NodeHealth, ...]] = lambda _: (),
         alarms: Alarms | None = None,
         interval: float = 5.0,
+        executed: Callable[[], tuple[Executed, ...]] = tuple,
     ) -> None:
         self._clock = clock
         self._alarms = alarms or Alarms(clock)
@@ -60,6 +62,7 @@ class Keeper:
         self._jobs: dict[str, Kept] = {}
         self._sync = sync
         self._health = health
+        self._executed = executed
         self._nodes = Roster(nodes)
         self._fleet = FleetWatch(interval)
         self._firing: tuple[Alert, ...] = ()
@@ -209,6 +212,7 @@ class Keeper:
             cycles=self._nodes.cycles,
             sync=self._sync(now),
             health=health,
+            executed=self._executed(),
             rank=self._rank.view,
             questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),
             reading=next((cycle.reading for cycle in cycles if cycle.reading), ""),
