@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.ui.scenes import PLACE, FakeFeed, Run, job, snapshot
+from tests.ui.scenes import PLACE, FakeFeed, Record, Run, job, snapshot
 from ugro_tui.core.columns import Column
 from ugro_tui.core.snapshot import JobView, RankColumns, Snapshot
 from ugro_tui.ui.app import UgroApp
@@ -27,7 +27,7 @@ ROUNDS = 3
 
 def picture(ranks: int) -> Snapshot:
     """Ranks in which one is slow in a phase, so that every pane has something to say."""
-    slow = {"phases": {"data": 0.2, "forward": 0.07, "backward": 0.14, "sync_wait": 0.0, "optimizer": 0.01}}
+    slow: Record = {"phases": {"data": 0.2, "forward": 0.07, "backward": 0.14, "sync_wait": 0.0, "optimizer": 0.01}}
     return snapshot(job(Run("large", ranks=ranks, steps=40, odd={(5, 40): slow})))
 
 
