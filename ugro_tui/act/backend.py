@@ -40,6 +40,15 @@ class JobStanding:
     nodes: tuple[NodeStanding, ...] = ()
     exits: Mapping[int, int] = field(default_factory=dict)
     """Exit codes of ranks that failed, minus a signal's number, where they are known."""
+    exit_code: int | None = None
+    """Of the agent that failed first, as `signal`; one of them is None."""
+    signal: int | None = None
+    ended: float | None = None
+    """Unix seconds, by the clock of the node that ended last."""
+    backend: str = ""
+    """What has launched it, as in job.json; empty: not known."""
+    request: LaunchRequest | None = None
+    """What was asked for, where it was launched by us."""
 
     @property
     def over(self) -> bool:
