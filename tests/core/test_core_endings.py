@@ -314,12 +314,3 @@ def test_of_ranks_that_stand_still_the_one_that_others_wait_for_comes_first() ->
     state = job(RUNNING, RUNNING, at=-200.0)
     assert math.isnan(summarise(state, 1.0).eta)
     assert math.isnan(summarise(state, 1.0).throughput)
-
-
-def test_nobody_waits_for_a_job_that_is_over() -> None:
-    """What is wrong with a run while it runs is no alarm afterwards."""
-    state = job(*(start(world_size=2) + steps(1, 60) for _ in range(2)))
-    rules = {"throughput_drop", "straggler", "gpu_underused"}
-    for rank in (0, 1):
-        state.apply(rank, decode(end("stopped")), 61.0, "local")
-    assert not {alert.rule for alert in JobWatch().tick(state, 62.0)} & rules

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace as replace_fields
+
 from ugro_tui.act.backend import JobStanding, Telling
 from ugro_tui.act.beginning import check_agent, has_begun, outlived
 from ugro_tui.act.brought import check_files, secrets_of
@@ -35,10 +37,15 @@ _LOOK_SECONDS = 0.25
 
 
 class Torchrun:
-    """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours."""
+    """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours.
 
-    def __init__(self, sites: Mapping[str, Site], clock: Clock) -> None:
+    `usual` are the names of those that are taken where none is asked for; by default all.
+    """
+
+    def __init__(self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = ()) -> None:
         self._sites = sites
+        self._usual = tuple(usual or sites)
+        self._planned: tuple[LaunchRequest, str, dict[str, Survey]] | None = None
         self._clock = clock
 
     def plan(self, request: LaunchRequest, token: str) -> LaunchPlan:
@@ -68,11 +75,14 @@ class Torchrun:
 
     def start(self, plan: LaunchPlan, told: Telling) -> None:
         """See `Backend.start`."""
+        begun = False
         try:
             self._copy(plan, told)
-            self._verify(plan, self._begin(plan, told), told)
+            began = self._begin(plan, told)
+            begun = True
+            self._verify(plan, began, told)
         except BaseException:  # also when somebody interrupts us
-            self._take_back(plan, told)
+            self._take_back(plan, told, keep=begun)
             raise
 
     def look(self, job_id: str) -> JobStanding:
@@ -100,7 +110,8 @@ class Torchrun:
         standing = standing_of(job_id, {site.name: look for site, look in zip(sites, looks, strict=True)})
         if wrong:
             raise StopError("\n".join((*wrong, "it may go on there: stop the job again when the node can be reached")))
-        return standing
+        ended = any(look.were for look in looks)
+        return replace(standing, status="stopped") if ended else standing
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -110,7 +121,7 @@ class Torchrun:
     def _chosen(self, request: LaunchRequest) -> list[Site]:
         """The nodes in the order of their node ranks. Raises BadInput."""
         wanted = (LOCAL,) if request.backend is Backend.LOCAL else request.nodes
-        names = wanted or [name for name in self._sites if name != LOCAL or len(self._sites) == 1]
+        names = wanted or self._usual
         unknown = [name for name in names if name not in self._sites]
         if unknown:
             raise BadInput(f"--nodes: no node {visible(unknown[0], 80)!r} is known: there are {', '.join(self._sites)}")
@@ -136,23 +147,37 @@ class Torchrun:
             "lent": lent().digest,
         }
 
-        def ask(site: Site) -> Survey:
-            own = {"port": port if site is sites[0] else None}
-            return site.ask("survey", {**words, **own}, Survey, seconds=ASK_SECONDS)
+        known_of = {} if port is None else self._surveyed(request, token)
 
-        return all_of(_names(sites), on_all(sites, ask, ASK_SECONDS + 5.0))
+        def ask(site: Site) -> Survey:
+            known = known_of.get(site.name)  # what takes longest is looked at once for each launch
+            own = {"port": port if site is sites[0] else None, "again": known is not None}
+            found = site.ask("survey", {**words, **own}, Survey, seconds=ASK_SECONDS)
+            return found if known is None else replace_fields(found, python=known.python, gpus=known.gpus)
+
+        surveys = all_of(_names(sites), on_all(sites, ask, ASK_SECONDS + 5.0))
+        self._planned = (request, token, dict(zip(_names(sites), surveys, strict=True)))
+        return surveys
+
+    def _surveyed(self, request: LaunchRequest, token: str) -> Mapping[str, Survey]:
+        """What is known since the last plan, if it was for this launch."""
+        planned = self._planned
+        return planned[2] if planned is not None and planned[:2] == (request, token) else {}
 
     def _copy(self, plan: LaunchPlan, told: Telling) -> None:
         """Bring what is lent, and the job's code. Raises LaunchError."""
         request = plan.request
         packed = pack(code(Path(request.sync_code))) if request.sync_code else b""
         document = manifest_of(plan, self._clock.time())
+        known_of = self._surveyed(request, plan.token)
 
         def copy(node: NodePlan) -> None:
             site = self._sites[node.node]
             told(NodeProgress(node.node, Stage.COPYING, "gets what it lacks"))
             words = {"job": request.job_id, "token": plan.token, "lent": lent().digest, "manifest": document}
-            site.ask("lend", words, Done, payload=lent().packed, seconds=COPY_SECONDS)
+            known = known_of.get(node.node)
+            if known is None or not known.has_lent:
+                site.ask("lend", words, Done, payload=lent().packed, seconds=COPY_SECONDS)
             if packed:
                 site.ask("code", words, Done, payload=packed, seconds=COPY_SECONDS)
 
@@ -208,10 +233,10 @@ class Torchrun:
         words = {"job": plan.request.job_id, "since": began[node.node], "tails": [str(node.node_rank)]}
         return self._sites[node.node].ask("look", words, Look, seconds=ASK_SECONDS)
 
-    def _take_back(self, plan: LaunchPlan, told: Telling) -> None:
-        """End what was started, and undo what no rank has used."""
+    def _take_back(self, plan: LaunchPlan, told: Telling, *, keep: bool) -> None:
+        """End what was started; with `keep` what its ranks said stays."""
         job_id, sites = plan.request.job_id, self._of(plan)
-        words = {"job": job_id, "token": plan.token, "grace": ROLLBACK_GRACE_SECONDS}
+        words = {"job": job_id, "token": plan.token, "grace": ROLLBACK_GRACE_SECONDS, "keep": keep}
         looks = self._ask(sites, "cancel", words, Look, ROLLBACK_GRACE_SECONDS + STOP_MARGIN_SECONDS)
         for site, look in zip(sites, looks, strict=True):
             if isinstance(look, UgroError):
