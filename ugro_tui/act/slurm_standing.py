@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from signal import SIGTERM
 
 from ugro_tui.act.backend import JobStanding, NodeStanding
 from ugro_tui.act.clerk import Manifest
@@ -14,12 +15,30 @@ from ugro_tui.nodes.nodelist import expand, split
 def written(manifest: Manifest, said: str = "") -> JobStanding:
     """As job.json has the end; `said`: Slurm's words on it, where it still knows."""
     code, signal = manifest.exit_code, manifest.signal
-    if not said and manifest.status == "failed":
-        ended = f"signal {signal}" if signal else f"exit code {code}" if code is not None else ""
-        said = f"failed: {ended}" if ended else ""
+    if manifest.status == "failed" and (why := _why(manifest)):
+        said = f"failed: {why}"
     nodes = _nodes(manifest.slurm_nodes, code, signal)
     standing = _standing(manifest, manifest.status, said, nodes)
     return replace(standing, exits=manifest.exits, exit_code=code, signal=signal, ended=manifest.ended)
+
+
+def _why(manifest: Manifest) -> str:
+    """How it failed: by the rank that failed of its own, where one is known; the code of the script says less.
+
+    Where a node's ranks fail, srun ends those of the others with SIGTERM, and returns the highest code.
+    """
+    own = {rank: code for rank, code in manifest.exits.items() if code != -SIGTERM}
+    if own:
+        rank = min(own)
+        more = f" (and {len(own) - 1} more)" if len(own) > 1 else ""
+        return f"rank {rank}{more} ended by {_ended(own[rank], None)}"
+    return _ended(manifest.exit_code, manifest.signal)
+
+
+def _ended(code: int | None, signal: int | None) -> str:
+    if signal or (code is not None and code < 0):
+        return f"signal {signal or -(code or 0)}"
+    return "" if code is None else f"exit code {code}"
 
 
 def forgotten(manifest: Manifest, number: str | None) -> JobStanding:
