@@ -18,16 +18,17 @@ def check_agent(node: NodePlan, look: Look, told: Telling) -> None:
     ended = look.exits.get(str(node.node_rank))
     if ended is None or ended.code == 0:
         return
-    said = _reason(look.tails.get(str(node.node_rank), ""))
+    reasons = [reason for tail in look.said.values() if (reason := _reason(tail))]
+    who, said = ("its ranks", reasons[0]) if reasons else ("torchrun", _reason(look.tails.get(str(node.node_rank), "")))
     how = f"signal {ended.signal}" if ended.code is None else f"exit code {ended.code}"
-    why = f"torchrun ended at once ({how}): {visible(said, 300) or 'it said nothing'}"
+    why = f"{who} ended at once ({how}): {visible(said, 300) or 'it said nothing'}"
     told(NodeProgress(node.node, Stage.FAILED, problem=why))
     raise LaunchError(f"{node.node}: {why}")
 
 
 def _reason(tail: str) -> str:
     """The last line of an output that names an error; the last one where none does."""
-    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    lines = [line.strip() for line in tail.splitlines() if line.strip() and not line.startswith("== attempt ")]
     return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
 
 

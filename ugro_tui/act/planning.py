@@ -90,7 +90,8 @@ def attempt_of(request: LaunchRequest, surveys: Sequence[Survey]) -> int:
     known = [survey.manifest.get("attempt", 1) for survey in surveys if survey.exists]
     if any(survey.mine for survey in surveys):
         return max(int(one) for one in known)
-    if not request.resume:
+    blank = bool(known) and all(survey.blank for survey in surveys if survey.exists)
+    if not request.resume and not blank:
         return 1
     if not known:
         raise BadInput(f"there is no job {request.job_id} on these nodes to be started again: launch it")

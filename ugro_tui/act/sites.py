@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,7 +15,7 @@ import msgspec
 
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.core.text import visible
-from ugro_tui.nodes.base import Node, NodeLied, NodeUnfit
+from ugro_tui.nodes.base import Node, NodeLied, NodeUnfit, Ran
 from ugro_tui.nodes.bootstrap import NO_PYTHON, argv_of, launch_program
 
 Answered = TypeVar("Answered")
@@ -46,12 +48,17 @@ class Exit(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks."""
+    """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks.
+
+    `mine`: the launch has the token that was asked for; `blank`: it failed before a rank wrote a record; `said`: the
+    ends of the output of some ranks, where an agent has failed.
+    """
 
     exists: bool
     manifest: dict[str, Any]
     ours: bool
     mine: bool
+    blank: bool
     alive: int
     watched: int
     supervisors: list[str]
@@ -59,6 +66,7 @@ class Look(msgspec.Struct, frozen=True):
     fresh: list[int]
     tails: dict[str, str]
     time: float
+    said: dict[str, str] = msgspec.field(default_factory=dict)
     were: int = 0
     left: list[int] = msgspec.field(default_factory=list)
 
@@ -105,6 +113,8 @@ class Site:
     node: Node
     root: str
     address: Callable[[], str]
+    note: Callable[[str, str, bool, float], None] = lambda *_: None
+    """Takes node, command, whether it went well, and seconds, of what was run there."""
     lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
     @property
@@ -129,8 +139,17 @@ class Site:
         """
         program, mark = launch_program(), secrets.token_hex(8)  # a login script may print something before
         request = json.dumps({"action": action, "root": self.root, **words}).encode() + b"\n"
-        with self.lock:
-            ran = self.node.run(argv_of(program, mark), stdin=program + request + payload, seconds=seconds)
+        began, well = time.monotonic(), False
+        try:
+            with self.lock:
+                ran = self.node.run(argv_of(program, mark), stdin=program + request + payload, seconds=seconds)
+            found = self._told(action, ran, mark, kind)
+            well = True
+        finally:
+            self.note(self.name, _spelled(action, words), well, time.monotonic() - began)
+        return found
+
+    def _told(self, action: str, ran: Ran, mark: str, kind: type[Answered]) -> Answered:
         data = ran.out.partition(mark.encode())[2]
         if not data or data.startswith(NO_PYTHON):
             said = visible(ran.err.decode("utf-8", "replace").strip(), 200)
@@ -142,3 +161,10 @@ class Site:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise NodeLied(f"{self.name}: no answer to {action}: {visible(str(error), 200)}") from None
         raise LaunchError(f"{self.name}: {visible(problem, 500)}")
+
+
+def _spelled(action: str, words: Mapping[str, Any]) -> str:
+    """What was run, for people: the command that was started, or what our program was asked for."""
+    if action == "start":
+        return visible(shlex.join(words["argv"]), 2000)
+    return f"ugro-tui's helper: {action} {words.get('job', '')}"

@@ -35,10 +35,14 @@ _LOOK_SECONDS = 0.25
 
 
 class Torchrun:
-    """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours."""
+    """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours.
 
-    def __init__(self, sites: Mapping[str, Site], clock: Clock) -> None:
+    `usual` are the names of those that are taken where none is asked for; by default all.
+    """
+
+    def __init__(self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = ()) -> None:
         self._sites = sites
+        self._usual = tuple(usual or sites)
         self._clock = clock
 
     def plan(self, request: LaunchRequest, token: str) -> LaunchPlan:
@@ -68,11 +72,14 @@ class Torchrun:
 
     def start(self, plan: LaunchPlan, told: Telling) -> None:
         """See `Backend.start`."""
+        begun = False
         try:
             self._copy(plan, told)
-            self._verify(plan, self._begin(plan, told), told)
+            began = self._begin(plan, told)
+            begun = True
+            self._verify(plan, began, told)
         except BaseException:  # also when somebody interrupts us
-            self._take_back(plan, told)
+            self._take_back(plan, told, keep=begun)
             raise
 
     def look(self, job_id: str) -> JobStanding:
@@ -110,7 +117,7 @@ class Torchrun:
     def _chosen(self, request: LaunchRequest) -> list[Site]:
         """The nodes in the order of their node ranks. Raises BadInput."""
         wanted = (LOCAL,) if request.backend is Backend.LOCAL else request.nodes
-        names = wanted or [name for name in self._sites if name != LOCAL or len(self._sites) == 1]
+        names = wanted or self._usual
         unknown = [name for name in names if name not in self._sites]
         if unknown:
             raise BadInput(f"--nodes: no node {visible(unknown[0], 80)!r} is known: there are {', '.join(self._sites)}")
@@ -208,10 +215,10 @@ class Torchrun:
         words = {"job": plan.request.job_id, "since": began[node.node], "tails": [str(node.node_rank)]}
         return self._sites[node.node].ask("look", words, Look, seconds=ASK_SECONDS)
 
-    def _take_back(self, plan: LaunchPlan, told: Telling) -> None:
-        """End what was started, and undo what no rank has used."""
+    def _take_back(self, plan: LaunchPlan, told: Telling, *, keep: bool) -> None:
+        """End what was started; with `keep` what its ranks said stays."""
         job_id, sites = plan.request.job_id, self._of(plan)
-        words = {"job": job_id, "token": plan.token, "grace": ROLLBACK_GRACE_SECONDS}
+        words = {"job": job_id, "token": plan.token, "grace": ROLLBACK_GRACE_SECONDS, "keep": keep}
         looks = self._ask(sites, "cancel", words, Look, ROLLBACK_GRACE_SECONDS + STOP_MARGIN_SECONDS)
         for site, look in zip(sites, looks, strict=True):
             if isinstance(look, UgroError):

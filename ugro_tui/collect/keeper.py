@@ -23,6 +23,7 @@ from ugro_tui.core.commands import Answer, OpenRank, Ticket
 from ugro_tui.core.entries import Saved
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import Away
+from ugro_tui.core.launching import Executed, LaunchView
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.rules.fleet import FleetWatch
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
@@ -30,6 +31,7 @@ from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
 log = logging.getLogger(__name__)
 
 KEPT_ANSWERS = 64
+KEPT_EXECUTED = 500
 MAX_NOTICES = 100
 SILENCE_SECONDS = 5.0
 """How long the picture may stay as it is without news."""
@@ -52,7 +54,12 @@ class Keeper:
         health: Callable[[float], tuple[NodeHealth, ...]] = lambda _: (),
         alarms: Alarms | None = None,
         interval: float = 5.0,
+        *,
+        read_only: bool = False,
     ) -> None:
+        self._read_only = read_only
+        self._launch: LaunchView | None = None
+        self._executed: deque[Executed] = deque(maxlen=KEPT_EXECUTED)
         self._clock = clock
         self._alarms = alarms or Alarms(clock)
         self._epoch = epoch
@@ -154,6 +161,10 @@ class Keeper:
                 self._answers.append(Answer(message.number))
             case Ticket():
                 self._answers.append(self._alarms.obey(message))
+            case LaunchView():
+                self._launch = message
+            case Executed():
+                self._executed.append(message)
             case Saved():
                 self._try(lambda: self._alarms.take_over(message), "reading the book of alerts")
             case Forget():
@@ -208,6 +219,9 @@ class Keeper:
             notices=tuple(islice(self._notices(), MAX_NOTICES)),
             cycles=self._nodes.cycles,
             sync=self._sync(now),
+            launch=self._launch,
+            executed=tuple(self._executed),
+            read_only=self._read_only,
             health=health,
             rank=self._rank.view,
             questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),

@@ -61,6 +61,8 @@ class JobView:
     """The declared phase (`eval`, `checkpoint`) that a rank is in, if any."""
     metrics: tuple[str, ...] = ()
     """The names of the script's own metrics, as the first rank that has some tells them."""
+    recorded: str = ""
+    """The status that job.json tells, as its launcher wrote it; empty: there is none."""
 
     @property
     def job_id(self) -> str:
@@ -205,7 +207,9 @@ def view(
     )
     phases = {rank.phase for rank in job.current()} - {""}
     own = next((tuple(rank.metrics) for rank in job.current() if rank.metrics), ())
-    return JobView(summarise(job, now, alerts, watch.unjudged), columns, curve, min(phases, default=""), own)
+    recorded = "" if job.manifest is None else job.manifest.status
+    summary = summarise(job, now, alerts, watch.unjudged)
+    return JobView(summary, columns, curve, min(phases, default=""), own, recorded)
 
 
 def curve_of(job: JobState) -> Curve:

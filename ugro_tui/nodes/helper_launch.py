@@ -19,6 +19,9 @@ from ugro_tui.nodes.helper_survey import absolute, lent_folder, survey, unpack
 TAIL = 1 << 16
 """Bytes that are told of the end of an agent's output."""
 
+MOST_SAID = 4096
+"""The same of a rank's."""
+
 CLAIM_SECONDS, EXIT_SECONDS = 5.0, 3.0
 """How long another start of the same launch, and a supervisor whose agent has ended, may take."""
 
@@ -147,20 +150,22 @@ class Job:
 
     def look(self) -> Dict[str, Any]:
         """Where the job stands here. `fresh`: its ranks whose output began since `since`."""
-        exits = self.documents("exit")
+        exits, fresh = self.documents("exit"), list(self._fresh(self.request.get("since", 0.0)))
         told = {
             "exists": os.path.isdir(self.folder),
             "manifest": {key: value for key, value in self.manifest.items() if key != "token"},
             "ours": bool(self.token),
             "mine": bool(self.token) and self.token == self.request.get("token"),
+            "blank": self.manifest.get("status") == "failed" and not self._measured(),
             "alive": len(self.living()),
             "watched": len(self.watched()),
             "supervisors": sorted(self.documents("supervisor")),
             "exits": exits,
-            "fresh": list(self._fresh(self.request.get("since", 0.0))),
+            "fresh": fresh,
             "time": time.time(),
         }
         failed = [rank for rank, one in exits.items() if one.get("code") != 0]
+        told["said"] = {rank: self._tail("rank_%d.log" % rank)[-MOST_SAID:] for rank in fresh[:4] if failed}
         told["tails"] = {rank: self._tail("torchrun.%s.log" % rank) for rank in failed or self.request.get("tails", [])}
         return told
 
@@ -172,6 +177,10 @@ class Job:
                 log = name.startswith("rank_") and number.isdigit()
                 if log and os.stat(self._path("logs", name)).st_mtime >= since - 1.0:
                     yield int(number)
+
+    def _measured(self) -> bool:
+        """Whether a rank has written records."""
+        return any(name.startswith("metrics") for name in os.listdir(self.folder))
 
     def _tail(self, name: str) -> str:
         try:
@@ -199,11 +208,11 @@ class Job:
         return {}
 
     def cancel(self) -> Dict[str, Any]:
-        """Take back a launch, and no other: end what it began, and where no rank has begun, remove its directory."""
+        """Take back a launch, and no other: end what it began. Its directory goes too, unless `keep`."""
         if not self.token or self.token != self.request["token"]:
             return dict(self.look(), were=0, left=[])
         told = self.stop()
-        if self.manifest.get("attempt") == 1 and not any(True for _ in self._fresh(1.0)):
+        if self.manifest.get("attempt") == 1 and not self.request["keep"]:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             self.record(status="failed", ended=time.time())
