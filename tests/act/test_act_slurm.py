@@ -17,12 +17,12 @@ import pytest
 from tests.act import torchrun_double
 from tests.nodes.following import Follower
 from tests.slurm_cluster import Cluster, cluster
-from tests.sshd import Fleet, Machine, fleet
+from tests.sshd import LOOPBACK, Fleet, Machine, fleet
 from tests.writing import wait_until
 from ugro_tui.act import processes
 from ugro_tui.act.backend import JobStanding
-from ugro_tui.act.clerk import Clerk
 from ugro_tui.act.errors import LaunchError
+from ugro_tui.act.sites import Site
 from ugro_tui.act.slurm import SlurmBackend
 from ugro_tui.clock import SystemClock
 from ugro_tui.core.errors import BadInput
@@ -77,7 +77,7 @@ class Shop:
 
     def made(self, node: Any) -> SlurmBackend:
         """A backend that submits on this node."""
-        return SlurmBackend(Clerk(node, str(self.root)), SystemClock())
+        return SlurmBackend({node.name: Site(node, str(self.root), lambda: LOOPBACK)}, SystemClock())
 
     def request(
         self, *args: str, job_id: str = "job", slurm: SlurmOptions | None = None, **changes: Any
@@ -170,13 +170,14 @@ ONE_NODE = SlurmOptions(nodes=1)
 def test_a_rank_that_fails_fails_the_job_with_its_code_and_the_next_attempt_is_another_job_of_slurm(shop: Shop) -> None:
     shop.launch("fails", nproc=2, slurm=ONE_NODE)
     standing = shop.until("failed")
-    assert (standing.said, standing.exits) == ("failed: exit code 1", {1: 7})
+    assert (standing.said, standing.exits) == ("failed: rank 1 ended by exit code 7", {1: 7})
     first = shop.document()
     number = first["slurm_job_id"]
     assert shop.cluster.says("squeue", "-h", "-t", "all", "-j", number, "-o", "%T %r") == "FAILED NonZeroExitCode\n"
     assert (first["status"], first["exit_code"], first["exits"]) == ("failed", 1, {"1": 7})
     (shop.root / "job" / "errors" / "rank_9.json").write_text("{}")
 
+    assert standing.request == shop.request("fails", nproc=2, slurm=ONE_NODE)
     plan = shop.launch("well", resume=True, slurm=ONE_NODE)
     assert (plan.attempt, plan.world_size, shop.until("finished").attempt) == (2, 1, 2)
     assert shop.document()["slurm_job_id"] != number
@@ -245,7 +246,7 @@ def test_what_slurm_refuses_is_told_in_its_own_words_and_leaves_nothing(
     with pytest.raises(LaunchError, match=r"^job job was not submitted: local: Slurm does not .*partition.* nope"):
         shop.backend.start(plan, shop.progress.append)
     assert not (shop.root / "job").exists()
-    with pytest.raises(BadInput, match=r"there is no job job in .* to launch again"):
+    with pytest.raises(BadInput, match=r"there is no job job in .* to start again"):
         shop.launch(resume=True)
     with pytest.raises(LaunchError, match=r"there is no training script .*/none\.py"):
         shop.launch(script="none.py")

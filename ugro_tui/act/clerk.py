@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +15,12 @@ import msgspec
 from ugro_tui.act.demo import find_bundled
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.act.plan import ENTRY
+from ugro_tui.act.sites import Site
+from ugro_tui.act.standing import OVER
+from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.core.text import visible
 from ugro_tui.nodes import helper_clerk
-from ugro_tui.nodes.base import Node, NodeLied, NodeUnfit, Ran
+from ugro_tui.nodes.base import NodeLied, NodeUnfit, Ran
 from ugro_tui.nodes.bootstrap import NO_PYTHON, argv_of
 
 ASK_SECONDS = 30.0
@@ -42,7 +44,15 @@ class Manifest(msgspec.Struct, frozen=True):
     slurm_job_id: str = ""
     slurm_nodes: str = ""
     exit_code: int | None = None
+    signal: int | None = None
+    ended: float | None = None
     exits: dict[int, int] = msgspec.field(default_factory=dict)
+    request: LaunchRequest | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether an end is written there."""
+        return self.status in OVER
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -74,16 +84,14 @@ class _Answer(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Clerk:
-    """A login node, and the metrics directory of its cluster as it spells it (it may begin with `~`)."""
+    """A login node, and the metrics directory of its cluster."""
 
-    node: Node
-    root: str
-    lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    site: Site
 
     @property
     def name(self) -> str:
         """The login node as users call it."""
-        return self.node.name
+        return self.site.name
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", seconds: float = ASK_SECONDS) -> Ran:
         """Run a command there to its end.
@@ -91,8 +99,8 @@ class Clerk:
         Raises:
             NodeError: it could not be run, or not within so many seconds.
         """
-        with self.lock:
-            return self.node.run(argv, stdin=stdin, seconds=seconds)
+        with self.site.lock:
+            return self.site.node.run(argv, stdin=stdin, seconds=seconds)
 
     def ask(self, do: str, job_id: str, kind: type[Answered], **more: Any) -> Answered:
         """What `helper_clerk` answers.
@@ -102,7 +110,7 @@ class Clerk:
             LaunchError: it was not done; says why.
         """
         program, mark = zlib.compress(_SOURCE.read_bytes(), 9), secrets.token_hex(8)
-        request = json.dumps({"do": do, "root": self.root, "job": job_id, **more}).encode()
+        request = json.dumps({"do": do, "root": self.site.root, "job": job_id, **more}).encode()
         ran = self.run(argv_of(program, mark), program + request)
         data = ran.out.partition(mark.encode())[2]  # a login script may print something before
         if not data or data.startswith(NO_PYTHON):

@@ -7,23 +7,25 @@ job. Where it could not (a node died, it was killed), Slurm is asked, and whoeve
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ugro_tui.act.backend import JobStanding, NodeStanding, Telling
-from ugro_tui.act.clerk import BUNDLED, Clerk, Manifest, Survey, Told, brought
+from ugro_tui.act import slurm_standing
+from ugro_tui.act.backend import JobStanding, Telling
+from ugro_tui.act.clerk import Clerk, Manifest, Survey, Told, brought
 from ugro_tui.act.errors import LaunchError, StopError
-from ugro_tui.act.manifest import MANIFEST_VERSION, LaunchRecord, this_user
 from ugro_tui.act.scheduler import Scheduler
+from ugro_tui.act.sites import Site
+from ugro_tui.act.standing import news_of
+from ugro_tui.act.submission import attempt_of, missing, place_of, record_of, warnings
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
 from ugro_tui.core.ports import Clock
-from ugro_tui.core.sbatch import MARK, Place, Run, agent_command, check_request, script_of
-from ugro_tui.core.slurm import SlurmJob, sentence
+from ugro_tui.core.sbatch import MARK, Run, agent_command, check_request, script_of
+from ugro_tui.core.slurm import sentence
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.text import visible
-from ugro_tui.nodes.nodelist import expand, split
+from ugro_tui.nodes.inventory import LOCAL
 
 PYTHON = "python3"
 
@@ -35,7 +37,69 @@ _CANCEL_SECONDS = 90.0
 
 
 class SlurmBackend:
-    """Jobs of the cluster that `clerk`'s node submits to. See `Backend`; calls from several threads take turns."""
+    """The `Backend` for jobs of Slurm. `sites` by name are those that may be login nodes, this machine among them."""
+
+    def __init__(self, sites: Mapping[str, Site], clock: Clock) -> None:
+        """Nothing is asked yet."""
+        self._clusters = {name: Cluster(Clerk(site), clock) for name, site in sites.items()}
+        self._homes: dict[str, Cluster] = {}
+
+    def plan(self, request: LaunchRequest, token: str) -> LaunchPlan:
+        """See `Backend.plan`; the node that submits is told in the plan."""
+        check_request(request)
+        return self._clusters[self._login(request.slurm.login)].plan(request, token)
+
+    def preflight(self, plan: LaunchPlan, told: Telling) -> tuple[str, ...]:
+        """See `Backend.preflight`."""
+        return self._clusters[plan.nodes[0].node].preflight(plan, told)
+
+    def start(self, plan: LaunchPlan, told: Telling) -> None:
+        """See `Backend.start`; a job that waits in the queue is started."""
+        self._clusters[plan.nodes[0].node].start(plan, told)
+
+    def look(self, job_id: str) -> JobStanding:
+        """See `Backend.look`."""
+        return self._home(job_id).look(job_id)
+
+    def finalize(self, job_id: str, standing: JobStanding) -> None:
+        """See `Backend.finalize`."""
+        self._home(job_id).finalize(job_id, standing)
+
+    def stop(self, job_id: str, grace: float, told: Telling) -> JobStanding:
+        """See `Backend.stop`."""
+        return self._home(job_id).stop(job_id, grace, told)
+
+    def _login(self, wanted: str) -> str:
+        """The name of the node that submits: the only one, if none is named. Raises BadInput."""
+        others = [name for name in self._clusters if name != LOCAL] or [LOCAL]
+        if wanted in self._clusters or (not wanted and len(others) == 1):
+            return wanted or others[0]
+        if wanted:
+            raise BadInput(
+                f"--login: no node {visible(wanted, 80)!r} is known: add it to --nodes ({', '.join(others)})"
+            )
+        raise BadInput(f"--login: name the one of {', '.join(others)} that submits to Slurm")
+
+    def _home(self, job_id: str) -> Cluster:
+        """The cluster that has the job. Raises BadInput, UgroError."""
+        if job_id in self._homes:
+            return self._homes[job_id]
+        silent = []
+        for cluster in self._clusters.values():
+            try:
+                known = cluster.knows(job_id)
+            except UgroError as error:
+                silent.append(error)
+                continue
+            if known:
+                return self._homes.setdefault(job_id, cluster)
+        if silent:
+            raise silent[0]
+        raise BadInput(f"there is no job {visible(job_id, 80)} of Slurm on {', '.join(self._clusters)}")
+
+
+class Cluster:
+    """A Slurm, by one of its login nodes. Calls from several threads take turns."""
 
     def __init__(self, clerk: Clerk, clock: Clock) -> None:
         """Nothing is asked yet."""
@@ -44,6 +108,11 @@ class SlurmBackend:
         self._clock = clock
         self._pause = threading.Event()
 
+    def knows(self, job_id: str) -> bool:
+        """Whether there is such a job of Slurm. Raises UgroError: it cannot be asked."""
+        told = self._clerk.ask("tell", job_id, Told)
+        return told.exists and told.manifest.backend == "slurm"
+
     def plan(self, request: LaunchRequest, token: str) -> LaunchPlan:
         """What would be submitted; see `Backend.plan`.
 
@@ -51,10 +120,9 @@ class SlurmBackend:
             BadInput: Slurm cannot be asked for this, the name is taken, or there is nothing to resume.
             UgroError: the login node does not answer.
         """
-        check_request(request)
         survey = self._survey(request)
-        run = Run(_attempt(request, survey), token, request.nproc or request.slurm.gpus_per_node or 1)
-        place = _place(request, survey)
+        run = Run(attempt_of(request, survey), token, request.nproc or request.slurm.gpus_per_node or 1)
+        place = place_of(request, survey)
         script = script_of(request, place, run)
         slurm = NodePlan(
             node=self._clerk.name,
@@ -73,11 +141,11 @@ class SlurmBackend:
         name, request = self._clerk.name, plan.request
         told(NodeProgress(name, Stage.PREFLIGHT, "looking at the shared filesystem"))
         survey = self._survey(request)
-        if problem := _missing(request, survey):
+        if problem := missing(request, survey):
             raise LaunchError(f"{name}: {problem}")
         told(NodeProgress(name, Stage.PREFLIGHT, "asking Slurm"))
         self._slurm.test(plan.script)
-        return tuple(_warnings(request))
+        return warnings(request)
 
     def start(self, plan: LaunchPlan, told: Telling) -> None:
         """Submit, once however often it is asked for with the plan's token; see `Backend.start`."""
@@ -85,7 +153,7 @@ class SlurmBackend:
         if plan.attempt > 1:
             self.finalize(job_id, self.look(job_id))
         told(NodeProgress(name, Stage.COPYING, "the entry wrapper and the emitter"))
-        record = self._record(plan)
+        record = record_of(plan, self._clock.time())
         claimed = self._clerk.ask("claim", job_id, Told, token=plan.token, record=record, files=brought())
         number = claimed.manifest.slurm_job_id
         if claimed.found and not number:
@@ -108,11 +176,9 @@ class SlurmBackend:
     def finalize(self, job_id: str, standing: JobStanding) -> None:
         """Write down how a job ended, where its script could not; see `Backend.finalize`."""
         manifest = self._manifest(job_id)
-        if not standing.over or _over(manifest) or standing.attempt != manifest.attempt:
+        if not standing.over or manifest.over or standing.attempt != manifest.attempt:
             return
-        first = next(iter(standing.nodes), None)
-        code = {"exit_code": first.exit_code, "signal": first.signal} if first else {}
-        self._note(job_id, manifest.token, status=standing.status, ended=self._clock.time(), **code)
+        self._note(job_id, manifest.token, **news_of(standing, self._clock.time()))
 
     def stop(self, job_id: str, grace: float, told: Telling) -> JobStanding:
         """Cancel what waits; end what runs: SIGTERM, SIGKILL after `grace` seconds; see `Backend.stop`.
@@ -174,18 +240,18 @@ class SlurmBackend:
             raise LaunchError(f"job {job_id} was not submitted: {error}") from error
 
     def _standing(self, manifest: Manifest, job_id: str) -> JobStanding:
-        if _over(manifest):
-            return _written(manifest)
+        if manifest.over:
+            return slurm_standing.written(manifest)
         number = manifest.slurm_job_id or self._slurm.find(job_id, MARK + manifest.token)
         job = self._slurm.look(number) if number else None
         if job is None:
             # It may have ended, and said so, since we read what it says.
             again = self._manifest(job_id)
-            return _written(again) if _over(again) else _forgotten(manifest, number)
+            return slurm_standing.written(again) if again.over else slurm_standing.forgotten(manifest, number)
         place = self._slurm.place(job) if job.status is JobStatus.PENDING else None
-        if job.status.over and _over(again := self._manifest(job_id)):
-            return _written(again, sentence(job))
-        return _told(manifest, job, place)
+        if job.status.over and (again := self._manifest(job_id)).over:
+            return slurm_standing.written(again, sentence(job))
+        return slurm_standing.told(manifest, job, place)
 
     def _manifest(self, job_id: str) -> Manifest:
         told = self._clerk.ask("tell", job_id, Told)
@@ -201,95 +267,3 @@ class SlurmBackend:
     def _survey(self, request: LaunchRequest) -> Survey:
         words = {"workdir": request.workdir, "script": request.script, "python": request.python or PYTHON}
         return self._clerk.ask("survey", request.job_id, Survey, **words)
-
-    def _record(self, plan: LaunchPlan) -> dict[str, Any]:
-        record = LaunchRecord(
-            job_id=plan.request.job_id,
-            attempt=plan.attempt,
-            world_size=plan.world_size,
-            command=plan.nodes[0].command,
-            workdir=plan.nodes[0].workdir,
-            host=self._clerk.name,
-            user=this_user(),
-            token=plan.token,
-            started=self._clock.time(),
-            backend="slurm",
-            status="pending",
-        )
-        return {"v": MANIFEST_VERSION, **asdict(record)}
-
-
-def _attempt(request: LaunchRequest, survey: Survey) -> int:
-    name = request.job_id
-    if not request.resume:
-        if survey.exists:
-            raise BadInput(f"job {name} exists already in {survey.root}: choose another name, or relaunch it")
-        return 1
-    if not survey.exists:
-        raise BadInput(f"there is no job {name} in {survey.root} to launch again: launch it without --resume")
-    return survey.manifest.attempt + 1
-
-
-def _place(request: LaunchRequest, survey: Survey) -> Place:
-    lent = f"{survey.root}/{request.job_id}/launch"
-    script = survey.script if request.script else f"{lent}/{BUNDLED}"
-    return Place(survey.root, survey.workdir, survey.python, script, lent)
-
-
-def _missing(request: LaunchRequest, survey: Survey) -> str:
-    """What is not there that must be; empty where all is."""
-    if not survey.has_sbatch:
-        return "there is no sbatch: is it the login node? Name it with --login"
-    if not survey.has_workdir:
-        return f"there is no folder {visible(survey.workdir, 200)} to run in: name another one with --workdir"
-    if request.script and not survey.has_script:
-        return f"there is no training script {visible(survey.script, 200)}: give its path on the shared filesystem"
-    if not survey.has_python:
-        return f"there is no Python {visible(survey.python, 200)}: give the path of one with --python"
-    return "" if survey.writable else f"nothing can be written in {survey.root}: name another metrics directory"
-
-
-def _warnings(request: LaunchRequest) -> list[str]:
-    """What is not wrong, and seldom meant."""
-    extra = request.slurm.extra
-    if any(option.startswith(("--cpus-per-", "--exclusive", "--cores", "--hint")) for option in extra):
-        return []
-    return ["Slurm may give one core a node: add --cpus-per-task=N or --exclusive to the options of sbatch"]
-
-
-def _over(manifest: Manifest) -> bool:
-    return manifest.status in ("finished", "failed", "stopped")
-
-
-def _written(manifest: Manifest, said: str = "") -> JobStanding:
-    """As job.json has it. A shell tells of a signal by 128 and its number."""
-    code = manifest.exit_code
-    if not said and manifest.status == "failed" and code is not None:
-        said = f"failed: exit code {code}"
-    nodes = _nodes(manifest.slurm_nodes, code, None)
-    return JobStanding(manifest.status, manifest.attempt, said, nodes, manifest.exits)
-
-
-def _forgotten(manifest: Manifest, number: str | None) -> JobStanding:
-    """Slurm knows of no such job: whatever it was, it does not run."""
-    if number is None:
-        return JobStanding("failed", manifest.attempt, "failed: it was never submitted")
-    said = f"failed: Slurm has forgotten job {number}, and nobody has written down how it ended"
-    return JobStanding("failed", manifest.attempt, said)
-
-
-def _told(manifest: Manifest, job: SlurmJob, place: int | None) -> JobStanding:
-    nodes = _nodes(job.nodes, job.exit_code, job.signal)
-    return JobStanding(job.status.value, manifest.attempt, sentence(job, place), nodes)
-
-
-def _nodes(listed: str, code: int | None, signal: int | None) -> tuple[NodeStanding, ...]:
-    """The nodes of a list as Slurm writes it; the exit code is the script's, which runs on the first."""
-    try:
-        names = [name for piece in split(listed, "Slurm") for name in expand(piece, "Slurm")]
-    except BadInput:
-        names = [listed]
-    return tuple(
-        NodeStanding(name, exit_code=code, signal=signal) if number == 0 else NodeStanding(name)
-        for number, name in enumerate(names)
-    )
