@@ -59,11 +59,12 @@ class LaunchScreen(UgroScreen):
     def parts(self) -> Iterable[Widget]:
         """The form, the plan, and what is shown once it is launched."""
         kept: dict[str, object] = self.desk.kept(_KEPT, {})
+        self._lines = {field.name: _line(field, str(kept.get(field.name, ""))) for field in FIELDS}
         yield Static(id="title", classes="line")
         with Container(id="columns"):
-            with Vertical(id="form", classes="pane"):  # up and down are for its fields
+            with Vertical(id="form"):  # up and down are for its fields
                 for field in FIELDS:
-                    yield from self._line(field, str(kept.get(field.name, "")))
+                    yield from self._field(field)
                 with Horizontal(id="buttons"):
                     yield Button("Launch (ctrl+s)", variant="primary", compact=True, id="start")
                     yield Button("More (ctrl+o)", compact=True, id="more")
@@ -73,14 +74,11 @@ class LaunchScreen(UgroScreen):
             yield Static(id="progress-text")
         yield Static(Content("too small for the form: use `ugro-tui launch`"), id="too-small")
 
-    def _line(self, field: FormField, value: str) -> Iterator[Widget]:
+    def _field(self, field: FormField) -> Iterator[Widget]:
         with Vertical(id=f"field-{field.name}", classes="field"):
             with Horizontal():
                 yield Static(Content(field.label), classes="label")
-                if field.choices:
-                    yield Choice(field.choices, value, id=field.name)
-                else:
-                    yield Input(value, placeholder=field.hint, compact=True, select_on_focus=False, id=field.name)
+                yield self._lines[field.name]
             yield Static(id=f"error-{field.name}", classes="error")
 
     def on_mount(self) -> None:
@@ -99,8 +97,7 @@ class LaunchScreen(UgroScreen):
     @property
     def values(self) -> dict[str, str]:
         """What stands in the fields."""
-        chosen = {choice.id or "": choice.value for choice in self.query(Choice)}
-        return chosen | {line.id or "": line.value for line in self.query(Input)}
+        return {name: line.value for name, line in self._lines.items()}
 
     def _keep(self) -> None:
         kept = {name: text for name, text in self.values.items() if text and without_secrets(text) == text}
@@ -252,3 +249,10 @@ class LaunchScreen(UgroScreen):
         else:
             hint = "  esc leaves: it goes on"
         return Content.assemble((" Launch", "bold"), (hint, "$text-muted"))
+
+
+def _line(field: FormField, value: str) -> Input | Choice:
+    """What a field is filled in with."""
+    if field.choices:
+        return Choice(field.choices, value, id=field.name)
+    return Input(value, placeholder=field.hint, compact=True, select_on_focus=False, id=field.name)
