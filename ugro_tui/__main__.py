@@ -1,5 +1,5 @@
 """`python -m ugro_tui` is the same front door as the `ugro-tui` command."""
 
-from ugro_tui.cli import main
+from ugro_tui.front import main
 
 main()

@@ -1,11 +1,7 @@
-"""The front door: `ugro-tui` and its commands. Heavy imports are made where they are used, so `--help` is quick."""
+"""The commands of `ugro-tui`. Heavy imports are made where they are used, so `--help` is quick."""
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +14,7 @@ from ugro_tui import (
     cli_config,
     cli_diagnose,
     cli_health,
+    cli_launch,
     cli_logs,
     cli_metrics,
     cli_nodes,
@@ -25,25 +22,11 @@ from ugro_tui import (
     cli_screens,
     exits,
 )
-from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.output import ReaderGone, called, only_ascii, prepare, print_json, print_lines, speak_ascii
+from ugro_tui.front import configured
+from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
     from ugro_tui.config import Config
-
-EXIT_INTERRUPTED = 130
-
-_GLOBAL = {
-    "--config": "FILE",
-    "--metrics-dir": "DIR",
-    "--nodes": "LIST",
-    "--hostfile": "FILE",
-    "--ssh-config": "FILE",
-    "--central": "DIR",
-    "--theme": "NAME",
-    "--ascii": "",
-}
-"""What may stand before or after the command, and what its value is; empty: it has none."""
 
 app = typer.Typer(
     name="ugro-tui",
@@ -63,55 +46,6 @@ Refresh = Annotated[
     float | None,
     typer.Option("--refresh", "-r", metavar="SECONDS", help="How often to look.  [default: 2; 5 over SSH]"),
 ]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    prepare()
-    try:
-        app(hoisted(sys.argv[1:] if argv is None else argv), prog_name="ugro-tui", standalone_mode=True)
-    except UgroError as error:
-        _complain(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    except ReaderGone:
-        _forget_output()
-        sys.exit(0)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO):
-            raise
-        _forget_output()
-        _complain(f"the output could not be written: {error.strerror}: give it another place")
-        sys.exit(exits.UNWELL)
-
-
-def _forget_output() -> None:
-    """Let what is flushed at the exit go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def hoisted(argv: Sequence[str]) -> list[str]:
-    """`argv` with the global options moved before the command, wherever before `--` they stood.
-
-    Raises:
-        BadInput: one of them stands last, without its value.
-    """
-    rest, moved = list(argv), []
-    end = rest.index("--") if "--" in rest else len(rest)
-    place = 0
-    while place < end:
-        name, equals, _ = rest[place].partition("=")
-        if name not in _GLOBAL:
-            place += 1
-            continue
-        width = 1 if equals or not _GLOBAL[name] else 2
-        if place + width > end:
-            raise BadInput(f"{name} needs a value: {name} {_GLOBAL[name]}")
-        moved += rest[place : place + width]
-        del rest[place : place + width]
-        end -= width
-    return moved + rest
 
 
 @app.callback(invoke_without_command=True)
@@ -144,13 +78,19 @@ def _all_jobs(
     ascii_: Annotated[
         bool, typer.Option("--ascii", help="Draw with ASCII alone; by itself where the locale has no UTF-8.")
     ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Neither start nor stop jobs; also UGRO_READ_ONLY.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         print(f"ugro-tui {__version__}")
         raise typer.Exit
     flags = {"metrics_dir": metrics_dir, "nodes": nodes, "hostfile": hostfile, "ssh_config": ssh_config}
-    context.obj = (config, {**flags, "central": central, "theme": theme, "ascii": ascii_ or None})
+    context.obj = (
+        config,
+        {**flags, "central": central, "theme": theme, "ascii": ascii_ or None, "read_only": read_only or None},
+    )
     if context.invoked_subcommand is None:
         cli_screens.show(_config(context), None)
 
@@ -177,6 +117,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     raise typer.Exit(exits.of_status(snapshot))
 
 
+@app.command("results", hidden=True)
 @app.command()
 def summary(context: typer.Context, job: Job, as_json: Json = False) -> None:
     """One job in numbers: loss, throughput, duration, and each rank.
@@ -245,21 +186,13 @@ def demo(
 
 
 _COMMANDS = (
-    cli_alerts, cli_compare, cli_config, cli_diagnose, cli_health, cli_logs, cli_metrics, cli_nodes, cli_rank,
+    cli_alerts, cli_compare, cli_config, cli_diagnose, cli_health, cli_launch, cli_logs, cli_metrics, cli_nodes,
+    cli_rank,
 )  # fmt: skip
 for commands in _COMMANDS:
     commands.add_to(app, lambda context: _config(context))
 
 
 def _config(context: typer.Context, refresh: float | None = None) -> Config:
-    from ugro_tui.config import load_config
-
     file, flags = context.obj
-    config = load_config({**flags, "refresh": refresh}, os.environ, file)
-    if only_ascii(asked=config.ascii):
-        speak_ascii()
-    return config
-
-
-def _complain(message: str) -> None:
-    print(f"ugro-tui: {message}", file=sys.stderr)
+    return configured(flags, file, refresh)

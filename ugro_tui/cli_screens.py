@@ -7,8 +7,6 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-import typer
-
 from ugro_tui import exits
 from ugro_tui.core.errors import BadInput
 from ugro_tui.output import only_ascii
@@ -75,7 +73,7 @@ def run_screens(agent: Agent, job: str | None, *, stops_training: bool = False) 
     if app.return_code:
         goes_on = "" if stops_training else "; training goes on"
         print(f"ugro-tui: ended by an error of its own{goes_on}: {log_path()} tells what it was", file=sys.stderr)
-        raise typer.Exit(exits.UNWELL)
+        sys.exit(exits.UNWELL)
 
 
 def require_terminal() -> None:

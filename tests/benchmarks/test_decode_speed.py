@@ -11,7 +11,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from ugro_tui.core.columns import WIDTH
+from ugro_tui.core.columns import HISTORY_WIDTH
 from ugro_tui.core.decode import decode
 from ugro_tui.core.framing import LineFramer
 from ugro_tui.core.records import Steps
@@ -99,7 +99,7 @@ def test_a_point_that_is_kept_takes_at_most_10_bytes() -> None:
     for item in decode(content).items:
         assert isinstance(item, Steps)
         series.append(item.rows)
-    points = len(series) * WIDTH
-    print(f"\nkept: {series.nbytes / points:.2f} B a point, {len(series):,} rows of {WIDTH} points")
+    points = len(series) * HISTORY_WIDTH
+    print(f"\nkept: {series.nbytes / points:.2f} B a point, {len(series):,} rows of {HISTORY_WIDTH} points")
     assert len(series) == RECORDS
     assert series.nbytes <= 10 * points

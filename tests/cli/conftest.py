@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.support import COMMAND, REPOSITORY, Begin, Call
 from tests.writing import Clock, clean_environment, now_clock
-from ugro_tui.cli import main
+from ugro_tui.front import main
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import Call
-from ugro_tui.cli import hoisted
+from ugro_tui.front import hoisted
 
 
 def shown(call: Call, *argv: str) -> dict[str, str]:
@@ -29,6 +29,9 @@ def test_every_setting_in_force_is_shown(call: Call, home: Path) -> None:
         "engine": "builtin",
         "theme": "not set",
         "ascii": "not set",
+        "launch_script": "not set",
+        "launch_python": "not set",
+        "read_only": "false",
         "on_alert": "not set",
         "bell": "true",
     }

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.cli.support import REPOSITORY, Call
 from tests.writing import Clock, as_ordinary_user, clean_environment, finished_job
-from ugro_tui import __version__
-from ugro_tui.cli import hoisted
+from ugro_tui import __version__, cli, cli_screens, front
 from ugro_tui.core.errors import BadInput
+from ugro_tui.front import hoisted, opened
 from ugro_tui.output import called
 
 
@@ -78,6 +79,40 @@ def test_global_options_may_stand_anywhere(argv: list[str], moved: list[str]) ->
 def test_a_global_option_without_its_value_is_refused(argv: list[str]) -> None:
     with pytest.raises(BadInput, match=r"needs a value: --(config FILE|metrics-dir DIR)"):
         hoisted(argv)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["watch", "job"],
+        ["watch", "job", "-r", "3"],
+        ["watch", "--refresh", "0.5", "job", "--metrics-dir", "x", "--metrics-dir=y"],
+        ["--config=c.toml", "--ascii", "--theme", "light", "--nodes", "a,b"],
+    ],
+)
+def test_the_front_door_opens_the_screens_as_typer_would(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(cli_screens, "show", lambda *given: asked.append(given))
+    for module in (front, cli):
+        monkeypatch.setattr(module, "configured", lambda flags, file, refresh=None: (_given(flags), file, refresh))
+    front.main(argv)
+    with pytest.raises(SystemExit):
+        cli.app(hoisted(argv), standalone_mode=True)
+    assert opened(hoisted(argv)) is not None
+    assert asked[0] == asked[1]
+
+
+def _given(flags: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["watch"], ["watch", "-h"], ["watch", "a", "b"], ["watch", "a", "-r", "soon"], ["--ascii=1"], ["status"], ["-h"]],
+)
+def test_whatever_is_not_plain_is_read_by_typer(argv: list[str]) -> None:
+    assert opened(argv) is None
 
 
 def test_where_jobs_are_looked_for(call: Call, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tests.core.record_lines import RUNNING, heartbeat, job, start, step, steps
 from ugro_tui.core.archive import Line, Lines
 from ugro_tui.core.binning import median_of
-from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.columns import HISTORY_WIDTH, Column
 from ugro_tui.core.curve import EMPTY, MAX_MARKS, Axis, curve_of, loss_curve
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
-from ugro_tui.core.ranks import HISTORY_BUDGET, MIN_HISTORY, RankTable
+from ugro_tui.core.ranks import HISTORY_BUDGET, LONG_HISTORY, RankTable
 from ugro_tui.core.snapshot import Snapshot, view
 from ugro_tui.core.snapshot import curve_of as loss_of
 from ugro_tui.core.trends import SPARK_WIDTH
@@ -142,8 +142,8 @@ def test_histories_of_many_ranks_share_a_budget() -> None:
         for first in range(0, 9_000, 500):
             table.apply(rank, decode(steps(first, first + 499)), 0.0)
         lengths.add(len(rank.series))
-        assert rank.series.nbytes <= HISTORY_BUDGET // 512 * WIDTH * 8
-    assert min(lengths) >= MIN_HISTORY
+        assert rank.series.nbytes <= HISTORY_BUDGET // 1_024 * HISTORY_WIDTH * 8
+    assert min(lengths) >= LONG_HISTORY
 
 
 def test_the_newest_values_of_the_gpu_come_from_whoever_told_last() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.columns import HISTORY_WIDTH, WIDTH, Column
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.series import MAX_REWINDS, Rewind, Series
 
@@ -74,7 +74,7 @@ def test_long_runs_with_rewinds_stay_in_order_and_bounded(calls: list[tuple[int,
     assert set(kept) <= set(naive.kept)
     assert kept[-1] == naive.kept[-1]
     assert (np.diff(series.column(Column.STEP)) > 0).all()
-    assert series.nbytes <= max(32, 1.2 * capacity) * WIDTH * 8
+    assert series.nbytes <= max(32, 1.2 * capacity) * HISTORY_WIDTH * 8
 
 
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=10), st.sampled_from([64, 128]))
@@ -129,8 +129,8 @@ def test_a_point_takes_at_most_ten_bytes_while_the_series_grows() -> None:
     for step in range(6_000):
         series.append(rows([float(step)]))
         if len(series) >= 32:
-            assert series.nbytes <= 10 * len(series) * WIDTH or len(series) >= 2_048
-    assert series.nbytes <= 4_096 * WIDTH * 8
+            assert series.nbytes <= 10 * len(series) * HISTORY_WIDTH or len(series) >= 2_048
+    assert series.nbytes <= 4_096 * HISTORY_WIDTH * 8
 
 
 def test_rewinds_without_end_are_not_remembered_without_end() -> None:
@@ -148,7 +148,7 @@ def test_a_series_that_has_to_shrink_keeps_its_newest_rows_and_its_spike() -> No
     series.append(rows([float(step) for step in range(4_000)], losses))
     series.limit(128)
     assert len(series) <= 128
-    assert series.nbytes <= 128 * WIDTH * 8
+    assert series.nbytes <= 128 * HISTORY_WIDTH * 8
     assert series.column(Column.STEP)[-64:].tolist() == list(range(3_936, 4_000))
     assert series.column(Column.LOSS).max() == 50.0
     series.append(rows([4_000.0]))
@@ -159,4 +159,4 @@ def test_an_empty_append_changes_nothing() -> None:
     series = Series()
     series.append(np.empty((0, WIDTH)))
     assert len(series) == 0
-    assert series.rows.shape == (0, WIDTH)
+    assert series.rows.shape == (0, HISTORY_WIDTH)

@@ -52,7 +52,7 @@ def test_the_numbers_of_a_running_job() -> None:
     assert summary.min_loss == 2.0
     assert summary.throughput == 200.0  # rank 1's; rank 0 told none in its last record
     assert summary.avg_throughput == 400.0  # two ranks with (100 + 300 + 200) / 3 each
-    assert summary.tokens == 2_500.0
+    assert summary.tokens == 1_500.0  # of the whole job: all ranks tell about the same
     assert summary.age == 3.0
     assert [alert.name for alert in summary.alerts] == ["non-finite loss"]
     zero, one = summary.per_rank_stats

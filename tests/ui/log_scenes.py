@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, cast
 
-from tests.ui.scenes import PLACE, FakeFeed, crashed
-from ugro_tui.core.archive import Finding, Found, Inquiry
+import numpy as np
+
+from tests.ui.scenes import PLACE, FakeArchive, FakeFeed, crashed
+from ugro_tui.core.archive import Finding
 from ugro_tui.core.log_inquiry import LogError, LogErrors, LogFirstError, LogPage, LogPlace, LogText
 from ugro_tui.core.log_lines import LineReader
 from ugro_tui.core.log_merge import merged
+from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.app import UgroApp
 
 JOB = "gpt2-small"
-
-
-@dataclass
-class FakeArchive:
-    """Knows what a test tells it; the rest is being read."""
-
-    known: dict[Inquiry[Any], Finding[Any]] = field(default_factory=dict)
-    asked: list[Inquiry[Any]] = field(default_factory=list)
-
-    def look(self, inquiry: Inquiry[Found]) -> Finding[Found]:
-        """What the test told."""
-        self.asked.append(inquiry)
-        return cast("Finding[Found]", self.known.get(inquiry, Finding()))
 
 
 def page(texts: Mapping[int, Iterable[str]], skipped: int = 0, dropped: int = 0, at: int = -1) -> LogPage:
@@ -83,3 +71,11 @@ def log_app(archive: FakeArchive) -> UgroApp:
 def showing(shown: LogPage) -> FakeArchive:
     """An archive that knows this page of all ranks."""
     return FakeArchive({LogText(JOB): Finding(shown), LogFirstError(JOB): first_error()})
+
+
+def printed(snapshot: Snapshot) -> FakeArchive:
+    """An archive that knows what rank 0 of each job has printed lately: nothing unusual."""
+    jobs = {job.job_id: int(np.nan_to_num(job.summary.step)) for job in snapshot.jobs}
+    return FakeArchive(
+        {LogText(name, 0): Finding(page({0: steps(max(1, step - 20), step)})) for name, step in jobs.items()}
+    )

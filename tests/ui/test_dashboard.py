@@ -6,13 +6,20 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import numpy as np
+import orjson
 import pytest
 from textual.pilot import Pilot
 
+from tests.ui.alert_scenes import straggling
 from tests.ui.node_scenes import ALL_SCENES
-from tests.ui.scenes import FakeFeed, Run, app_of, job, snapshot
+from tests.ui.scenes import NOW, FakeArchive, FakeFeed, Run, app_of, job, snapshot
+from ugro_tui.core.archive import Finding, Line, Lines, MetricLines, MetricNames
 from ugro_tui.core.commands import OpenJob, Refresh
+from ugro_tui.core.decode import decode
+from ugro_tui.core.rules.stragglers import LEAST_SECONDS
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.watch import JobWatch
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.help import HelpScreen
@@ -301,3 +308,53 @@ async def test_the_verdict_names_the_slow_rank_not_the_throughput_that_it_costs(
     async with shown("straggler") as (app, feed, _):
         assert [alert.rule for alert in feed.current.jobs[0].summary.alerts] == ["straggler", "throughput_drop"]
         assert "⚠ straggler: rank 11 on node1: data" in text(app)
+
+
+async def test_a_pane_grows_to_half_and_all_of_the_screen_and_is_found_so_again() -> None:
+    async with shown("healthy") as (app, _, pilot):
+        await pilot.press("tab", "z")
+        await pilot.pause()
+        chart = dashboard(app).query_one("#loss").size.height
+        assert "Ranks" in text(app)
+        await pilot.press("z")
+        await pilot.pause()
+        assert dashboard(app).query_one("#loss").size.height > chart
+        assert "Ranks" not in text(app)
+        assert app.desk.kept("panes", {}) == {"pane": "loss", "zoom": 2}
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "Ranks" in text(app)
+
+
+async def test_the_log_is_that_of_the_rank_under_the_cursor() -> None:
+    async with shown("healthy") as (app, _, pilot):
+        assert "Log of rank 0" in text(app)
+        await pilot.press("j", "j")
+        await pilot.pause()
+        assert "Log of rank 2" in text(app)
+
+
+async def test_m_chooses_what_the_chart_shows_and_escape_goes_back_to_the_loss() -> None:
+    steps = np.arange(300.0)
+    line = Line(0, steps, steps, steps, steps * 1e-6)
+    archive = FakeArchive({
+        MetricNames("gpt2-small"): Finding(("loss", "lr")),
+        MetricLines("gpt2-small", "lr"): Finding(Lines("lr", (line,), 1)),
+    })  # fmt: skip
+    app = app_of(FakeFeed(ALL_SCENES["healthy"]()), archive=archive)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("m", *"lr", "enter")
+        await pilot.pause()
+        assert "lr  last 2.99" in text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "Loss  last 2.526" in text(app)
+
+
+def test_nobody_waits_for_anyone_in_a_job_that_is_over() -> None:
+    (state, _), watch = straggling(), JobWatch()
+    watch.tick(state, NOW - LEAST_SECONDS)
+    assert {alert.rule for alert in watch.tick(state, NOW)} == {"straggler", "throughput_drop"}
+    for rank in range(16):
+        state.apply(rank, decode(orjson.dumps({"kind": "end", "status": "stopped"}) + b"\n"), NOW, "local")
+    assert watch.tick(state, NOW + 1.0) == ()

@@ -9,7 +9,8 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from tests.ui.log_scenes import JOB, TRACE, FakeArchive, crash, first_error, log_app, page, showing, steps
+from tests.ui.log_scenes import JOB, TRACE, crash, first_error, log_app, page, showing, steps
+from tests.ui.scenes import FakeArchive
 from ugro_tui.core.archive import Finding
 from ugro_tui.core.log_inquiry import LogErrors, LogFirstError, LogPage, LogPlace, LogText
 from ugro_tui.ui.log_view import LogView
@@ -56,7 +57,7 @@ class Bench:
 
     async def tell(self, ask: LogText, shown: LogPage) -> None:
         """The archive knows this now."""
-        self.archive.known[ask] = Finding(shown)
+        self.archive.findings[ask] = Finding(shown)
         await self.look()
 
     async def look(self) -> None:
@@ -106,25 +107,25 @@ async def test_the_first_error_is_gone_to_where_it_is_shown_or_said_not_to_be() 
         assert bench.screen.desk.message.text.startswith("first error: rank 1: torch.OutOfMemoryError: CUDA out")
         assert any("ERROR - step 31 failed" in row for row in bench.rows)
         assert bench.screen.copied().endswith("ERROR - step 31 failed")
-        archive.known[LogFirstError(JOB)] = Finding(LogErrors(None, 2 << 20))
+        archive.findings[LogFirstError(JOB)] = Finding(LogErrors(None, 2 << 20))
         await bench.press("escape", "e")
         assert bench.screen.desk.message.text == "no error in the logs (2.0 MiB searched)"
 
 
 async def test_a_first_error_of_long_ago_is_read_from_the_file() -> None:
     archive = showing(page({0: steps(1, 300), 1: steps(1, 300, 1)}, skipped=5_000_000))
-    archive.known.pop(LogFirstError(JOB))
+    archive.findings.pop(LogFirstError(JOB))
     async with logs(archive) as bench:
         assert "9.5 MiB before not shown" in bench.title
         await bench.press("e")
         assert bench.title.endswith("looking for the first error …")
-        archive.known[LogFirstError(JOB)] = first_error(1, 900)
+        archive.findings[LogFirstError(JOB)] = first_error(1, 900)
         around = LogText(JOB, 1, LogPlace(1, "", 900))
-        archive.known[around] = Finding(page({1: [*steps(1, 100), *TRACE, *steps(101, 200)]}, at=100))
+        archive.findings[around] = Finding(page({1: [*steps(1, 100), *TRACE, *steps(101, 200)]}, at=100))
         await bench.look()
         assert bench.title.startswith(f"Logs of {JOB} · rank 1 · around its first error (f: newest)")
         assert any(row.endswith(TRACE[0]) for row in bench.rows)
-        archive.known[LogText(JOB, 1)] = Finding(page({1: steps(400, 499)}))
+        archive.findings[LogText(JOB, 1)] = Finding(page({1: steps(400, 499)}))
         await bench.press("f")
         assert bench.title == f"Logs of {JOB} · rank 1 · following"
         assert "step 499/" in bench.rows[-1]
@@ -133,7 +134,7 @@ async def test_a_first_error_of_long_ago_is_read_from_the_file() -> None:
 async def test_one_rank_after_the_other_is_chosen() -> None:
     archive = showing(crash())
     for rank in range(4):
-        archive.known[LogText(JOB, rank)] = Finding(page({rank: [f"only {rank}"]}))
+        archive.findings[LogText(JOB, rank)] = Finding(page({rank: [f"only {rank}"]}))
     async with logs(archive) as bench:
         await bench.press("full_stop")
         assert (bench.title, bench.rows[0]) == (f"Logs of {JOB} · rank 0 · following", " " * 17 + "only 0")
@@ -150,12 +151,12 @@ async def test_what_cannot_be_shown_is_said_in_one_line() -> None:
     async with logs(archive) as bench:
         said = bench.screen.query_one("#log-empty", Static)
         assert str(said.content) == "reading the logs …"
-        archive.known[LogText(JOB)] = Finding(problem="no logs: [/b] start it so")
+        archive.findings[LogText(JOB)] = Finding(problem="no logs: [/b] start it so")
         await bench.look()
         assert str(said.content) == "no logs: [/b] start it so"
         await bench.tell(LogText(JOB), page({0: []}))
         assert str(said.content) == "the logs are empty so far"
-        archive.known[LogText(JOB)] = Finding(page({0: ["hello"]}), "rank_1.log cannot be read: no")
+        archive.findings[LogText(JOB)] = Finding(page({0: ["hello"]}), "rank_1.log cannot be read: no")
         await bench.look()
         assert bench.title == f"Logs of {JOB} · following · ⚠ rank_1.log cannot be read: no"
         await bench.press("w")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from tests.ui.log_scenes import printed
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeFeed, app_of
 
@@ -60,7 +61,8 @@ def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("scene", "size"), PICTURES, ids=lambda value: value if isinstance(value, str) else None)
 def test_picture(scene: str, size: tuple[int, int], snap_compare: Callable[..., bool]) -> None:
-    app = app_of(FakeFeed(ALL_SCENES[scene]()))
+    shown = ALL_SCENES[scene]()
+    app = app_of(FakeFeed(shown), archive=printed(shown))
     assert snap_compare(app, terminal_size=size)
 
 

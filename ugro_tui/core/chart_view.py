@@ -10,6 +10,7 @@ import numpy as np
 from ugro_tui.core.archive import Floats
 from ugro_tui.core.curve import Axis, Curve
 from ugro_tui.core.smoothing import WEIGHTS
+from ugro_tui.core.sorting import distinct
 
 Range: TypeAlias = tuple[float, float]
 """From where to where on the x axis, left below right."""
@@ -128,7 +129,7 @@ def extent_of(curves: tuple[Curve, ...], axis: Axis) -> Range | None:
 
 def bad_x(curve: Curve, axis: Axis) -> Floats:
     """Where the records that were no number lie, ascending; beyond the last point only steps are known."""
-    steps = np.unique(np.array([step for _, step in curve.bad], float))
+    steps = distinct(np.array([step for _, step in curve.bad], float))
     if axis is Axis.STEP:
         return steps
     x = curve.x(axis)

@@ -28,20 +28,20 @@ class Column(IntEnum):
     BACKWARD = 12
     SYNC_WAIT = 13
     OPTIMIZER = 14
-    GPU_UTIL = 15
-    GPU_MEM_USED = 16
-    GPU_MEM_TOTAL = 17
-    GPU_TEMP = 18
-    GPU_POWER = 19
-    GPU_POWER_LIMIT = 20
-    GPU_ECC = 21
-    """Uncorrected memory errors since the driver was loaded."""
-    GPU_THROTTLE = 22
-    """The reasons in force, as a `Throttle`; 0 for none."""
-    BAD = 23
+    BAD = 15
     """2 where the record carried a loss that is NaN or infinite, 1 where only its gradient norm was, else 0."""
-    SKIPPED = 24
+    SKIPPED = 16
     """`metrics.skipped`: steps that loss scaling left out, since the run began or of this record."""
+    GPU_UTIL = 17
+    GPU_MEM_USED = 18
+    GPU_MEM_TOTAL = 19
+    GPU_TEMP = 20
+    GPU_POWER = 21
+    GPU_POWER_LIMIT = 22
+    GPU_ECC = 23
+    """Uncorrected memory errors since the driver was loaded."""
+    GPU_THROTTLE = 24
+    """The reasons in force, as a `Throttle`; 0 for none."""
 
 
 class Beat(IntEnum):
@@ -65,6 +65,9 @@ class Beat(IntEnum):
 
 
 WIDTH: Final = len(Column)
+
+HISTORY_WIDTH: Final = int(Column.GPU_UTIL)
+"""The first columns, of which histories are kept; of a GPU only the newest values are asked for."""
 
 MAX_COUNT: Final = 2**53
 """Beyond this float64 skips whole numbers: a step or a `seq` of that size is damage."""

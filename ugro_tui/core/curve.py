@@ -15,12 +15,10 @@ from ugro_tui.core.binning import Binned, binned, cut, median_of
 from ugro_tui.core.columns import Column
 from ugro_tui.core.outliers import outliers
 from ugro_tui.core.rank import Rank
+from ugro_tui.core.sample import MAX_SAMPLE, sample
 
 BINS: Final = 400
 """Points of a curve: two per column of the widest chart that a terminal shows."""
-
-MAX_RANKS: Final = 256
-"""Ranks that enter a curve: evenly spread over more of them, the median does not move visibly."""
 
 MAX_MARKS: Final = 100
 
@@ -83,7 +81,7 @@ EMPTY = Curve(np.empty(0), np.empty(0), np.empty(0), np.empty(0))
 
 def loss_curve(ranks: Sequence[Rank], bins: int = BINS) -> Curve:
     """The loss curve over `ranks` in at most `bins` + 1 points."""
-    chosen = ranks[:: max(1, -(-len(ranks) // MAX_RANKS))]
+    chosen = sample(ranks, MAX_SAMPLE)
     lines = [_loss_line(rank) for rank in chosen if len(rank.series)]
     if not lines:
         return EMPTY

@@ -161,8 +161,8 @@ def _newest(records: Sequence[_Step]) -> dict[str, float | str]:
 def _row(record: _Step) -> list[_Number]:
     """One record as the columns have it."""
     phases, gpu, metrics = record.phases or _NO_PHASES, record.gpu or _NO_GPU, record.metrics or _NO_METRICS
-    flags = _mask(gpu.throttle), badness(record.loss, record.grad_norm)
-    return [*_TOP(record), *_PHASES(phases), *_GPU(gpu), *flags, metrics.get("skipped")]
+    odd = badness(record.loss, record.grad_norm), metrics.get("skipped")
+    return [*_TOP(record), *_PHASES(phases), *odd, *_GPU(gpu), _mask(gpu.throttle)]
 
 
 def _matrix(records: Sequence[_Step]) -> Matrix:

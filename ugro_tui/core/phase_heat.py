@@ -11,8 +11,12 @@ import numpy.typing as npt
 from ugro_tui.core.archive import Floats
 from ugro_tui.core.columns import PHASE_FIELDS, Column
 from ugro_tui.core.snapshot import RankColumns
+from ugro_tui.core.sorting import medians
 
 _FIRST: Final = int(Column.DATA)
+
+STANDS_OUT: Final = 1.25
+"""Times the usual from which on a phase is named."""
 
 LEAST_SHARE: Final = 0.02
 """Of a usual step: a phase that takes less is measured against this much, or its noise would glow."""
@@ -41,7 +45,7 @@ def phase_heat(ranks: RankColumns, lines: int) -> PhaseHeat:
     seconds, names = seconds[:, told], tuple(PHASE_FIELDS[phase] for phase in told)
     if not names:
         return PhaseHeat((), (), seconds, seconds, "")
-    usual = np.nanmedian(seconds, axis=0)
+    usual = medians(seconds)
     times = seconds / np.maximum(usual, max(LEAST_SHARE * float(usual.sum()), 1e-12))
     size = -(-len(ranks) // max(1, lines))
     starts = np.arange(0, len(ranks), size)
@@ -59,5 +63,7 @@ def _greatest(values: Floats, starts: npt.NDArray[np.intp]) -> Floats:
 
 def _worst(ranks: RankColumns, names: tuple[str, ...], seconds: Floats, times: Floats, usual: Floats) -> str:
     rank, phase = np.unravel_index(int(np.nanargmax(times)), times.shape)
+    if times[rank, phase] < STANDS_OUT:
+        return "no phase of a rank stands out"
     took, median = (1000 * float(value) for value in (seconds[rank, phase], usual[phase]))
     return f"rank {ranks.rank[rank]} {names[phase]} {took:,.0f} ms, median {median:,.0f} ms"

@@ -27,18 +27,19 @@ from ugro_tui.core.records import (
     Unknown,
     Vital,
 )
+from ugro_tui.core.sample import MAX_SAMPLE, in_sample
 from ugro_tui.core.series import CAPACITY, Series
 from ugro_tui.core.states import ENDED_WORDS, Ended, ProcessState
 from ugro_tui.core.trends import Trends
 
 HISTORY_BUDGET: Final = 1 << 19
-"""Rows kept over all ranks of a job (96 MiB at 192 B a row): few ranks keep long histories, many keep short ones.
+"""Rows kept over all ranks of a job (68 MiB at 136 B a row), up to `MOST_WHOLE` ranks: the more, the shorter."""
 
-Above 4,096 ranks `MIN_HISTORY` is more than that: 24 KiB a rank.
-"""
+MOST_WHOLE: Final = 1_024
+"""Ranks up to which all keep histories alike. Of more, those of `core.sample` keep `LONG_HISTORY` rows, for what is
+told of the run, and the others `SHORT_HISTORY`, by which a rule compares a rank with itself."""
 
-MIN_HISTORY: Final = 128
-"""Rows per rank that the series statistics of the alert rules need at the least."""
+LONG_HISTORY, SHORT_HISTORY = 256, 24
 
 
 class RankTable:
@@ -85,16 +86,16 @@ class RankTable:
         if found is None:
             row = len(self.by_rank)
             self._grow(row + 1)
-            found = self.by_rank[number] = Rank(number, row, Series(_capacity(row + 1)))
+            found = self.by_rank[number] = Rank(number, row, Series(_capacity(number, row + 1)))
             self.by_row.append(found)
             self._share(row + 1)
         return found
 
     def _share(self, ranks: int) -> None:
         """Shorten the histories when the ranks have doubled, so that all of them stay within the budget."""
-        if _capacity(ranks) < _capacity(ranks - 1):
-            for rank in self.by_rank.values():
-                rank.series.limit(_capacity(ranks))
+        if (ranks - 1).bit_length() > (ranks - 2).bit_length():
+            for rank in self.by_row:
+                rank.series.limit(_capacity(rank.rank, ranks))
 
     def _grow(self, rows: int) -> None:
         if rows <= len(self.step_at):
@@ -253,6 +254,8 @@ _EMPTY: Final[dict[str, float]] = {
 }
 
 
-def _capacity(ranks: int) -> int:
-    """Rows that each of so many ranks keeps: the same up to the next power of two."""
-    return min(CAPACITY, max(MIN_HISTORY, HISTORY_BUDGET >> (ranks - 1).bit_length()))
+def _capacity(number: int, ranks: int) -> int:
+    """Rows that the rank of that number keeps, of so many ranks: the same up to the next power of two."""
+    if ranks <= MOST_WHOLE:
+        return min(CAPACITY, HISTORY_BUDGET >> (ranks - 1).bit_length())
+    return LONG_HISTORY if in_sample(number, ranks, MAX_SAMPLE) else SHORT_HISTORY

@@ -7,12 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from ugro_tui.core.columns import WIDTH, Column
+from ugro_tui.core.columns import HISTORY_WIDTH, Column
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.thinning import thinning
 
 CAPACITY: Final = 4_096
 """Rows kept per rank by default: the newest half exact, the older half thinned again and again."""
+
+FEWEST_THINNED: Final = 64
+"""Rows below which a series is too short to be thinned: it keeps the newest, two thirds of them at the least."""
 
 MAX_REWINDS: Final = 100
 """Rewinds remembered: a script that gives every record the same step would make one each time."""
@@ -38,8 +41,8 @@ class Series:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = max(64, capacity)
-        self._store: Matrix = np.empty((0, WIDTH))
+        self._capacity = capacity
+        self._store: Matrix = np.empty((0, HISTORY_WIDTH))
         self._length = 0
         self.rewinds: list[Rewind] = []
 
@@ -48,7 +51,7 @@ class Series:
 
     @property
     def rows(self) -> Matrix:
-        """The live rows, shape `[len(self), WIDTH]`: a view that the next `append` may change."""
+        """The live rows, shape `[len(self), HISTORY_WIDTH]`: a view that the next `append` may change."""
         return self._store[: self._length]
 
     @property
@@ -61,8 +64,8 @@ class Series:
         return self.rows[:, column]
 
     def limit(self, capacity: int) -> None:
-        """Keep at most `capacity` rows from now on (64 at the least), thinning what is there."""
-        self._capacity = max(64, capacity)
+        """Keep at most `capacity` rows from now on."""
+        self._capacity = capacity
         if len(self._store) > self._capacity:
             self._make_room(0)
             self._store = self.rows.copy()
@@ -86,7 +89,7 @@ class Series:
             rows = rows[len(taken) :]
             self._make_room(len(taken))
             self._reserve(self._length + len(taken))
-            self._store[self._length : self._length + len(taken)] = taken
+            self._store[self._length : self._length + len(taken)] = taken[:, :HISTORY_WIDTH]
             self._length += len(taken)
         return rewinds
 
@@ -98,12 +101,15 @@ class Series:
 
     def _reserve(self, rows: int) -> None:
         if rows > len(self._store):
-            grown = np.empty((min(max(int(rows * _GROWTH), 32), max(self._capacity, rows)), WIDTH))
+            grown = np.empty((min(max(int(rows * _GROWTH), 32), max(self._capacity, rows)), HISTORY_WIDTH))
             grown[: self._length] = self.rows
             self._store = grown
 
     def _make_room(self, rows: int) -> None:
         """Thin no more often than `rows` more need: each time, the newest half has to stay as it is."""
+        over = self._length + rows - self._capacity
+        if self._capacity < FEWEST_THINNED and over > 0:
+            self._keep_newest(self._length - max(self._capacity // 3, over))
         while self._length + rows > self._capacity:
             old = max(self._capacity // 2, self._length + rows - self._capacity) // 4 * 4
             kept = _thinned(self._store[:old])
@@ -111,6 +117,10 @@ class Series:
             self._store[: len(kept)] = kept
             self._store[len(kept) : len(kept) + len(rest)] = rest
             self._length = len(kept) + len(rest)
+
+    def _keep_newest(self, rows: int) -> None:
+        self._store[:rows] = self._store[self._length - rows : self._length].copy()
+        self._length = rows
 
 
 def _thinned(rows: Matrix) -> Matrix:

@@ -63,6 +63,8 @@ class JobView:
     """The names of the script's own metrics, as the first rank that has some tells them."""
     saved_age: float = math.nan
     """Seconds since the last declared checkpoint ended on any rank; NaN where none was declared."""
+    recorded: str = ""
+    """The status that job.json tells, as its launcher wrote it; empty: there is none."""
 
     @property
     def job_id(self) -> str:
@@ -208,7 +210,8 @@ def view(
     phases = {rank.phase for rank in job.current()} - {""}
     own = next((tuple(rank.metrics) for rank in job.current() if rank.metrics), ())
     summary, phase = summarise(job, now, alerts, watch.unjudged), min(phases, default="")
-    return JobView(summary, columns, curve, phase, own, _saved_age(job, now))
+    recorded = "" if job.manifest is None else job.manifest.status
+    return JobView(summary, columns, curve, phase, own, _saved_age(job, now), recorded)
 
 
 def _saved_age(job: JobState, now: float) -> float:

@@ -17,6 +17,7 @@ from ugro_tui.core.liveness import States, write_ages
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankStats, stats_of
 from ugro_tui.core.rules.line import MOST_RANKS
+from ugro_tui.core.sample import sample
 from ugro_tui.core.states import JobStatus, RankState
 from ugro_tui.core.watch import evaluate, worst
 
@@ -112,7 +113,7 @@ def summarise(
         min_loss=_least(ranks.column("min_loss")),
         throughput=_total(latest[well, Column.THROUGHPUT].tolist()),
         avg_throughput=_total(ranks.column("avg_throughput")),
-        tokens=_total(latest[:, Column.TOKENS].tolist()),
+        tokens=_greatest(latest[:, Column.TOKENS].tolist()),
         age=_youngest(job, now),
         alerts=alerts,
         per_rank_stats=ranks,
@@ -163,7 +164,7 @@ def _progress(job: JobState, states: States) -> str:
 
 def _pace(current: list[Rank]) -> float:
     """Seconds a step of the rank that has recorded most, of some of them: they step together."""
-    some = current[:: max(1, -(-len(current) // MOST_RANKS))]
+    some = sample(current, MOST_RANKS)
     return seconds_per_step(max((rank.attempt_rows for rank in some), key=len)) if some else math.nan
 
 

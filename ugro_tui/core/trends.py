@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import WARM_UP_STEPS
 from ugro_tui.core.records import Matrix
+from ugro_tui.core.sorting import distinct
 
 SPARK_WIDTH: Final = 16
 """Points of a rank's loss sparkline."""
@@ -49,11 +50,11 @@ class _Ring:
         """The values of these rows, the newest last, and how many each has; what stands before them says nothing."""
         counts = np.array(self.counts)[rows]
         places = counts % self._width
-        distinct = np.unique(places).tolist()
-        if len(distinct) == 1:  # as a rule: ranks record together
-            return np.roll(self._values[rows], -distinct[0], axis=1), np.minimum(counts, self._width)
+        shifts = distinct(places).tolist()
+        if len(shifts) == 1:  # as a rule: ranks record together
+            return np.roll(self._values[rows], -shifts[0], axis=1), np.minimum(counts, self._width)
         found = self._values[rows].copy()
-        for place in distinct:
+        for place in shifts:
             alike = places == place
             found[alike] = np.roll(found[alike], -place, axis=1)
         return found, np.minimum(counts, self._width)
@@ -142,7 +143,7 @@ def _taken(rows: set[int]) -> _Rows | slice:
 def _medians(times: Matrix, counts: npt.NDArray[np.int64]) -> Matrix:
     """Median seconds between times. By sorting: numpy's own median of many short rows takes nine times as long."""
     found = np.full(len(times), np.nan)
-    for count in np.unique(counts[counts > 1]).tolist():
+    for count in distinct(counts[counts > 1]).tolist():
         alike: npt.NDArray[np.bool_] | slice = counts == count if (counts != count).any() else slice(None)
         with np.errstate(over="ignore", invalid="ignore"):
             gaps = np.diff(times[alike, _TIMES - count :], axis=1)
@@ -155,7 +156,7 @@ def _medians(times: Matrix, counts: npt.NDArray[np.int64]) -> Matrix:
 
 def _sparks(losses: Matrix, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     points = np.full((len(losses), SPARK_WIDTH), np.nan, np.float32)
-    for count in np.unique(counts[counts > 0]).tolist():
+    for count in distinct(counts[counts > 0]).tolist():
         alike: npt.NDArray[np.bool_] | slice = counts == count if (counts != count).any() else slice(None)
         size = max(1, count // SPARK_WIDTH)
         recent = losses[alike, _LOSSES - min(count, size * SPARK_WIDTH) :]

@@ -186,7 +186,9 @@ class UgroApp(TerminalApp):
         self.go(message.place)
 
     def go(self, place: str) -> None:
-        """Show the screen of this name. The way back is what lies below it."""
+        """Show the screen of this name. The way back is what lies below it. What was said was about the one before."""
+        if not self.desk.message.problem:
+            self.desk.say("")
         names = [screen.NAME for screen in self.screen_stack if isinstance(screen, UgroScreen)]
         keep = names.index(place) + 1 if place in names else below(place, names)
         for _ in names[keep:]:

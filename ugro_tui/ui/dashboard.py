@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.core.archive import MetricNames
+from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.watch import worst
@@ -45,6 +46,9 @@ PANES = ("ranks", "loss", "phases", "alerts", "log")
 _ROWS = {"loss": "middle", "phases": "middle", "alerts": "bottom", "log": "bottom"}
 """What each pane stands in."""
 
+_KEPT = "panes"
+"""The name under which it is kept which pane is how large."""
+
 _LEADS_TO = {"alerts": "alerts", "log": "logs"}
 """The screen that tells more than a pane."""
 
@@ -71,6 +75,8 @@ class TrainingDashboard(FilteredScreen):
 
     _pane = 0
     _zoom = 0
+    _drawn_job = ""
+    _wants_metrics = False
 
     def parts(self) -> Iterable[Widget]:
         """All parts, those of every size; classes say which are shown."""
@@ -90,8 +96,13 @@ class TrainingDashboard(FilteredScreen):
         yield Static(id="empty")
 
     def on_mount(self) -> None:
-        """Keys go to the ranks at first."""
+        """Keys go to the ranks at first; panes have the sizes that they had."""
         self.query_one(RankTable).focus()
+        kept: dict[str, object] = self.desk.kept(_KEPT, {})
+        pane, zoom = kept.get("pane"), kept.get("zoom")
+        if pane in PANES and zoom in (1, 2):
+            self._zoom = 1 if zoom == 1 else 2
+            self.call_after_refresh(self._go_to, str(pane))
 
     # --- what is shown
 
@@ -101,6 +112,10 @@ class TrainingDashboard(FilteredScreen):
         self._arrange(view)
         if view is None:
             return
+        if view.job_id != self._drawn_job:
+            self._drawn_job = view.job_id
+            self.query_one(MetricChart).look(ChartView())  # another run has other steps
+            self.table.clear_marks()
         self.put("jobs", job_bar(desk.jobs, desk.job, self.size.width))
         self.put("header", header(view, desk.snapshot.reading, self.size.width))
         accused = {alert.rank for alert in view.summary.alerts if alert.rank is not None}
@@ -122,6 +137,8 @@ class TrainingDashboard(FilteredScreen):
             chart.show(*self._curves.traces(view, zoomed=chart.view.window is not None))
         self._draw_tail()
         self._name_panes(view)
+        if self._wants_metrics and self.in_front:
+            self.action_metric()
 
     def _draw_tail(self) -> None:
         rank, view = self.query_one(RankTable).key, self.desk.view
@@ -159,7 +176,7 @@ class TrainingDashboard(FilteredScreen):
             "loss": chart.title(brief=chart.size.width < LEGEND_FROM),
             "phases": Content("Phases: rank x phase"),
             "alerts": alerts_title(view, self.desk.snapshot),
-            "log": Content(f"Log of rank {self.query_one(RankTable).key}"),
+            "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
         }
         for name, text in titles.items():
             if self.is_new(f"{name} title", text):
@@ -193,7 +210,11 @@ class TrainingDashboard(FilteredScreen):
 
     def action_zoom(self) -> None:
         """Give the pane half of the screen, then all of it, then its own place again."""
-        self._zoom = (self._zoom + 1) % 3
+        self._enlarge((self._zoom + 1) % 3)
+
+    def _enlarge(self, zoom: int) -> None:
+        self._zoom = zoom
+        self.desk.keep(_KEPT, {"pane": PANES[self._pane], "zoom": zoom})
         self.show()
 
     def peel(self) -> bool:
@@ -203,8 +224,7 @@ class TrainingDashboard(FilteredScreen):
         if self._curves.metric != LOSS:
             self._choose(LOSS)
         elif self._zoom:
-            self._zoom = 0
-            self.show()
+            self._enlarge(0)
         else:
             return False
         return True
@@ -221,9 +241,13 @@ class TrainingDashboard(FilteredScreen):
         if view is None:
             return
         found = self.desk.archive.look(MetricNames(view.job_id))
-        if found.content is None:
-            self.say(found.problem or "reading which metrics there are: press m again")
+        self._wants_metrics = found.loading
+        if found.loading:
+            self.say("reading which metrics there are …")
+        elif found.content is None:
+            self.say(found.problem)
         else:
+            self.desk.say("")
             self.app.push_screen(MetricPicker(found.content, self._curves.metric), self._choose)
 
     def _choose(self, metric: str | None) -> None:

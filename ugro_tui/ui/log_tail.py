@@ -6,9 +6,16 @@ from textual.content import Content
 
 from ugro_tui.core.log_inquiry import LogText
 from ugro_tui.core.log_level import Level
+from ugro_tui.core.log_lines import LogLine
 from ugro_tui.core.ports import Archive
+from ugro_tui.ui.marks import LEVEL_GLYPHS
 
 _STYLES = {Level.CRITICAL: "bold $error", Level.ERROR: "$error", Level.WARNING: "$warning", Level.DEBUG: "$text-muted"}
+
+
+def _said(line: LogLine) -> Content:
+    glyph = LEVEL_GLYPHS.get(line.level)
+    return Content.styled(f"{glyph} {line.message}" if glyph else line.message, _STYLES.get(line.level, ""))
 
 
 def log_tail(archive: Archive, job: str, rank: int, lines: int) -> Content:
@@ -18,4 +25,4 @@ def log_tail(archive: Archive, job: str, rank: int, lines: int) -> Content:
         why = found.problem or ("reading …" if found.loading else "nothing printed so far")
         return Content.styled(why, "$text-muted")
     newest = found.content.lines[-lines:]
-    return Content("\n").join(Content.styled(line.message, _STYLES.get(line.level, "")) for line in newest)
+    return Content("\n").join(_said(line) for line in newest)

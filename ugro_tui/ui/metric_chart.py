@@ -15,6 +15,7 @@ from textual.message import Message
 
 from ugro_tui.core.chart_view import PAN, ZOOM, ChartView, Range, extent_of, next_axis
 from ugro_tui.core.curve import Axis, Curve, curve_of
+from ugro_tui.core.sorting import distinct
 from ugro_tui.ui.chart import ChartCanvas
 from ugro_tui.ui.chart_title import metric_title
 from ugro_tui.ui.strokes import MOST_TRACES, Trace
@@ -118,7 +119,7 @@ class MetricChart(ChartCanvas, can_focus=True):
         if not self._traces or (extent := self._extent) is None:
             return
         x = self._traces[0].curve.x(self._view.axis)
-        points = np.unique(x[np.isfinite(x)])
+        points = distinct(x[np.isfinite(x)])
         left, right = self._view.window or (-np.inf, np.inf)
         shown = int(((points >= left) & (points <= right)).sum())
         columns = self.columns or self.size.width

@@ -16,6 +16,7 @@ from ugro_tui.core.chart_view import ChartView, bad_x, extent_of
 from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Curve
 from ugro_tui.core.smoothing import smoothed
+from ugro_tui.core.sorting import distinct, median
 from ugro_tui.ui.plane import Plane, limits, steady
 
 Piece: TypeAlias = tuple[Floats, Floats]
@@ -204,7 +205,7 @@ def _band(one: _Shown, plane: Plane) -> Band:
 
 
 def _marks(found: list[Floats], plane: Plane) -> Floats:
-    marks = np.unique(np.concatenate(found))
+    marks = distinct(np.concatenate(found))
     return marks[plane.holds(marks)]
 
 
@@ -228,7 +229,7 @@ def _parts(points: Points, plane: Plane) -> list[slice]:
     if not len(points.x):
         return []
     apart = np.diff(points.x)
-    usual = float(np.median(apart)) if len(apart) else 0.0
+    usual = median(apart) if len(apart) else 0.0
     holes = apart > max(GAP * usual, (plane.right - plane.left) / 50)
     ends = [0, *(np.flatnonzero(holes | (np.diff(points.piece) != 0)) + 1).tolist(), len(points.x)]
     return [slice(begin, end) for begin, end in pairwise(ends)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+
+from ugro_tui.core.sorting import median
 
 WINDOW, FEWEST = 128, 64
 """Points that a median is taken of, and the fewest for it (alerts.md)."""
@@ -19,8 +20,7 @@ SIGMA: Final = 1.4826
 """MAD times this is the standard deviation of a normal distribution."""
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(NamedTuple):
     """Something that began at `step` (`ts`: Unix seconds): `value` against `threshold`, `usual` before it."""
 
     step: float
@@ -46,8 +46,8 @@ class Baseline:
         size = len(self._window)
         if size >= FEWEST and (self._added % RENEWED == 0 or size == FEWEST):
             values = np.array(self._window)
-            self.median = float(np.median(values))
-            self.mad = float(np.median(np.abs(values - self.median)))
+            self.median = median(values)
+            self.mad = median(np.abs(values - self.median))
 
     @property
     def known(self) -> bool:
@@ -81,8 +81,9 @@ class Spikes:
         margin = max(sigmas * SIGMA * base.mad, least * abs(base.median)) if base.known else math.inf
         peak = value > factor * self._highest > 0
         limit = factor * self._highest if peak else base.median + margin
-        self._recent.append((value > limit, Episode(step, ts, value, limit, base.median)))
-        if peak or sum(above for above, _ in self._recent) >= 2:
+        above = value > limit
+        self._recent.append((above, Episode(step, ts, value, limit, base.median)))
+        if above and (peak or sum(one for one, _ in self._recent) >= 2):
             self._begin(peak=peak)
             return
         base.add(value)
@@ -121,13 +122,13 @@ class Divergence:
             if spike is None or not math.isfinite(spike.usual):
                 return
             # It came back once since this spike, which is not over yet: if it rises again, its steps count from here.
-            self._open = replace(spike, step=step, ts=ts) if spike is self._seen else spike
+            self._open = spike._replace(step=step, ts=ts) if spike is self._seen else spike
             self._seen = spike
             self._recent.clear()
         self._recent.append(value)
         usual = self._open.usual
         limit = usual + (factor - 1.0) * abs(usual)
-        level = float(np.median(self._recent))
+        level = median(np.array(self._recent))
         if level <= limit and (self.episode is None or len(self._recent) == self._recent.maxlen):
             self._open = self.episode = None
         elif self.episode is None and step - self._open.step >= steps:

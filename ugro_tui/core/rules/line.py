@@ -14,6 +14,7 @@ from ugro_tui.core.rank import Rank
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.latch import Floats
 from ugro_tui.core.rules.look import Look
+from ugro_tui.core.sample import sample
 
 MOST_RANKS: Final = 64
 """Ranks whose records make the line: evenly spread over more of them, their mean is the run's, and costs little."""
@@ -47,7 +48,7 @@ class RunLine:
 
     def advance(self, look: Look) -> tuple[Points, bool]:
         """The steps that are complete since the last time; True where the run began anew before them."""
-        ranks = _chosen(look.job.current())
+        ranks = sample(look.job.current(), MOST_RANKS)
         mark = (look.job.attempt, [rank.series.rewinds[-1:] for rank in ranks[:1]])
         anew = mark != self._mark
         if anew:
@@ -58,10 +59,6 @@ class RunLine:
         parts = [_between(rank, self._told, limit) for rank in ranks]
         self._told = limit
         return _merged([part for part in parts if len(part)]), anew
-
-
-def _chosen(ranks: Sequence[Rank]) -> Sequence[Rank]:
-    return ranks[:: max(1, -(-len(ranks) // MOST_RANKS))]
 
 
 def _horizon(look: Look) -> float:

@@ -17,6 +17,7 @@ from ugro_tui.core.rules.detectors import Divergence, Drop, Episode, Spikes
 from ugro_tui.core.rules.line import Points, RunLine
 from ugro_tui.core.rules.look import Look, alert
 from ugro_tui.core.rules.slope import flat
+from ugro_tui.core.sorting import median
 
 OVERFLOWED = "an overflow that loss scaling skips is usual at first; else clip gradients, or use bf16"
 
@@ -110,7 +111,7 @@ class Learning:
         part = np.array([pair for pair in self._losses if pair[0] >= first])
         if len(part) < 64 or self._losses[0][0] > first or not flat(part[:, 0], part[:, 1]):
             return None
-        return Episode(first, self._last.ts, float(np.median(part[:, 1])), math.nan, math.nan)
+        return Episode(first, self._last.ts, median(part[:, 1]), math.nan, math.nan)
 
     def _overflows(self, look: Look) -> Iterator[Alert]:
         numbers, seen = look.thresholds["overflow_storm"], self._skipped

@@ -16,6 +16,7 @@ from ugro_tui.core.recent import Round
 from ugro_tui.core.rules.ends import output_of
 from ugro_tui.core.rules.latch import Floats, Latch, Mask
 from ugro_tui.core.rules.look import Look, alert, each, worst_of
+from ugro_tui.core.sorting import median
 from ugro_tui.core.states import ProcessState, RankState
 
 _DESYNC_SECONDS = 10.0
@@ -180,7 +181,7 @@ class Desync:
             behind = np.where(judged, place[judged].max() - place, 0.0)
             behind = np.where(step[judged].max() - step >= 2, behind, 0.0)
         limit = max(2.0, look.thresholds["desync"]["records"] * gap)
-        wait = max(_DESYNC_SECONDS, 2 * float(np.median(interval[judged]))) if judged.any() else _DESYNC_SECONDS
+        wait = max(_DESYNC_SECONDS, 2 * median(interval[judged])) if judged.any() else _DESYNC_SECONDS
         breach = behind >= limit
         firing = self._latch.update(breach, breach, look.now, wait)
         if firing.any():
@@ -198,4 +199,4 @@ def _gap(steps: np.ndarray) -> float:
     """Steps from one record to the next, as most ranks have it; 0 where it is not known."""
     gaps = np.diff(steps[:64], axis=1)
     gaps = gaps[np.isfinite(gaps) & (gaps > 0)]
-    return float(np.median(gaps)) if len(gaps) else 0.0
+    return median(gaps) if len(gaps) else 0.0
