@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ugro_tui import exits
-from ugro_tui.core.errors import BadInput
+from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
@@ -146,8 +146,10 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: bool, wait: bool, as_json: bool) -> None:
     from ugro_tui.headless import headless
 
-    agent = headless(config, notify=wait)
+    agent = headless(config, notify=wait, keep=wait)
     try:
+        if wait:
+            agent.start()
         request = asked(agent)
         if dry_run:
             plan = agent.launches.plan(request)
@@ -169,7 +171,7 @@ def _say(agent: Agent, plan: LaunchPlan, *, dry_run: bool, wait: bool, as_json: 
     if as_json and not wait:
         print_json(plan_dict(plan), pretty=True)
     elif not as_json:
-        print_lines(plan_lines(plan) if dry_run else started_lines(plan))
+        print_lines(plan_lines(plan) if dry_run else started_lines(plan, _nodes_of(agent.config)))
     if not wait or dry_run:
         return exits.WELL
     return followed(agent, plan.request.job_id, as_json=as_json)
@@ -182,6 +184,7 @@ def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
     pause = Event()
     while not (standing := agent.launches.standing(job_id)).over:
         pause.wait(_LOOK_SECONDS)
+    _copy_rest(agent, job_id)
     if as_json:
         print_json(jsonable(standing), pretty=True)
     else:
@@ -190,6 +193,17 @@ def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
 
 
 _LOOK_SECONDS = 2.0
+
+
+def _copy_rest(agent: Agent, job_id: str) -> None:
+    """Copy what the nodes hold of a job that has ended; how it ended does not depend on that."""
+    from ugro_tui.headless import complain
+
+    if agent.copies is not None:
+        try:
+            agent.sync(job_id)
+        except UgroError as error:
+            complain([str(error)])
 
 
 class _Progress:
@@ -210,12 +224,19 @@ class _Progress:
                 print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
 
 
-def started_lines(plan: LaunchPlan) -> Iterator[str]:
+def _nodes_of(config: Config) -> str:
+    """The option that names the nodes, where the settings do not."""
+    named = config.origins.get("nodes", "").startswith("command line")
+    return f" --nodes {shlex.quote(','.join(config.nodes))}" if named else ""
+
+
+def started_lines(plan: LaunchPlan, nodes: str = "") -> Iterator[str]:
     """What was started, and what to do next."""
     job = plan.request.job_id
     attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
     yield f"job {job} runs: {plan.world_size} ranks on {', '.join(node.node for node in plan.nodes)}{attempt}"
-    yield f"watch it: {called()} watch {job}    stop it: {called()} stop {job}"
+    yield f"watch it: {called()} watch {job}{nodes}"
+    yield f"stop it: {called()} stop {job}{nodes}"
 
 
 def plan_lines(plan: LaunchPlan) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace as replace_fields
 
@@ -25,6 +25,7 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
+from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.inventory import LOCAL
 
 ASK_SECONDS, COPY_SECONDS, VERIFY_SECONDS = 40.0, 300.0, 180.0
@@ -34,6 +35,7 @@ takes its time)."""
 STOP_MARGIN_SECONDS = 20.0
 ROLLBACK_GRACE_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
+Result = TypeVar("Result")
 
 
 class Torchrun:
@@ -133,7 +135,7 @@ class Torchrun:
     def _ask(
         self, sites: Sequence[Site], action: str, words: Mapping[str, Any], kind: type[Any], seconds: float
     ) -> tuple[Any, ...]:
-        return on_all(sites, lambda site: site.ask(action, words, kind, seconds=seconds), seconds + 5.0)
+        return _unlocked(on_all(sites, lambda site: site.ask(action, words, kind, seconds=seconds), seconds + 5.0))
 
     def _surveys(self, request: LaunchRequest, sites: Sequence[Site], token: str, port: int | None) -> list[Survey]:
         """What all nodes say of themselves. Raises UgroError: one of them says nothing."""
@@ -155,7 +157,7 @@ class Torchrun:
             found = site.ask("survey", {**words, **own}, Survey, seconds=ASK_SECONDS)
             return found if known is None else replace_fields(found, python=known.python, gpus=known.gpus)
 
-        surveys = all_of(_names(sites), on_all(sites, ask, ASK_SECONDS + 5.0))
+        surveys = all_of(_names(sites), _unlocked(on_all(sites, ask, ASK_SECONDS + 5.0)))
         self._planned = (request, token, dict(zip(_names(sites), surveys, strict=True)))
         return surveys
 
@@ -250,6 +252,14 @@ class Torchrun:
         sites = list(self._sites.values())
         looks = self._ask(sites, action, {"job": job_id, **words}, Look, seconds)
         return standing_of(job_id, {site.name: look for site, look in zip(sites, looks, strict=True)})
+
+
+def _unlocked(results: tuple[Result | UgroError, ...]) -> tuple[Result | UgroError, ...]:
+    """The same. Raises NeedsPassphrase: a person must say one before a node can be asked; then it is asked again."""
+    for result in results:
+        if isinstance(result, NeedsPassphrase):
+            raise result
+    return results
 
 
 def _names(sites: Sequence[Site]) -> list[str]:
