@@ -120,7 +120,9 @@ def option_parser() -> argparse.ArgumentParser:
     )
     # fmt: off
     add = parser.add_argument_group("the run").add_argument
-    add("--job-id", type=parse_job_id, required=True, help="name of the run and of its directory")
+    launched = os.environ.get("UGRO_JOB_ID")
+    add("--job-id", type=parse_job_id, required=not launched, default=launched,
+        help="name of the run and of its directory (what a launcher calls it)")
     add("--steps", type=positive, help="stop after this many optimizer steps")
     add("--epochs", type=positive, help="stop after this many passes over the text (1 if neither is given)")
     add("--seed", type=int, default=1, help="seed of the weights and of the order of the text (%(default)s)")

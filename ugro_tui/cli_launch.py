@@ -158,8 +158,10 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: bool, wait: bool, as_json: bool) -> None:
     from ugro_tui.headless import headless
 
-    agent = headless(config, notify=wait)
+    agent = headless(config, notify=wait, keep=wait)
     try:
+        if wait:
+            agent.start()
         request = asked(agent)
         if dry_run:
             plan = agent.launches.plan(request)
@@ -181,7 +183,7 @@ def _say(agent: Agent, plan: LaunchPlan, *, dry_run: bool, wait: bool, as_json: 
     if as_json and not wait:
         print_json(plan_dict(plan), pretty=True)
     elif not as_json:
-        print_lines(plan_lines(plan) if dry_run else started_lines(plan))
+        print_lines(plan_lines(plan) if dry_run else started_lines(plan, _nodes_of(agent.config)))
     if not wait or dry_run:
         return exits.WELL
     return followed(agent, plan.request.job_id, as_json=as_json)
@@ -194,6 +196,8 @@ def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
     pause = Event()
     while not (standing := agent.launches.standing(job_id)).over:
         pause.wait(_LOOK_SECONDS)
+    if agent.copies is not None:
+        agent.sync(job_id)
     if as_json:
         print_json(jsonable(standing), pretty=True)
     else:
@@ -223,18 +227,23 @@ class _Progress:
                 print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
 
 
-def started_lines(plan: LaunchPlan) -> Iterator[str]:
+def _nodes_of(config: Config) -> str:
+    """The option that names the nodes, where the settings do not."""
+    named = config.origins.get("nodes", "").startswith("command line")
+    return f" --nodes {shlex.quote(','.join(config.nodes))}" if named else ""
+
+
+def started_lines(plan: LaunchPlan, nodes: str = "") -> Iterator[str]:
     """What was started, and what to do next."""
     job = plan.request.job_id
     attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
-    where = ", ".join(node.node for node in plan.nodes)
-    done = (
-        f"was submitted on {where}: {plan.world_size} ranks"
-        if plan.script
-        else f"runs: {plan.world_size} ranks on {where}"
-    )
-    yield f"job {job} {done}{attempt}"
-    yield f"watch it: {called()} watch {job}    stop it: {called()} stop {job}"
+    slurm = plan.request.slurm.nodes
+    nodes_of_slurm = f"{slurm} node{'s' if slurm > 1 else ''}, submitted by {plan.nodes[0].node}"
+    where = nodes_of_slurm if plan.script else ", ".join(node.node for node in plan.nodes)
+    done = "waits for Slurm:" if plan.script else "runs:"
+    yield f"job {job} {done} {plan.world_size} ranks on {where}{attempt}"
+    yield f"watch it: {called()} watch {job}{nodes}"
+    yield f"stop it: {called()} stop {job}{nodes}"
 
 
 def plan_lines(plan: LaunchPlan) -> Iterator[str]:

@@ -8,14 +8,15 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ugro_tui.config import Config
 from ugro_tui.core.commands import Act, Launch, PlanLaunch, Stop
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, Executed, LaunchPlan, LaunchRequest, LaunchView
 from ugro_tui.core.ports import Clock, Collection
-from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.snapshot import Question, Snapshot
+from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.fleet import make_nodes
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.secrets import Secrets
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ugro_tui.act.sites import Site
     from ugro_tui.act.torchrun import Torchrun
 
+Result = TypeVar("Result")
+
 SETTLE_SECONDS = 5.0
 """How often it is looked whether a job has ended and nobody has written that down."""
 
@@ -38,11 +41,20 @@ MOST_SETTLED_AT_ONCE = 8
 
 
 class LaunchDoor:
-    """Starts and stops jobs on the nodes of `config`. `show` takes what screens are to see of it."""
+    """Starts and stops jobs on the nodes of `config`. `show` takes what screens are to see of it.
+
+    `ask` answers what only a person can, the passphrase of a key; None where nobody is there.
+    """
 
     def __init__(
-        self, config: Config, secrets: Secrets, clock: Clock, show: Callable[[LaunchView | Executed], None]
+        self,
+        config: Config,
+        secrets: Secrets,
+        clock: Clock,
+        show: Callable[[LaunchView | Executed], None],
+        ask: Callable[[Question], str] | None = None,
     ) -> None:
+        self._ask = ask
         self._config = config
         self._secrets = secrets
         self._clock = clock
@@ -76,23 +88,36 @@ class LaunchDoor:
 
     def plan(self, request: LaunchRequest) -> LaunchPlan:
         """What a launch would do; see `LaunchCoordinator.plan`."""
-        return self._coordinator().plan(self._completed(request))
+        return self._unlocked(lambda one: one.plan(self._completed(request)))
 
     def launch(self, request: LaunchRequest) -> LaunchPlan:
         """Start a job; see `LaunchCoordinator.launch`."""
-        return self._coordinator().launch(self._completed(request))
+        return self._unlocked(lambda one: one.launch(self._completed(request)))
 
     def relaunch(self, job_id: str, *, resume: bool) -> LaunchRequest:
         """What to ask for to start a job again; see `LaunchCoordinator.relaunch`."""
-        return self._coordinator().relaunch(job_id, resume=resume)
+        return self._unlocked(lambda one: one.relaunch(job_id, resume=resume))
 
     def stop(self, job_id: str, grace: float) -> JobStanding:
         """End a job everywhere; see `LaunchCoordinator.stop`."""
-        return self._coordinator().stop(job_id, grace)
+        return self._unlocked(lambda one: one.stop(job_id, grace))
 
     def standing(self, job_id: str) -> JobStanding:
         """Where a job stands, written down where it is over; see `LaunchCoordinator.finalize`."""
-        return self._coordinator().finalize(job_id)
+        return self._unlocked(lambda one: one.finalize(job_id))
+
+    def _unlocked(self, work: Callable[[LaunchCoordinator], Result]) -> Result:
+        """What `work` returns; each passphrase that it lacks is asked for once."""
+        asked: set[str] = set()
+        while True:
+            try:
+                return work(self._coordinator())
+            except NeedsPassphrase as locked:
+                told = "" if self._ask is None or locked.key in asked else self._ask(_question(locked.key))
+                asked.add(locked.key)
+                if not told:
+                    raise
+                self._secrets.put(locked.key, told)
 
     def demo(self, options: Sequence[str]) -> LocalJob:
         """Start the demo's training run; see `Launching.start_demo`."""
@@ -119,7 +144,7 @@ class LaunchDoor:
             threading.Thread(target=self._settle, args=(look,), name="settling", daemon=True).start()
 
     def _settle(self, look: Callable[[], Snapshot]) -> None:
-        asked = 0.0
+        asked = -WAIT_SECONDS
         while not self._over.wait(SETTLE_SECONDS):
             if (now := self._clock.monotonic()) - asked >= WAIT_SECONDS:
                 asked = now
@@ -200,6 +225,10 @@ class LaunchDoor:
 
     def _note(self, node: str, command: str, well: bool, seconds: float) -> None:
         self._show(Executed(self._clock.time() - seconds, node, command, 0 if well else 1, seconds))
+
+
+def _question(key: str) -> Question:
+    return Question(key, f"Passphrase of the key {key}")
 
 
 class Launching:

@@ -130,13 +130,11 @@ def _agent(
 def _script(request: LaunchRequest, survey: Survey, attempt: int) -> tuple[str, ...]:
     """The entry wrapper, and what it becomes."""
     script = survey.script
-    args = request.args
     if not request.script:
         script = f"{survey.lent}/{SCRIPT}"
-        args = ("--job-id", request.job_id, *args)
     elif request.sync_code:
         script = str(PurePosixPath(_workdir(request, survey, attempt), request.script))
-    return (f"{survey.lent}/entry.py", script, *args)
+    return (f"{survey.lent}/entry.py", script, *request.args)
 
 
 def _workdir(request: LaunchRequest, survey: Survey, attempt: int) -> str:

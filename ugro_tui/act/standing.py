@@ -111,6 +111,8 @@ def _status(manifest: Mapping[str, Any], looks: Iterable[Look], ends: Mapping[st
     """`alone`: not all nodes could be asked."""
     said = str(manifest.get("status") or "")
     looks = tuple(looks)
+    if any(look.manifest.get("status") == "stopped" for look in looks):
+        return "stopped"  # where one node was told first, others may have failed for it
     if said in OVER:
         return said
     if any(look.alive for look in looks):

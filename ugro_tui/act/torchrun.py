@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec.structs import replace as replace_fields
 
 from ugro_tui.act.backend import JobStanding, Telling
 from ugro_tui.act.beginning import check_agent, has_begun, outlived
@@ -23,6 +25,7 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
+from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.inventory import LOCAL
 
 ASK_SECONDS, COPY_SECONDS, VERIFY_SECONDS = 40.0, 300.0, 180.0
@@ -32,6 +35,7 @@ takes its time)."""
 STOP_MARGIN_SECONDS = 20.0
 ROLLBACK_GRACE_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
+Result = TypeVar("Result")
 
 
 class Torchrun:
@@ -43,6 +47,7 @@ class Torchrun:
     def __init__(self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = ()) -> None:
         self._sites = sites
         self._usual = tuple(usual or sites)
+        self._planned: tuple[LaunchRequest, str, dict[str, Survey]] | None = None
         self._clock = clock
 
     def plan(self, request: LaunchRequest, token: str) -> LaunchPlan:
@@ -107,7 +112,8 @@ class Torchrun:
         standing = standing_of(job_id, {site.name: look for site, look in zip(sites, looks, strict=True)})
         if wrong:
             raise StopError("\n".join((*wrong, "it may go on there: stop the job again when the node can be reached")))
-        return standing
+        ended = any(look.were for look in looks)
+        return replace(standing, status="stopped") if ended else standing
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -129,7 +135,7 @@ class Torchrun:
     def _ask(
         self, sites: Sequence[Site], action: str, words: Mapping[str, Any], kind: type[Any], seconds: float
     ) -> tuple[Any, ...]:
-        return on_all(sites, lambda site: site.ask(action, words, kind, seconds=seconds), seconds + 5.0)
+        return _unlocked(on_all(sites, lambda site: site.ask(action, words, kind, seconds=seconds), seconds + 5.0))
 
     def _surveys(self, request: LaunchRequest, sites: Sequence[Site], token: str, port: int | None) -> list[Survey]:
         """What all nodes say of themselves. Raises UgroError: one of them says nothing."""
@@ -143,23 +149,37 @@ class Torchrun:
             "lent": lent().digest,
         }
 
-        def ask(site: Site) -> Survey:
-            own = {"port": port if site is sites[0] else None}
-            return site.ask("survey", {**words, **own}, Survey, seconds=ASK_SECONDS)
+        known_of = {} if port is None else self._surveyed(request, token)
 
-        return all_of(_names(sites), on_all(sites, ask, ASK_SECONDS + 5.0))
+        def ask(site: Site) -> Survey:
+            known = known_of.get(site.name)  # what takes longest is looked at once for each launch
+            own = {"port": port if site is sites[0] else None, "again": known is not None}
+            found = site.ask("survey", {**words, **own}, Survey, seconds=ASK_SECONDS)
+            return found if known is None else replace_fields(found, python=known.python, gpus=known.gpus)
+
+        surveys = all_of(_names(sites), _unlocked(on_all(sites, ask, ASK_SECONDS + 5.0)))
+        self._planned = (request, token, dict(zip(_names(sites), surveys, strict=True)))
+        return surveys
+
+    def _surveyed(self, request: LaunchRequest, token: str) -> Mapping[str, Survey]:
+        """What is known since the last plan, if it was for this launch."""
+        planned = self._planned
+        return planned[2] if planned is not None and planned[:2] == (request, token) else {}
 
     def _copy(self, plan: LaunchPlan, told: Telling) -> None:
         """Bring what is lent, and the job's code. Raises LaunchError."""
         request = plan.request
         packed = pack(code(Path(request.sync_code))) if request.sync_code else b""
         document = manifest_of(plan, self._clock.time())
+        known_of = self._surveyed(request, plan.token)
 
         def copy(node: NodePlan) -> None:
             site = self._sites[node.node]
             told(NodeProgress(node.node, Stage.COPYING, "gets what it lacks"))
             words = {"job": request.job_id, "token": plan.token, "lent": lent().digest, "manifest": document}
-            site.ask("lend", words, Done, payload=lent().packed, seconds=COPY_SECONDS)
+            known = known_of.get(node.node)
+            if known is None or not known.has_lent:
+                site.ask("lend", words, Done, payload=lent().packed, seconds=COPY_SECONDS)
             if packed:
                 site.ask("code", words, Done, payload=packed, seconds=COPY_SECONDS)
 
@@ -232,6 +252,14 @@ class Torchrun:
         sites = list(self._sites.values())
         looks = self._ask(sites, action, {"job": job_id, **words}, Look, seconds)
         return standing_of(job_id, {site.name: look for site, look in zip(sites, looks, strict=True)})
+
+
+def _unlocked(results: tuple[Result | UgroError, ...]) -> tuple[Result | UgroError, ...]:
+    """The same. Raises NeedsPassphrase: a person must say one before a node can be asked; then it is asked again."""
+    for result in results:
+        if isinstance(result, NeedsPassphrase):
+            raise result
+    return results
 
 
 def _names(sites: Sequence[Site]) -> list[str]:

@@ -38,7 +38,10 @@ def lent_folder(name: str) -> str:
 
 
 def survey(request: Dict[str, Any]) -> Dict[str, Any]:
-    """What is asked for: `root`, `python`, `workdir`, `script` (empty: brought), `port` (None: a free one), `lent`."""
+    """What is asked for: `root`, `python`, `workdir`, `script` (empty: brought), `port` (None: a free one), `lent`.
+
+    `again`: what takes longest, the Python and the GPUs, is known already.
+    """
     workdir = absolute(request["workdir"] or "~")
     root = absolute(request["root"])
     there = existing(root)
@@ -55,10 +58,10 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
         "writable": os.access(there, os.W_OK | os.X_OK),
         "free": disk.f_bavail * disk.f_frsize,
         "inodes": disk.f_favail if disk.f_files else None,
-        "python": python(request["python"], workdir, request["path"]),
+        "python": {} if request["again"] else python(request["python"], workdir, request["path"]),
         "pythonpath": os.environ.get("PYTHONPATH", ""),
         "port": port(request["port"]),
-        "gpus": gpus(),
+        "gpus": [] if request["again"] else gpus(),
         "time": time.time(),
     }
 
