@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ugro_tui import exits
+from ugro_tui import cli_slurm, exits
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, NodeProgress
+from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
 from ugro_tui.output import called, print_json, print_lines
 
@@ -57,22 +57,31 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
         secret: Annotated[list[str] | None, typer.Option(metavar="K=FILE", help="A variable from a file.")] = None,
         sync_code: Annotated[str, typer.Option(metavar="DIR", help="Copy this folder, and run in the copy.")] = "",
         local: Annotated[bool, typer.Option("--local", help="On this machine.")] = False,
+        kind: cli_slurm.Kind = "",
+        login: cli_slurm.Login = "",
+        slurm_nodes: cli_slurm.Nodes = None,
+        gpus_per_node: cli_slurm.Gpus = None,
+        partition: cli_slurm.Partition = "",
+        account: cli_slurm.Account = "",
+        time: cli_slurm.Time = "",
+        sbatch: cli_slurm.Sbatch = None,
         dry_run: DryRun = False,
         wait: Wait = False,
         as_json: Json = False,
     ) -> None:
-        """Start one torchrun on each node (--nodes), detached, and open the dashboard on the job.
+        """Start one torchrun on each node (--nodes, or of Slurm), detached, and open the dashboard on the job.
 
         Without a script behind `--` the configured one runs (launch_script, else the one that comes along), with the
         options that stand there. All or nothing: where one node cannot start, none does, and it is said why.
         """
         words = tuple(script or ())
         named = bool(words) and not words[0].startswith("-")
+        backend, asked = cli_slurm.backend_of(kind, local=local), (partition, account, time)
         request = LaunchRequest(
             job_id=name,
             script=words[0] if named else "",
             args=words[1:] if named else words,
-            backend=Backend.LOCAL if local else Backend.SSH,
+            backend=backend,
             nproc=nproc,
             python=python,
             workdir=workdir,
@@ -82,6 +91,9 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
             environment=pairs(env or (), "--env"),
             secrets=pairs(secret or (), "--secret"),
             sync_code=os.path.abspath(os.path.expanduser(sync_code)) if sync_code else "",
+            slurm=cli_slurm.slurm_of(
+                backend, login=login, nodes=slurm_nodes, gpus=gpus_per_node, words=asked, extra=sbatch or ()
+            ),
         )
         _go(configured(context), lambda _: request, dry_run=dry_run, wait=wait, as_json=as_json)
 
@@ -188,7 +200,8 @@ def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
     if as_json:
         print_json(jsonable(standing), pretty=True)
     else:
-        print_lines([f"job {job_id}: {standing.status}"])
+        failed = standing.status == "failed"
+        print_lines([f"job {job_id}: {(failed and standing.said) or standing.status}"])
     return exits.WELL if standing.status == "finished" else exits.UNWELL
 
 
@@ -234,7 +247,11 @@ def started_lines(plan: LaunchPlan, nodes: str = "") -> Iterator[str]:
     """What was started, and what to do next."""
     job = plan.request.job_id
     attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
-    yield f"job {job} runs: {plan.world_size} ranks on {', '.join(node.node for node in plan.nodes)}{attempt}"
+    slurm = plan.request.slurm.nodes
+    nodes_of_slurm = f"{slurm} node{'s' if slurm > 1 else ''}, submitted by {plan.nodes[0].node}"
+    where = nodes_of_slurm if plan.script else ", ".join(node.node for node in plan.nodes)
+    done = "waits for Slurm:" if plan.script else "runs:"
+    yield f"job {job} {done} {plan.world_size} ranks on {where}{attempt}"
     yield f"watch it: {called()} watch {job}{nodes}"
     yield f"stop it: {called()} stop {job}{nodes}"
 
@@ -252,7 +269,8 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
         yield from (f"  {name} from {visible(path, 500)}" for name, path in sorted(plan.request.secrets.items()))
         yield f"  {visible(shlex.join(node.command), 4000)}"
     if plan.script:
-        yield from plan.script.splitlines()
+        yield "the script for sbatch:"
+        yield from (visible(line, 10_000) for line in plan.script.splitlines())
 
 
 def plan_dict(plan: LaunchPlan) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.secrets import Secrets
 
 if TYPE_CHECKING:
+    from ugro_tui.act.backend import Backend as Running
     from ugro_tui.act.backend import JobStanding
     from ugro_tui.act.coordinator import LaunchCoordinator
     from ugro_tui.act.local import LocalJob
@@ -32,6 +33,9 @@ Result = TypeVar("Result")
 
 SETTLE_SECONDS = 5.0
 """How often it is looked whether a job has ended and nobody has written that down."""
+
+WAIT_SECONDS = 30.0
+"""How often it is asked why a job waits."""
 
 MOST_SETTLED_AT_ONCE = 8
 
@@ -140,11 +144,16 @@ class LaunchDoor:
             threading.Thread(target=self._settle, args=(look,), name="settling", daemon=True).start()
 
     def _settle(self, look: Callable[[], Snapshot]) -> None:
+        asked = -WAIT_SECONDS
         while not self._over.wait(SETTLE_SECONDS):
+            if (now := self._clock.monotonic()) - asked >= WAIT_SECONDS:
+                asked = now
+                for job in [job for job in look().jobs if job.recorded == "pending"][:MOST_SETTLED_AT_ONCE]:
+                    self._try(job.job_id)
             ended = [
                 (job.job_id, job.summary.attempt)
                 for job in look().jobs
-                if job.summary.status.over and job.recorded in ("starting", "running")
+                if job.summary.status.over and job.recorded in ("pending", "starting", "running")
             ]
             fresh = [one for one in ended if one not in self._settled]
             for job_id, attempt in fresh[:MOST_SETTLED_AT_ONCE]:
@@ -172,12 +181,15 @@ class LaunchDoor:
 
     def _make(self) -> LaunchCoordinator:
         from ugro_tui.act.coordinator import LaunchCoordinator  # only who launches pays for it
+        from ugro_tui.act.slurm import SlurmBackend
         from ugro_tui.act.torchrun import Torchrun
 
         specs = self._config.inventory()
         names = [spec.name for spec in specs] or [LOCAL]
-        self._torchrun = Torchrun(self._sites(specs), self._clock, names)
-        backends = {Backend.SSH: self._torchrun, Backend.LOCAL: self._torchrun}
+        sites = self._sites(specs)
+        self._torchrun = torchrun = Torchrun(sites, self._clock, names)
+        slurm = SlurmBackend(sites, self._clock)
+        backends: dict[Backend, Running] = {Backend.SSH: torchrun, Backend.LOCAL: torchrun, Backend.SLURM: slurm}
         return LaunchCoordinator(backends, self._collected(), self._tell)
 
     def _sites(self, specs: Sequence[NodeSpec]) -> dict[str, Site]:
@@ -200,7 +212,8 @@ class LaunchDoor:
             request = replace(request, backend=Backend.LOCAL)
         python = request.python or config.launch_python
         script = request.script or config.launch_script
-        if request.backend is not Backend.LOCAL:
+        here = request.backend is Backend.SLURM and not config.remote and not request.slurm.login
+        if request.backend is not Backend.LOCAL and not here:
             return replace(request, python=python, script=script)
         workdir = os.path.abspath(request.workdir or os.curdir) if not request.sync_code else request.workdir
         return replace(request, python=python or sys.executable, script=script, workdir=workdir)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text, per_step, plain
 from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.snapshot import JobView, Snapshot
+from ugro_tui.core.states import JobStatus
 from ugro_tui.core.summary import JobSummary
 from ugro_tui.nodes.inventory import LOCAL
 
@@ -29,6 +30,8 @@ def status_lines(snapshot: Snapshot, place: str) -> Iterator[str]:
         yield from trouble_lines(snapshot)
         return
     yield from table([_STATUS_TITLES, *map(_status_row, snapshot.jobs)])
+    pending = [job.summary for job in snapshot.jobs if job.summary.status is JobStatus.PENDING]
+    yield from (f"{summary.job_id}: {summary.verdict}" for summary in pending)
     for job in snapshot.jobs:
         if job.summary.unwell:
             yield f"{job.job_id}: {job.summary.verdict}"

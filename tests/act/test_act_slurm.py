@@ -193,6 +193,8 @@ def test_a_job_waits_with_its_reason_and_place_and_cancelled_it_never_runs(shop:
     standing = shop.backend.look("next")
     assert standing.status == "pending"
     assert standing.said.startswith("pending: Resources (no nodes are free that fit), 1st in the queue")
+    shop.backend.finalize("next", standing)
+    assert shop.document("next")["said"] == standing.said
     assert shop.backend.look("held").said.startswith("pending: JobHeldUser (held: `scontrol release` lets it go), ")
     shop.ready()
     standing = shop.backend.look("job")

@@ -22,7 +22,7 @@ from tests.core.record_lines import (
     steps,
 )
 from ugro_tui.core.alerts import Severity
-from ugro_tui.core.documents import parse_error
+from ugro_tui.core.documents import parse_error, parse_manifest
 from ugro_tui.core.job import JobState
 from ugro_tui.core.records import ErrorReport
 from ugro_tui.core.snapshot import curve_of, view
@@ -152,6 +152,10 @@ def test_a_launched_job_before_its_first_record() -> None:
     manifest(state, "running", world_size=2)
     assert state.status(0.0) is JobStatus.PENDING
     assert summarise(state, 0.0).verdict == "waiting for the first record"
+    told = parse_manifest(b'{"status": "pending", "said": "pending: Resources"}')
+    assert told is not None
+    state.apply_manifest(told)
+    assert summarise(state, 0.0).verdict == "pending: Resources"
     manifest(state, "failed")
     assert state.status(0.0) is JobStatus.FAILED
 

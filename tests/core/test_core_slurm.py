@@ -24,7 +24,7 @@ SHOWN = """JobId={number} JobName=gpt-small
    BatchHost=n1
    Command=(null)
    Comment=a JobState=RUNNING Reason=mine
-   WorkDir=/home/a NodeList=n9
+   WorkDir=/data NodeList=n9
 """
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True):
     token: str = ""
     slurm_job_id: str = ""
     slurm_nodes: str = ""
+    said: str = ""
     exit_code: int | None = None
     signal: int | None = None
     ended: float | None = None
@@ -93,14 +96,20 @@ class Clerk:
         """The login node as users call it."""
         return self.site.name
 
-    def run(self, argv: Sequence[str], stdin: bytes = b"", seconds: float = ASK_SECONDS) -> Ran:
-        """Run a command there to its end.
+    def run(self, argv: Sequence[str], stdin: bytes = b"", seconds: float = ASK_SECONDS, said: str = "") -> Ran:
+        """Run a command there to its end; `said` is how it is told of to people, where it is not as it stands.
 
         Raises:
             NodeError: it could not be run, or not within so many seconds.
         """
-        with self.site.lock:
-            return self.site.node.run(argv, stdin=stdin, seconds=seconds)
+        began, well = time.monotonic(), False
+        try:
+            with self.site.lock:
+                ran = self.site.node.run(argv, stdin=stdin, seconds=seconds)
+            well = ran.code == 0
+        finally:
+            self.site.note(self.name, said or visible(shlex.join(argv), 2000), well, time.monotonic() - began)
+        return ran
 
     def ask(self, do: str, job_id: str, kind: type[Answered], **more: Any) -> Answered:
         """What `helper_clerk` answers.
@@ -111,7 +120,7 @@ class Clerk:
         """
         program, mark = zlib.compress(_SOURCE.read_bytes(), 9), secrets.token_hex(8)
         request = json.dumps({"do": do, "root": self.site.root, "job": job_id, **more}).encode()
-        ran = self.run(argv_of(program, mark), program + request)
+        ran = self.run(argv_of(program, mark), program + request, said=f"ugro-tui's clerk: {do} {job_id}")
         data = ran.out.partition(mark.encode())[2]  # a login script may print something before
         if not data or data.startswith(NO_PYTHON):
             said = visible(ran.err.decode("utf-8", "replace").strip(), 200)

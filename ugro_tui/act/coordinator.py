@@ -95,13 +95,13 @@ class LaunchCoordinator:
         return other.look(job_id) if other is not None else standing
 
     def finalize(self, job_id: str) -> JobStanding:
-        """Where a job stands; where it is over that is written down, also if another application launched it.
+        """Where a job stands; its end, or why it waits, is written down, also if another application launched it.
 
         Raises:
             BadInput, UgroError: as `look`.
         """
         standing = self.look(job_id)
-        if standing.over:
+        if standing.over or standing.status == "pending":
             self._by(standing).finalize(job_id, standing)
         return standing
 

@@ -174,11 +174,14 @@ class Cluster:
         return self._standing(self._manifest(job_id), job_id)
 
     def finalize(self, job_id: str, standing: JobStanding) -> None:
-        """Write down how a job ended, where its script could not; see `Backend.finalize`."""
+        """Write down how a job ended, where its script could not, or why it waits; see `Backend.finalize`."""
         manifest = self._manifest(job_id)
-        if not standing.over or manifest.over or standing.attempt != manifest.attempt:
+        if manifest.over or standing.attempt != manifest.attempt:
             return
-        self._note(job_id, manifest.token, **news_of(standing, self._clock.time()))
+        if standing.status == "pending" == manifest.status and standing.said != manifest.said:
+            self._note(job_id, manifest.token, said=standing.said)
+        if standing.over:
+            self._note(job_id, manifest.token, **news_of(standing, self._clock.time()))
 
     def stop(self, job_id: str, grace: float, told: Telling) -> JobStanding:
         """Cancel what waits; end what runs: SIGTERM, SIGKILL after `grace` seconds; see `Backend.stop`.

@@ -54,4 +54,5 @@ def warnings(request: LaunchRequest) -> tuple[str, ...]:
 
 def record_of(plan: LaunchPlan, now: float) -> dict[str, Any]:
     """job.json of a submission; `now`: Unix seconds."""
-    return {**manifest_of(plan, now), "backend": "slurm", "status": "pending", "token": plan.token}
+    own = {"backend": "slurm", "status": "pending", "said": "pending: submitted to Slurm", "token": plan.token}
+    return {**manifest_of(plan, now), **own}

@@ -64,6 +64,7 @@ def parse_manifest(data: bytes) -> Manifest | None:
         started=_optional(doc.get("started")),
         ended=_optional(doc.get("ended")),
         exits=_exits(doc.get("exits")),
+        said=text(doc.get("said")),
     )
 
 

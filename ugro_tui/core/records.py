@@ -158,7 +158,8 @@ class ErrorReport:
 class Manifest:
     """job.json: what a launcher wrote about the job. Numbers that it does not know are None.
 
-    `exits`: the exit codes of the ranks that failed, minus the signal's number where a signal ended them.
+    `exits`: the exit codes of the ranks that failed, minus the signal's number where a signal ended them. `said`: why
+    the job waits, where a queue keeps it.
     """
 
     backend: str
@@ -170,3 +171,4 @@ class Manifest:
     started: float | None
     ended: float | None
     exits: Mapping[int, int] = field(default_factory=dict)
+    said: str = ""

@@ -133,7 +133,7 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
     return {
         JobStatus.FINISHED: "finished",
         JobStatus.STARTING: "started, waiting for the first step",
-        JobStatus.PENDING: "waiting for the first record",
+        JobStatus.PENDING: (job.manifest.said if job.manifest else "") or "waiting for the first record",
         JobStatus.STOPPED: "stopped",
         JobStatus.FAILED: _failed_before_records(job),
     }.get(status, "no news: neither records nor heartbeats tell what it does")

@@ -178,7 +178,12 @@ def answered(line: bytes) -> bytes:
 def running(folder: str) -> None:
     """The batch script has begun."""
     job = os.environ.get("SLURM_JOB_ID", "")
-    news = {"status": "running", "slurm_job_id": job, "slurm_nodes": os.environ.get("SLURM_JOB_NODELIST", "")}
+    news = {
+        "status": "running",
+        "said": "",
+        "slurm_job_id": job,
+        "slurm_nodes": os.environ.get("SLURM_JOB_NODELIST", ""),
+    }
     change(folder, os.environ["UGRO_LAUNCH_TOKEN"], news)
 
 
