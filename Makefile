@@ -20,6 +20,8 @@ test: $(VENV)/.dev ## The test suite (under 10 minutes on 2 cores)
 	@command -v cc >/dev/null || echo "note: no C compiler, so the NVML stand-in tests are skipped (Debian: apt-get install gcc libc6-dev)"
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; for part in sshd ssh rsync; do command -v $$part >/dev/null || \
 	  echo "note: $$part is missing, so tests of nodes over SSH are skipped (Debian: apt-get install openssh-server openssh-client rsync)"; done
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; for part in slurmctld munged; do command -v $$part >/dev/null || \
+	  echo "note: $$part is missing, so tests of Slurm are skipped (Debian: apt-get install slurm-wlm munge)"; done
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 acceptance: $(VENV)/.dev ## The long repetitions, of which `make test` runs one each

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,18 +23,19 @@ from ugro_tui.core.ports import Archive, Clock, Feed
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import JobView, Question, Snapshot, SyncView
 from ugro_tui.doors import DiagnosisDoor, TensorBoardDoor
+from ugro_tui.launches import LaunchDoor, Launching
 from ugro_tui.looks import Looks
 from ugro_tui.nodes.base import Ask
+from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes, make_rsyncs
 from ugro_tui.nodes.secrets import Secrets
 
 if TYPE_CHECKING:
     from ugro_tui.act.diagnose import Bundle
-    from ugro_tui.act.local import LocalJob
     from ugro_tui.collect.doctor import Diagnosis
 
 
-class Agent(Answers):
+class Agent(Answers, Launching):
     """Watches the jobs of `config.nodes`, or of this machine. Use it as a context manager, or `start` and `close`.
 
     With `only`, that job alone is read. With `keep`, logs and event files are copied to the central directory all the
@@ -59,13 +60,14 @@ class Agent(Answers):
         self.config = config
         self.clock = clock or SystemClock()
         self._secrets = Secrets()
-        specs = config.inventory()
+        specs, self._log = config.inventory(), ExecutedLog(self.clock)
         here, there = config.metrics_dir, config.remote_metrics_dir
-        self.nodes = make_nodes(specs, here, there, config.ssh_config, self._secrets, self.clock)
+        self.nodes = make_nodes(specs, here, there, config.ssh_config, self._secrets, self.clock, self._log)
         names = [node.name for node in self.nodes]
         self.copies = ResultAggregator(config.central, self.clock, names) if config.remote else None
         self._board = TensorBoardDoor(self.event_files)
-        self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock)
+        self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock, self._log)
+        self.launches = LaunchDoor(config, self._secrets, self.clock, lambda news: self._collector.show(news))
         self._keeps_alerts = notify  # who does so knows what fired; nobody else has looked for long
         self._alerts = AlertDoor(config, self.copies, self.clock, notify=notify)
         self._archive = ArchiveDoor(config, self.copies, self.clock)
@@ -76,10 +78,18 @@ class Agent(Answers):
             only,
             aggregator=self.copies,
             keep=keep,
-            doors=Doors(self._tell, self._board.open, lambda job_id: str(self.bundle(job_id).report)),
+            doors=Doors(
+                self._tell,
+                self._board.open,
+                lambda job: str(self.bundle(job).report),
+                self.launches.obey,
+                self._log.entries,
+            ),
             rsyncs=make_rsyncs(specs, there, config.ssh_config) if config.engine == "rsync" else {},
             alarms=self._alerts.alarms,
+            read_only=config.read_only,
         )
+        self.launches.use(self._collector)
         self._looks = Looks(self._collector, self.clock, ask, self.place, remote=self.copies is not None)
 
     def __enter__(self) -> Agent:
@@ -98,6 +108,8 @@ class Agent(Answers):
     def start(self) -> None:
         """Begin to watch."""
         self._collector.start()
+        if self._keeps_alerts:  # a command that answers once has no time to see how jobs end
+            self.launches.settle(self._collector.snapshot)
 
     def close(self) -> None:
         """Watch no more. What was learned stays readable."""
@@ -105,6 +117,7 @@ class Agent(Answers):
         self._collector.stop()
         self._alerts.close()
         self._board.close()
+        self.launches.close()
 
     @property
     def feed(self) -> Feed:
@@ -221,19 +234,6 @@ class Agent(Answers):
         checked_job_id(job_id)
         view = self._collector.snapshot().job(job_id) or self.job(job_id)
         return self._diagnosis.open(view, self._collector.snapshot(), replayed=not self._keeps_alerts)
-
-    def start_demo(self, options: Sequence[str]) -> LocalJob:
-        """Start the training run of `ugro-tui demo` on this machine and follow it.
-
-        Raises:
-            UgroError: it cannot be started; the message says why and what to do.
-        """
-        from ugro_tui.act.demo import demo_plan  # only who launches pays for the launcher's imports
-        from ugro_tui.act.local import start
-
-        job = start(demo_plan(self.config.metrics_dir, options, self.clock), self.clock)
-        self._collector.start_collection(job.plan.job_id)
-        return job
 
     def look(self) -> Snapshot:
         """The first snapshot after everything was read once: every node has answered, or failed.

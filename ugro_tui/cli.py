@@ -14,6 +14,7 @@ from ugro_tui import (
     cli_config,
     cli_diagnose,
     cli_health,
+    cli_launch,
     cli_logs,
     cli_metrics,
     cli_nodes,
@@ -77,13 +78,19 @@ def _all_jobs(
     ascii_: Annotated[
         bool, typer.Option("--ascii", help="Draw with ASCII alone; by itself where the locale has no UTF-8.")
     ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Neither start nor stop jobs; also UGRO_READ_ONLY.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         print(f"ugro-tui {__version__}")
         raise typer.Exit
     flags = {"metrics_dir": metrics_dir, "nodes": nodes, "hostfile": hostfile, "ssh_config": ssh_config}
-    context.obj = (config, {**flags, "central": central, "theme": theme, "ascii": ascii_ or None})
+    context.obj = (
+        config,
+        {**flags, "central": central, "theme": theme, "ascii": ascii_ or None, "read_only": read_only or None},
+    )
     if context.invoked_subcommand is None:
         cli_screens.show(_config(context), None)
 
@@ -110,6 +117,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     raise typer.Exit(exits.of_status(snapshot))
 
 
+@app.command("results", hidden=True)
 @app.command()
 def summary(context: typer.Context, job: Job, as_json: Json = False) -> None:
     """One job in numbers: loss, throughput, duration, and each rank.
@@ -178,7 +186,8 @@ def demo(
 
 
 _COMMANDS = (
-    cli_alerts, cli_compare, cli_config, cli_diagnose, cli_health, cli_logs, cli_metrics, cli_nodes, cli_rank,
+    cli_alerts, cli_compare, cli_config, cli_diagnose, cli_health, cli_launch, cli_logs, cli_metrics, cli_nodes,
+    cli_rank,
 )  # fmt: skip
 for commands in _COMMANDS:
     commands.add_to(app, lambda context: _config(context))

@@ -46,7 +46,9 @@ class Config:
     `metrics_dir` is this machine's; `remote_metrics_dir` the same setting as typed, for nodes, where `~` is their own
     home. `refresh` is in seconds; left out, it follows from whether nodes are reached over SSH. `nodes` are comma lists
     as typed. `theme` is empty where none is set, `ascii` None where the locale decides. `on_alert` is a command with
-    its arguments, run for each alert. `origins` says for each setting where it was set.
+    its arguments, run for each alert. `launch_script` and `launch_python` are paths on the nodes, empty for the script
+    that comes with us and `python3`; `read_only` forbids to start and stop jobs. `origins` says for each setting where
+    it was set.
     """
 
     metrics_dir: Path = Path(DEFAULT_METRICS_DIR)
@@ -58,6 +60,9 @@ class Config:
     engine: str = ENGINES[0]
     theme: str = ""
     ascii: bool | None = None
+    launch_script: str = ""
+    launch_python: str = ""
+    read_only: bool = False
     node: Mapping[str, NodeSettings] = field(default_factory=dict)
     remote_metrics_dir: str = ""
     on_alert: tuple[str, ...] = ()

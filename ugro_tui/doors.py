@@ -11,6 +11,7 @@ from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.nodes.base import NodeError
+from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes
 from ugro_tui.nodes.inventory import LOCAL
 from ugro_tui.nodes.secrets import Secrets
@@ -49,10 +50,11 @@ class TensorBoardDoor:
 class DiagnosisDoor:
     """Diagnoses jobs on the nodes of `config`, over connections of its own: the pollers' are theirs alone."""
 
-    def __init__(self, config: Config, secrets: Secrets, clock: Clock) -> None:
+    def __init__(self, config: Config, secrets: Secrets, clock: Clock, log: ExecutedLog) -> None:
         self._config = config
         self._secrets = secrets
         self._clock = clock
+        self._log = log
 
     def open(self, view: JobView, seen: Snapshot, *, replayed: bool) -> Bundle:
         """Diagnose this job; `seen`: the whole picture as it was read last. What is over is told as its book has it,
@@ -66,7 +68,13 @@ class DiagnosisDoor:
         config, over = self._config, self._over(view.job_id, seen.book, replayed=replayed)
         specs = config.inventory()
         made = make_nodes(
-            specs, config.metrics_dir, config.remote_metrics_dir, config.ssh_config, self._secrets, self._clock
+            specs,
+            config.metrics_dir,
+            config.remote_metrics_dir,
+            config.ssh_config,
+            self._secrets,
+            self._clock,
+            self._log,
         )
         own = {spec.name: spec.metrics_dir or config.remote_metrics_dir for spec in specs if spec.name != LOCAL}
         watched = [Watched(node, own.get(node.name, str(config.metrics_dir))) for node in made]

@@ -30,6 +30,7 @@ _GLOBAL: Final = {
     "--central": "DIR",
     "--theme": "NAME",
     "--ascii": "",
+    "--read-only": "",
 }
 """What may stand before or after the command, and what its value is; empty: it has none."""
 

@@ -81,6 +81,12 @@ def _theme(value: object, origin: str) -> str:
     return str(value)
 
 
+def _text(value: object, origin: str) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise BadInput(f"{origin}: {_shown(value)} is not a path: give one as text")
+    return value
+
+
 def _ascii(value: object, origin: str) -> bool:
     """A variable can say it too, so words are read."""
     words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -100,6 +106,9 @@ READERS: Mapping[str, Callable[[object, str], Any]] = {
     "engine": _engine,
     "theme": _theme,
     "ascii": _ascii,
+    "launch_script": _text,
+    "launch_python": _text,
+    "read_only": _ascii,
 }
 """The settings that the file, a variable and a flag can each give."""
 

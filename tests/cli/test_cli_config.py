@@ -29,6 +29,9 @@ def test_every_setting_in_force_is_shown(call: Call, home: Path) -> None:
         "engine": "builtin",
         "theme": "not set",
         "ascii": "not set",
+        "launch_script": "not set",
+        "launch_python": "not set",
+        "read_only": "false",
         "on_alert": "not set",
         "bell": "true",
     }

@@ -17,6 +17,7 @@ from ugro_tui.core.commands import OpenRank, Ticket
 from ugro_tui.core.layout import POLLED
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.nodes.base import Ask
+from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.local import LocalNode
 
 
@@ -113,3 +114,16 @@ def test_a_rank_that_is_opened_is_explained_until_another_one_is(desk: Desk) -> 
     assert later.ages.write == snapshot.rank.ages.write + 3
     assert desk.told(Ticket(8, OpenRank("job", 9))).rank is None
     assert desk.told(Ticket(9, OpenRank("another", 0))).rank is None
+
+
+def test_what_was_run_on_nodes_is_told_with_the_next_picture() -> None:
+    clock = Clock()
+    ran = ExecutedLog(clock)
+    keeper = Keeper(clock, Wanted().epoch, ["local"], executed=ran.entries)
+    keeper.start()
+    number = ran.begin("gpu1", ["nvidia-smi"])
+    keeper.post(Cycle("local", clock.now))
+    wait_until(lambda: keeper.snapshot().executed == ran.entries() != ())
+    ran.end(number, 0)
+    keeper.stop()
+    assert [entry.code for entry in keeper.snapshot().executed] == [0]

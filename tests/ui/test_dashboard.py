@@ -7,14 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
+import orjson
 import pytest
 from textual.pilot import Pilot
 
+from tests.ui.alert_scenes import straggling
 from tests.ui.node_scenes import ALL_SCENES
-from tests.ui.scenes import FakeArchive, FakeFeed, Run, app_of, job, snapshot
+from tests.ui.scenes import NOW, FakeArchive, FakeFeed, Run, app_of, job, snapshot
 from ugro_tui.core.archive import Finding, Line, Lines, MetricLines, MetricNames
 from ugro_tui.core.commands import OpenJob, Refresh
+from ugro_tui.core.decode import decode
+from ugro_tui.core.rules.stragglers import LEAST_SECONDS
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.watch import JobWatch
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.help import HelpScreen
@@ -344,3 +349,12 @@ async def test_m_chooses_what_the_chart_shows_and_escape_goes_back_to_the_loss()
         await pilot.press("escape")
         await pilot.pause()
         assert "Loss  last 2.526" in text(app)
+
+
+def test_nobody_waits_for_anyone_in_a_job_that_is_over() -> None:
+    (state, _), watch = straggling(), JobWatch()
+    watch.tick(state, NOW - LEAST_SECONDS)
+    assert {alert.rule for alert in watch.tick(state, NOW)} == {"straggler", "throughput_drop"}
+    for rank in range(16):
+        state.apply(rank, decode(orjson.dumps({"kind": "end", "status": "stopped"}) + b"\n"), NOW, "local")
+    assert watch.tick(state, NOW + 1.0) == ()

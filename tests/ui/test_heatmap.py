@@ -65,7 +65,7 @@ async def test_a_heatmap_on_the_screen() -> None:
         app.query_one(PhaseHeatmap).show(large().jobs[0].ranks)
         await pilot.pause()
         assert "ranks 0-23" in seen(app)
-        assert "median" in seen(app)
+        assert "stands out" in seen(app)
 
 
 def test_names_are_narrowed_by_every_word_and_those_that_begin_so_come_first() -> None:

@@ -24,5 +24,10 @@ def exit_codes(log: Path) -> dict[int, int]:
             text = file.read()
     except OSError:
         return {}
+    return codes_in(text)
+
+
+def codes_in(text: bytes) -> dict[int, int]:
+    """The same, of what torchrun has said."""
     last = text.rpartition(b"\n== attempt ")[2]
     return {int(rank): int(code) for rank, code in _FAILURE.findall(last)}

@@ -22,19 +22,24 @@ from ugro_tui.collect.source import Source
 from ugro_tui.collect.syncs import SyncRun
 from ugro_tui.collect.wanted import Wanted
 from ugro_tui.core.commands import (
+    Act,
     Answer,
     Command,
     Diagnose,
     Health,
+    Launch,
     OpenJob,
     OpenRank,
     OpenTensorBoard,
     Order,
+    PlanLaunch,
+    Stop,
     Sync,
     Tell,
     Ticket,
 )
 from ugro_tui.core.errors import UgroError
+from ugro_tui.core.launching import Executed, LaunchView
 from ugro_tui.core.layout import FileKind
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.snapshot import JobView, Snapshot, SyncView
@@ -53,12 +58,15 @@ class Doors:
     """What a command may need that the collector does not know itself. Each may take its time and raise UgroError.
 
     `tell` takes a question's key and its answer; `tensorboard` starts TensorBoard and returns where it is; `diagnose`
-    takes a job's id and returns where the report is.
+    takes a job's id and returns where the report is; `act` starts or stops a job and returns what came of it;
+    `executed` tells at once what was run on nodes.
     """
 
     tell: Callable[[str, str], None] | None = None
     tensorboard: Callable[[], str] | None = None
     diagnose: Callable[[str], str] | None = None
+    act: Callable[[Act], str] | None = None
+    executed: Callable[[], tuple[Executed, ...]] = tuple
 
 
 class TrainingMetricsCollector:
@@ -67,6 +75,7 @@ class TrainingMetricsCollector:
     With `only`, that job alone is read; otherwise every job that changed within a day, and those that are opened.
     With an `aggregator`, what the nodes say is copied there first; with `keep`, logs and event files too, the latter by
     rsync from the nodes that `rsyncs` names. `alarms` keeps the book of alerts.
+    `read_only`: as snapshots are to tell.
     """
 
     def __init__(
@@ -81,6 +90,7 @@ class TrainingMetricsCollector:
         doors: Doors | None = None,
         rsyncs: Mapping[str, Rsync] | None = None,
         alarms: Alarms | None = None,
+        read_only: bool = False,
     ) -> None:
         names = [node.name for node in nodes]
         self._clock = clock
@@ -91,7 +101,10 @@ class TrainingMetricsCollector:
         central = None if aggregator is None else aggregator.central
         alarms = alarms or Alarms(clock)
         self.health = AdaptiveHealthMonitor(names, clock, self._lives, central, lambda: alarms.thresholds)
-        self._keeper = Keeper(clock, self._wanted.epoch, names, self._sync_view, self.health.view, alarms, interval)
+        self._keeper = Keeper(
+            clock, self._wanted.epoch, names, self._sync_view, self.health.view, alarms, interval,
+            self._doors.executed, read_only=read_only,
+        )  # fmt: skip
         self._aggregator = aggregator
         self._rsyncs = rsyncs or {}
         self._sources = [self._source(node, keep=keep) for node in nodes]
@@ -158,6 +171,10 @@ class TrainingMetricsCollector:
         self._pollers.wake()
         log.info("Started metrics collection of job %s", job_id)
 
+    def show(self, news: LaunchView | Executed) -> None:
+        """Tell of a launch or a stop, or of a command that was run on a node, in the next snapshot."""
+        self._keeper.post(news)
+
     def stop_collection(self, job_id: str) -> None:
         """Follow this job no longer and forget what is known of it."""
         self._keeper.post(Forget(job_id, self._wanted.close(job_id)))
@@ -183,7 +200,7 @@ class TrainingMetricsCollector:
             self.health.watch()
         with self._asking:  # in the order of their numbers, so that the newest answer tells of all before it
             ticket = Ticket(next(self._numbers), command)
-            if isinstance(command, OpenTensorBoard | Diagnose):
+            if isinstance(command, OpenTensorBoard | Diagnose | Act):
                 threading.Thread(target=self._go_through, args=(ticket.number, command), daemon=True).start()
                 return ticket
             if isinstance(command, Sync) and self._aggregator is None:
@@ -199,9 +216,9 @@ class TrainingMetricsCollector:
             self._pollers.ask(ticket)
         return ticket
 
-    def _go_through(self, number: int, command: OpenTensorBoard | Diagnose) -> None:
+    def _go_through(self, number: int, command: OpenTensorBoard | Diagnose | Act) -> None:
         """Have one of the doors answer, on a thread of its own."""
-        what = "opening TensorBoard" if isinstance(command, OpenTensorBoard) else "the diagnosis"
+        what = _CALLED[type(command)]
         try:
             answer = Answer(number, said=self._through(command))
         except UgroError as error:
@@ -211,7 +228,13 @@ class TrainingMetricsCollector:
             answer = Answer(number, f"{what} failed: {error!r}: an error in ugro-tui, see its log")
         self._keeper.post(answer)
 
-    def _through(self, command: OpenTensorBoard | Diagnose) -> str:
+    def _through(self, command: OpenTensorBoard | Diagnose | Act) -> str:
+        if isinstance(command, Act):
+            if self._doors.act is None:
+                raise UgroError(
+                    "jobs cannot be started or stopped from here: use `ugro-tui launch` and `ugro-tui stop`"
+                )
+            return self._doors.act(command)
         if isinstance(command, Diagnose):
             if self._doors.diagnose is None:
                 raise UgroError("no diagnosis can be made from here: use `ugro-tui diagnose JOB`")
@@ -244,6 +267,14 @@ class TrainingMetricsCollector:
     def _sync_view(self, now: float) -> SyncView | None:
         return None if self._sync is None else self._sync.view(now)
 
+
+_CALLED: Mapping[type, str] = {
+    OpenTensorBoard: "opening TensorBoard",
+    Diagnose: "the diagnosis",
+    PlanLaunch: "planning the launch",
+    Launch: "the launch",
+    Stop: "stopping the job",
+}
 
 BOTH = (FileKind.LOG, FileKind.EVENTS)
 """What a sync brings that a person asks for."""

@@ -23,6 +23,7 @@ from ugro_tui.core.commands import Answer, OpenRank, Ticket
 from ugro_tui.core.entries import Saved
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import Away
+from ugro_tui.core.launching import Executed, LaunchView
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.rules.fleet import FleetWatch
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
@@ -30,6 +31,7 @@ from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
 log = logging.getLogger(__name__)
 
 KEPT_ANSWERS = 64
+KEPT_EXECUTED = 500
 MAX_NOTICES = 100
 SILENCE_SECONDS = 5.0
 """How long the picture may stay as it is without news."""
@@ -52,7 +54,13 @@ class Keeper:
         health: Callable[[float], tuple[NodeHealth, ...]] = lambda _: (),
         alarms: Alarms | None = None,
         interval: float = 5.0,
+        executed: Callable[[], tuple[Executed, ...]] = tuple,
+        *,
+        read_only: bool = False,
     ) -> None:
+        self._read_only = read_only
+        self._launch: LaunchView | None = None
+        self._noted: deque[Executed] = deque(maxlen=KEPT_EXECUTED)
         self._clock = clock
         self._alarms = alarms or Alarms(clock)
         self._epoch = epoch
@@ -60,6 +68,7 @@ class Keeper:
         self._jobs: dict[str, Kept] = {}
         self._sync = sync
         self._health = health
+        self._executed = executed
         self._nodes = Roster(nodes)
         self._fleet = FleetWatch(interval)
         self._firing: tuple[Alert, ...] = ()
@@ -154,6 +163,10 @@ class Keeper:
                 self._answers.append(Answer(message.number))
             case Ticket():
                 self._answers.append(self._alarms.obey(message))
+            case LaunchView():
+                self._launch = message
+            case Executed():
+                self._noted.append(message)
             case Saved():
                 self._try(lambda: self._alarms.take_over(message), "reading the book of alerts")
             case Forget():
@@ -208,7 +221,10 @@ class Keeper:
             notices=tuple(islice(self._notices(), MAX_NOTICES)),
             cycles=self._nodes.cycles,
             sync=self._sync(now),
+            launch=self._launch,
+            read_only=self._read_only,
             health=health,
+            executed=self._all_executed(),
             rank=self._rank.view,
             questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),
             reading=next((cycle.reading for cycle in cycles if cycle.reading), ""),
@@ -227,6 +243,11 @@ class Keeper:
 
     def _judge(self, nodes: Sequence[NodeView], health: Sequence[NodeHealth], now: float) -> None:
         self._firing = self._fleet.tick(nodes, health, now, self._alarms.thresholds)
+
+    def _all_executed(self) -> tuple[Executed, ...]:
+        """What nodes say that they were told, and what launchers do there, the newest last."""
+        run = self._executed()
+        return tuple(sorted([*run, *self._noted], key=lambda one: one.at)) if self._noted else run
 
     def _explain(self, nodes: Sequence[NodeView], now: float) -> None:
         kept = self._jobs.get(self._rank.job_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from ugro_tui.core.columns import Column
 from ugro_tui.core.liveness import GONE_SECONDS, LIVING, StallLimit, States, judge
+from ugro_tui.core.peers import only_lost_a_peer
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.ranks import RankTable
 from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Vital
@@ -283,12 +283,6 @@ class JobState:
         return _OVER.get(self.manifest.status)
 
 
-_PEER_LOST = re.compile(
-    r"connection (was )?(reset|closed|refused|aborted)|by peer|broken pipe|remote process|timed? ?out|watchdog", re.I
-)
-"""What gloo, NCCL and the rendezvous store say when another process has gone away."""
-
-
 def _lateness(rank: Rank, exit_code: int | None) -> int:
     """0: an error of its own, 1: gone without a word, 2: an end that another rank's end explains.
 
@@ -297,7 +291,7 @@ def _lateness(rank: Rank, exit_code: int | None) -> int:
     if rank.end is None and rank.error is None:
         return 2 if exit_code == -signal.SIGTERM else 1
     message = rank.end.error_message if rank.end is not None else rank.error.message if rank.error else ""
-    return 2 if _PEER_LOST.search(message) else 0
+    return 2 if only_lost_a_peer(message) else 0
 
 
 def _failed_at(rank: Rank) -> float:

@@ -124,6 +124,11 @@ class LaunchView:
     problem: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def going(self) -> bool:
+        """Whether something happens now: a plan alone waits."""
+        return self.stage is not Stage.WAITING and not self.stage.over
+
 
 @dataclass(frozen=True, slots=True)
 class Executed:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ugro_tui.core.archive import Inquiry
 from ugro_tui.core.log_lines import LogLine
+from ugro_tui.core.peers import only_lost_a_peer
 
 NO_LOGS = (
     "no logs: jobs that ugro-tui launches have them; others write logs/rank_N.log into the job's directory "
@@ -90,8 +91,11 @@ class LogFirstError(Inquiry[LogErrors]):
 
 
 def earliest(found: Iterable[LogError]) -> LogError | None:
-    """The error that came first: by time where all tell it, else that of the lowest rank."""
-    ranked = sorted(found, key=lambda error: error.place.rank)
+    """The error that came first: one that does not only say that another rank has gone; then by time where all tell it,
+    else that of the lowest rank."""
+    every = list(found)
+    ranked = [error for error in every if not only_lost_a_peer(error.what)] or every
+    ranked.sort(key=lambda error: error.place.rank)
     if any(math.isnan(error.time) for error in ranked):
         return ranked[0]
     return min(ranked, key=lambda error: error.time, default=None)

@@ -48,6 +48,8 @@ class Rank:
     first_step: float = np.nan
     """The lowest step of this attempt: older rows of `series` are from attempts before it."""
     phase: str = ""
+    saved_ts: float = np.nan
+    """When its last declared checkpoint ended, of any attempt; Unix seconds by the node's clock."""
     next_seq: int = 0
     lost: int = 0
     bad: BadLoss | None = None

@@ -15,6 +15,7 @@ from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
 from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Rank, note, note_losses
 from ugro_tui.core.recent import ROUNDS, Round, rounds
 from ugro_tui.core.records import (
+    CHECKPOINT,
     Batch,
     End,
     ErrorReport,
@@ -198,6 +199,8 @@ class RankTable:
             self.step_at[rank.row] = at  # the pause was no step's time
         self.paused[rank.row] = paused
         rank.phase = mark.name if paused else ""
+        if mark.name == CHECKPOINT and not mark.begins:
+            rank.saved_ts = mark.ts
 
     def _steps(self, rank: Rank, steps: Steps, at: float) -> None:
         rows, row = steps.rows, rank.row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,10 @@ class Start:
     local_rank: int | None = None
     gpu_index: int | None = None
     gpu_uuid: str = ""
+
+
+CHECKPOINT: Final = "checkpoint"
+"""The phase in which the state of a run is saved."""
 
 
 @dataclass(frozen=True, slots=True)

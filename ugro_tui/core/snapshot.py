@@ -61,6 +61,10 @@ class JobView:
     """The declared phase (`eval`, `checkpoint`) that a rank is in, if any."""
     metrics: tuple[str, ...] = ()
     """The names of the script's own metrics, as the first rank that has some tells them."""
+    saved_age: float = math.nan
+    """Seconds since the last declared checkpoint ended on any rank; NaN where none was declared."""
+    recorded: str = ""
+    """The status that job.json tells, as its launcher wrote it; empty: there is none."""
 
     @property
     def job_id(self) -> str:
@@ -205,7 +209,15 @@ def view(
     )
     phases = {rank.phase for rank in job.current()} - {""}
     own = next((tuple(rank.metrics) for rank in job.current() if rank.metrics), ())
-    return JobView(summarise(job, now, alerts, watch.unjudged), columns, curve, min(phases, default=""), own)
+    summary, phase = summarise(job, now, alerts, watch.unjudged), min(phases, default="")
+    recorded = "" if job.manifest is None else job.manifest.status
+    return JobView(summary, columns, curve, phase, own, _saved_age(job, now), recorded)
+
+
+def _saved_age(job: JobState, now: float) -> float:
+    """From the checkpoint to the rank's last record by the node's clock, and from there on by ours."""
+    ages = [rank.last_ts - rank.saved_ts + now - job.table.write_at[rank.row] for rank in job.current()]
+    return min((float(age) for age in ages if age >= 0), default=math.nan)
 
 
 def curve_of(job: JobState) -> Curve:

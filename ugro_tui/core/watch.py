@@ -28,6 +28,13 @@ def _worst_first(alert: Alert) -> tuple[int, bool]:
     return (-alert.severity, alert.rule in _EFFECTS)
 
 
+_OF_THE_LIVING = frozenset({
+    "throughput_drop", "straggler", "plateau", "desync", "gpu_memory_trend",
+    "host_memory_leak", "gpu_underused", "thermal_throttle", "power_brake", "temperature",
+})  # fmt: skip
+"""What is over when the job is: nobody waits for anyone any more."""
+
+
 class JobWatch:
     """Watches one job: keeps what its rules remember from one look to the next."""
 
@@ -59,6 +66,8 @@ class JobWatch:
             found = [alert for rule in self._rules for alert in rule.judge(look) if thresholds.enabled(alert.rule)]
         if thresholds.enabled("straggler"):
             job.mark_slow(self._stragglers.slow)
+        if job.status(now).over:
+            found = [alert for alert in found if alert.rule not in _OF_THE_LIVING]
         return tuple(sorted(found, key=_worst_first))
 
 

@@ -18,7 +18,11 @@ from ugro_tui.nodes import (
     helper_frame,
     helper_gpus,
     helper_health,
+    helper_launch,
+    helper_processes,
     helper_stacks,
+    helper_supervisor,
+    helper_survey,
     helper_vitals,
 )
 
@@ -80,6 +84,18 @@ def evidence_program() -> bytes:
     """The program that a diagnosis runs on a node, packed for `argv_of`; see `helper_evidence`."""
     with _building:
         return _packed((helper_files, helper_stacks, helper_evidence), "try:\n serve()\nfinally:\n os._exit(0)\n")
+
+
+def launch_program() -> bytes:
+    """The program that launches and ends jobs on a node, packed for `argv_of`; see `helper_launch`."""
+    with _building:
+        return _launch_program()
+
+
+@functools.cache
+def _launch_program() -> bytes:
+    parts = (helper_files, helper_stacks, helper_processes, helper_supervisor, helper_survey, helper_launch)
+    return _packed(parts, "try:\n serve()\nfinally:\n os._exit(0)\n")
 
 
 def health_part() -> str:

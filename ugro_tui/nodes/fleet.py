@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ugro_tui.core.ports import Clock
 from ugro_tui.nodes.base import Node
+from ugro_tui.nodes.executed import ExecutedLog, RecordedConnection, RecordedNode
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
-from ugro_tui.nodes.local import LocalNode
 from ugro_tui.nodes.rsync import Rsync
 from ugro_tui.nodes.secrets import Secrets
 
@@ -18,34 +18,45 @@ if TYPE_CHECKING:
 
 
 def make_nodes(
-    specs: Sequence[NodeSpec], here: Path, there: str, ssh_config: Path | None, secrets: Secrets, clock: Clock
+    specs: Sequence[NodeSpec],
+    here: Path,
+    there: str,
+    ssh_config: Path | None,
+    secrets: Secrets,
+    clock: Clock,
+    log: ExecutedLog | None = None,
 ) -> tuple[Node, ...]:
     """A node for each spec; this machine alone where there is none.
 
     `here` is the metrics directory of this machine, `there` that of nodes which name none of their own (`~` is theirs).
+    What is run on any of them is written into `log`.
     """
     nodes: list[Node] = []
+    log = log or ExecutedLog(clock)
     for spec in specs:
         if spec.name == LOCAL:
-            nodes.append(LocalNode(here, clock.time))
+            nodes.append(RecordedNode(here, clock.time, log))
         else:
-            connect = _connector(spec, ssh_config, secrets, clock)
+            connect = _connector(spec, ssh_config, secrets, clock, log)
             root = spec.metrics_dir or there
             from ugro_tui.nodes.remote import RemoteNode  # who watches this machine alone starts quicker without
 
             nodes.append(RemoteNode(spec.name, root, connect, monotonic=clock.monotonic, time=clock.time))
-    return tuple(nodes) or (LocalNode(here, clock.time),)
+    return tuple(nodes) or (RecordedNode(here, clock.time, log),)
 
 
 def _connector(
-    spec: NodeSpec, ssh_config: Path | None, secrets: Secrets, clock: Clock
+    spec: NodeSpec, ssh_config: Path | None, secrets: Secrets, clock: Clock, log: ExecutedLog
 ) -> Callable[[float], Connection]:
     def connect(deadline: float) -> Connection:
         from ugro_tui.nodes.sshconfig import settings_of
         from ugro_tui.nodes.transport import connect  # paramiko: only who connects pays for it
 
         settings = settings_of(spec.target, ssh_config, user=spec.user or None, port=spec.port)
-        return connect(settings, secrets, deadline, clock.monotonic)
+        with log.running(spec.name, settings.command) as ended:
+            connection = connect(settings, secrets, deadline, clock.monotonic)
+            ended(0)
+        return RecordedConnection(connection, spec.name, log)
 
     return connect
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.command import CommandPalette, Provider
 
 from ugro_tui.core.archive import NoArchive
@@ -17,14 +17,16 @@ from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.core.text import visible
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.desk import Desk
-from ugro_tui.ui.help import Group, HelpScreen
+from ugro_tui.ui.help import HelpScreen, groups_of
+from ugro_tui.ui.keys import KEYS, offered
 from ugro_tui.ui.lines import Key
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.palette import HINT, Palette
 from ugro_tui.ui.panels import outcome
-from ugro_tui.ui.places import BY_KEY, PLACES, below
+from ugro_tui.ui.places import PLACES, below
 from ugro_tui.ui.question import QuestionScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
+from ugro_tui.ui.stop import stop_screen
 from ugro_tui.ui.terminal_app import TerminalApp
 
 LOOK_SECONDS = 0.25
@@ -39,13 +41,6 @@ SOON_SECONDS = 0.03
 KEEP_SECONDS = 1.0
 """How often what screens want to find again is written down, if there is anything new."""
 
-_GO_TO = f"Go to {', '.join(place.says for place in BY_KEY.values())}"
-
-
-def _key(key: str, action: str, short: str, says: str, *, show: bool = False, priority: bool = False) -> Binding:
-    """A binding: `short` for the line of keys, `says` for the help."""
-    return Binding(key, action, short, tooltip=says, show=show, priority=priority)
-
 
 class UgroApp(TerminalApp):
     """Shows what `feed` and `archive` know. Returns what the terminal is to say after it has ended."""
@@ -53,23 +48,7 @@ class UgroApp(TerminalApp):
     TITLE = "ugro-tui"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Palette}
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(_key(key, f"go('{place.name}')", place.name, _GO_TO) for key, place in BY_KEY.items()),
-        _key("escape", "up", "up", "Up: message, filter, screen"),
-        _key("left_square_bracket", "flip(-1)", "job", "Previous, next job"),
-        _key("right_square_bracket", "flip(1)", "job", "Previous, next job", show=True),
-        _key("backspace", "last_job", "last", "Job shown before this one"),
-        _key("r", "refresh_now", "refresh", "Look at all sources now", show=True),
-        _key("S", "sync", "sync", "Copy event files, logs here now", show=True),
-        _key("T", "tensorboard", "TensorBoard", "Open TensorBoard", show=True),
-        _key("d", "diagnose", "diagnose", "Diagnose: stacks, logs, report", show=True),
-        _key("question_mark", "help", "help", "These keys", show=True),
-        _key("colon,ctrl+p", "command_palette", "jump", "Palette: jump, set, do", show=True),
-        _key("Y", "copy", "copy", "Copy the line, the URL or the verdict"),
-        _key("ctrl+z", "suspend_process", "suspend", "Suspend; fg comes back"),
-        _key("q", "leave", "quit", "Quit", show=True),  # no priority: a passphrase may have a q
-        _key("ctrl+c", "leave", "quit", "Quit", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(
         self,
@@ -207,7 +186,9 @@ class UgroApp(TerminalApp):
         self.go(message.place)
 
     def go(self, place: str) -> None:
-        """Show the screen of this name. The way back is what lies below it."""
+        """Show the screen of this name. The way back is what lies below it. What was said was about the one before."""
+        if not self.desk.message.problem:
+            self.desk.say("")
         names = [screen.NAME for screen in self.screen_stack if isinstance(screen, UgroScreen)]
         keep = names.index(place) + 1 if place in names else below(place, names)
         for _ in names[keep:]:
@@ -257,6 +238,22 @@ class UgroApp(TerminalApp):
         if self.desk.job is not None:
             self.front.ask(Diagnose(self.desk.job))
 
+    @property
+    def offered(self) -> list[BindingType]:
+        """The keys that work everywhere, without those that are refused."""
+        return offered(read_only=self.desk.snapshot.read_only)
+
+    def action_launch(self) -> None:
+        """Show the form in which a job is launched, unless nothing may be started from here."""
+        if self.desk.may_act():
+            self.go("launch")
+        self.front.show()
+
+    def action_stop(self) -> None:
+        """Ask whether the job in hand is to be stopped."""
+        stop = stop_screen(self.desk)
+        self.front.show() if stop is None else self.push_screen(stop)
+
     def action_command_palette(self) -> None:
         """Let the user type what to see or to do."""
         if not isinstance(self.screen, CommandPalette):
@@ -274,11 +271,7 @@ class UgroApp(TerminalApp):
     def action_help(self) -> None:
         """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
-        kinds = {type(widget) for widget in self.front.query("*") if hasattr(widget, "HELP_NAME")}
-        own = [kind.BINDINGS for kind in type(self.front).__mro__ if issubclass(kind, UgroScreen)]
-        groups: list[Group] = [(self.front.SAYS, [key for keys in dict.fromkeys(map(tuple, own)) for key in keys])]
-        groups += sorted((kind.HELP_NAME, kind.BINDINGS) for kind in kinds)
-        self.push_screen(HelpScreen([*groups, (f"Everywhere ({quitting})", self.BINDINGS)]))
+        self.push_screen(HelpScreen([*groups_of(self.front), (f"Everywhere ({quitting})", self.offered)]))
 
     def action_leave(self) -> None:
         """Close help if it is open, else end the application."""

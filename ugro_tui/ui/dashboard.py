@@ -76,6 +76,7 @@ class TrainingDashboard(FilteredScreen):
     _pane = 0
     _zoom = 0
     _drawn_job = ""
+    _wants_metrics = False
 
     def parts(self) -> Iterable[Widget]:
         """All parts, those of every size; classes say which are shown."""
@@ -136,6 +137,8 @@ class TrainingDashboard(FilteredScreen):
             chart.show(*self._curves.traces(view, zoomed=chart.view.window is not None))
         self._draw_tail()
         self._name_panes(view)
+        if self._wants_metrics and self.in_front:
+            self.action_metric()
 
     def _draw_tail(self) -> None:
         rank, view = self.query_one(RankTable).key, self.desk.view
@@ -173,7 +176,7 @@ class TrainingDashboard(FilteredScreen):
             "loss": chart.title(brief=chart.size.width < LEGEND_FROM),
             "phases": Content("Phases: rank x phase"),
             "alerts": alerts_title(view, self.desk.snapshot),
-            "log": Content(f"Log of rank {self.query_one(RankTable).key}"),
+            "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
         }
         for name, text in titles.items():
             if self.is_new(f"{name} title", text):
@@ -238,9 +241,13 @@ class TrainingDashboard(FilteredScreen):
         if view is None:
             return
         found = self.desk.archive.look(MetricNames(view.job_id))
-        if found.content is None:
-            self.say(found.problem or "reading which metrics there are: press m again")
+        self._wants_metrics = found.loading
+        if found.loading:
+            self.say("reading which metrics there are …")
+        elif found.content is None:
+            self.say(found.problem)
         else:
+            self.desk.say("")
             self.app.push_screen(MetricPicker(found.content, self._curves.metric), self._choose)
 
     def _choose(self, metric: str | None) -> None:

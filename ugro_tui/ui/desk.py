@@ -128,9 +128,13 @@ class Desk:
     @property
     def errands(self) -> Errands:
         """What was asked for and is not answered."""
-        waits = self._requests.waits_for
+        waits = self.waits_for
         board = "starting …" if waits(OpenTensorBoard) else port(self.url) if self.url else ""
         return Errands(waits(Sync), board, waits(Diagnose))
+
+    def waits_for(self, kind: type[Command]) -> bool:
+        """Whether a command of this kind was asked for and is not answered yet."""
+        return self._requests.waits_for(kind)
 
     def ask(self, command: Command) -> None:
         """Ask for this, and say what became of it when that is known."""
@@ -160,6 +164,12 @@ class Desk:
         """Take the job in hand that was it before this one."""
         if self._previous in self.order and self._previous is not None:
             self.take_job(self._previous)
+
+    def may_act(self) -> bool:
+        """Whether jobs may be started and stopped from here; where not, it is said why."""
+        if self.snapshot.read_only:
+            self.say("read-only: nothing is started or stopped from here; start ugro-tui without --read-only")
+        return not self.snapshot.read_only
 
     def take_job(self, job: str) -> None:
         """Take this job in hand, however old it is."""

@@ -13,6 +13,8 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ugro_tui.ui.screen import UgroScreen
+
 BESIDE = 120
 """Cells from which on the groups of keys stand in two columns."""
 
@@ -64,6 +66,14 @@ def _by_action(bindings: Iterable[BindingType]) -> list[tuple[str, str]]:
     for binding in Binding.make_bindings(bindings):
         keys.setdefault(binding.tooltip or binding.description, []).append(key_name(binding))
     return [(text, " ".join(names)) for text, names in keys.items()]
+
+
+def groups_of(front: UgroScreen) -> list[Group]:
+    """The keys of a screen, then those of the widgets on it."""
+    kinds = {type(widget) for widget in front.query("*") if hasattr(widget, "HELP_NAME")}
+    own = [vars(kind).get("BINDINGS", ()) for kind in type(front).__mro__ if issubclass(kind, UgroScreen)]
+    screen: Group = (front.SAYS, [key for keys in own for key in keys])
+    return [screen, *sorted((kind.HELP_NAME, kind.BINDINGS) for kind in kinds)]
 
 
 def halves(texts: Sequence[Content]) -> tuple[list[Content], list[Content]]:

@@ -11,14 +11,17 @@ from ugro_tui.core.alerts import Severity
 from ugro_tui.core.filter_fields import NUMBER, PERCENT, SECONDS, Field
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.states import JobStatus
+from ugro_tui.core.states import JobStatus, RankState
 from ugro_tui.ui.columns import TableColumn
 from ugro_tui.ui.lines import Listed
-from ugro_tui.ui.marks import JOB_GLYPHS, SEVERITY_GLYPHS
+from ugro_tui.ui.marks import JOB_GLYPHS, RANK_GLYPHS, SEVERITY_GLYPHS
 from ugro_tui.ui.spark import sparkline
 
 OLDER: Final = "older"
 """The state of jobs that have not changed for a day: they are read when they are opened."""
+
+HUNG: Final = "hung"
+"""What is said of a job that runs, but of which no rank steps."""
 
 _SPARK: Final = 16
 
@@ -57,18 +60,19 @@ class JobLine:
 
 def job_lines(snapshot: Snapshot) -> Listed[JobLine]:
     """All jobs, the worst first, and behind them those that are only listed."""
-    known = [_line(job) for job in snapshot.jobs]
+    known = sorted((_line(job) for job in snapshot.jobs), key=_trouble, reverse=True)
     older = [JobLine(name, OLDER, says="enter reads it") for name in snapshot.listed]
     return Listed([*known, *older], lambda line: line.job_id, _VALUES, _trouble)
 
 
 def _line(job: JobView) -> JobLine:
     summary, status = job.summary, job.summary.status
+    hangs = not status.over and RankState.HUNG in job.ranks.state
     severities = [alert.severity for alert in summary.alerts]
     return JobLine(
         job.job_id,
-        status.value,
-        JOB_GLYPHS[status],
+        HUNG if hangs else status.value,
+        RANK_GLYPHS[RankState.HUNG] if hangs else JOB_GLYPHS[status],
         summary.step,
         _NAN if summary.total_steps is None else summary.total_steps,
         summary.eta,
@@ -77,7 +81,7 @@ def _line(job: JobView) -> JobLine:
         summary.final_loss,
         summary.loss_bad,
         tuple(job.curve.median[-4 * _SPARK :: 4].tolist()),
-        summary.avg_throughput if status.over else summary.throughput,
+        summary.throughput,
         summary.ranks_ok,
         summary.world_size,
         severities.count(Severity.CRIT),
@@ -94,7 +98,7 @@ def _trouble(line: JobLine) -> float:
 
 FIELDS: Final = (
     Field("job", aliases=("name", "id")),
-    Field("state", words=("failed", "running", "starting", "pending", "unknown", "stopped", "finished", OLDER)),
+    Field("state", words=("failed", HUNG, "running", "starting", "pending", "unknown", "stopped", "finished", OLDER)),
     Field("step", NUMBER, whole=True),
     Field("done", PERCENT, aliases=("%",)),
     Field("eta", SECONDS),

@@ -9,14 +9,14 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from ugro_tui.ui.job_columns import COLUMNS, FIELDS, OLDER, job_lines
+from ugro_tui.ui.job_columns import COLUMNS, FIELDS, HUNG, OLDER, job_lines
 from ugro_tui.ui.listing import ListScreen
 from ugro_tui.ui.marks import JOB_STYLES
 from ugro_tui.ui.panels import empty, verdict
 from ugro_tui.ui.screen import GoTo
 from ugro_tui.ui.table import LineTable
 
-_TOLD = ("running", "starting", "pending", "failed", "stopped", "finished", "unknown")
+_TOLD = (HUNG, "running", "starting", "pending", "failed", "stopped", "finished", "unknown")
 
 
 class JobsScreen(ListScreen):
@@ -38,9 +38,9 @@ class JobsScreen(ListScreen):
 
     def title_words(self) -> Content:
         """How many jobs are in which state."""
-        styles = {status.value: style for status, style in JOB_STYLES.items()}
-        found = Counter(job.summary.status.value for job in self.desk.snapshot.jobs)
-        found[OLDER] = len(self.desk.snapshot.listed)
+        styles = {status.value: style for status, style in JOB_STYLES.items()} | {HUNG: "$error"}
+        lines = job_lines(self.desk.snapshot)
+        found = Counter(lines.row(index).state for index in range(len(lines)))
         parts = [(f"  {found[state]} {state}", styles.get(state, "$text-muted")) for state in (*_TOLD, OLDER)]
         return Content.assemble(("Jobs", "bold"), *(part for part in parts if not part[0].startswith("  0 ")))
 

@@ -21,7 +21,7 @@ class FilteredScreen(UgroScreen):
     """A screen with one table and a `FilterBar`: `/` narrows, `esc` widens."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", tooltip="Filter: rank:8-15 node~gpu state:stalled wait<20", show=True),
+        Binding("slash", "filter", "filter", tooltip="Filter: field:value field~text field<9", show=True),
     ]
 
     @property

@@ -37,7 +37,8 @@ def node_lines(snapshot: Snapshot, elapsed: float) -> Listed[NodeLine]:
     ranks: dict[str, int] = {}
     for job in snapshot.jobs:
         for node in job.ranks.node if not job.summary.status.over else ():
-            ranks[node] = ranks.get(node, 0) + 1
+            name = snapshot.nodes[0].name if len(snapshot.nodes) == 1 else node  # a machine calls itself as it likes
+            ranks[name] = ranks.get(name, 0) + 1
     lines = [
         NodeLine(view, told.get(view.name, NodeHealth(view.name)), ranks.get(view.name, 0)) for view in snapshot.nodes
     ]

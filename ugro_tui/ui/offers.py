@@ -94,7 +94,7 @@ def number(app: UgroApp, name: str, value: str) -> Offer:
 def commands(app: UgroApp) -> Iterator[Offer]:
     """What the keys do: those of the screen in front, then those that work everywhere."""
     front = app.front
-    for owner, bindings in (("screen", front.BINDINGS), ("app", app.BINDINGS)):
+    for owner, bindings in (("screen", front.BINDINGS), ("app", app.offered)):
         known = {one.action: one for one in reversed(list(Binding.make_bindings(bindings)))}
         offered = [one for one in reversed(known.values()) if not one.action.startswith(_ELSEWHERE)]
         shared = Counter(one.tooltip or one.description for one in offered)

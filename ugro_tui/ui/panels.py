@@ -86,7 +86,9 @@ def _numbers(view: JobView, width: int) -> Content:
     if width >= NARROW:
         parts[1:1] = [f"  {per_step(summary.seconds_per_step)}"]
         parts += [] if over else [f"  elapsed {clock(summary.duration)}"]
-        parts += [f"  {compact(summary.throughput if not over else summary.avg_throughput)} tok/s"]
+        parts += [
+            f"  mean {compact(summary.avg_throughput)} tok/s" if over else f"  {compact(summary.throughput)} tok/s"
+        ]
     ranks = f"  {summary.ranks_ok}/{summary.world_size} ranks"
     parts += [(ranks, "" if summary.ranks_ok >= summary.world_size else "bold $warning")]
     return Content.assemble(*parts)
@@ -227,8 +229,10 @@ def _told_apart(nodes: Sequence[NodeView]) -> bool:
 
 def outcome(view: JobView | None) -> str:
     """What the terminal says after the app has ended."""
-    if view is None or view.summary.status not in (JobStatus.RUNNING, JobStatus.STARTING):
+    if view is None or view.summary.status not in (JobStatus.RUNNING, JobStatus.STARTING, JobStatus.PENDING):
         return ""
+    if view.summary.status is JobStatus.PENDING:
+        return f"{view.job_id} waits for its first record; come back with: ugro-tui watch {view.job_id}"
     loss = loss_text(view.summary.final_loss, bad=view.summary.loss_bad)
     step = count(view.summary.step) if view.summary.step == view.summary.step else UNKNOWN
     return f"training goes on: {view.job_id} at step {step}, loss {loss}; come back with: ugro-tui watch {view.job_id}"

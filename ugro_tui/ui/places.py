@@ -34,6 +34,8 @@ _ALL: Final = (
     Place("5", "nodes", "Nodes", "nodes_screen", "NodesScreen"),
     Place("6", "compare", "Compare", "compare", "CompareScreen"),
     Place("", "rank", "Rank", "rank", "RankScreen"),
+    Place("", "launch", "Launch", "launch", "LaunchScreen"),
+    Place("", "executed", "Commands", "executed", "ExecutedScreen"),
 )
 
 PLACES: Final = {place.name: place for place in _ALL}

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ugro_tui.core.commands import Acknowledge, Answer, Command, Diagnose, OpenTensorBoard, SetThreshold, Snooze, Sync
+from ugro_tui.core.commands import (
+    Acknowledge,
+    Answer,
+    Command,
+    Diagnose,
+    Launch,
+    OpenTensorBoard,
+    SetThreshold,
+    Snooze,
+    Stop,
+    Sync,
+)
 from ugro_tui.core.ports import Feed
 
 _ABOUT: dict[type, str] = {
@@ -14,6 +25,8 @@ _ABOUT: dict[type, str] = {
     SetThreshold: "set",
     Acknowledge: "alert",
     Snooze: "alert",
+    Launch: "launch",
+    Stop: "stop",
 }
 
 

@@ -11,6 +11,7 @@ from textual.content import Content
 from ugro_tui.core.numbers import age, compact
 from ugro_tui.core.snapshot import JobView, NodeSync, Snapshot, SyncView
 from ugro_tui.ui import nodes
+from ugro_tui.ui.launch_text import brief
 
 NARROW = 100
 """Cells below which the parts are said in fewer words."""
@@ -38,7 +39,7 @@ def strip(
     snapshot: Snapshot, view: JobView | None, errands: Errands, width: int, elapsed: float, *, keys: bool = True
 ) -> Content:
     """The line, at most `width` cells wide. `elapsed`: seconds since the snapshot; `keys`: say how to get help."""
-    parts = _fitting(list(_under_way(snapshot.sync, errands, short=width < NARROW)), width - _LEAST_NODES)
+    parts = _fitting(list(_under_way(snapshot, errands, short=width < NARROW)), width - _LEAST_NODES)
     needed = 1 + nodes.needed(snapshot.nodes, elapsed) + len(KEYS[1])
     parts += _standing(snapshot, view, errands, elapsed, width, width - max(_LEAST_NODES, needed) - _length(parts))
     room = width - 1 - _length(parts)
@@ -62,8 +63,11 @@ def _fitting(parts: list[Content], room: int) -> list[Content]:
     return parts
 
 
-def _under_way(sync: SyncView | None, errands: Errands, *, short: bool) -> Iterator[Content]:
+def _under_way(snapshot: Snapshot, errands: Errands, *, short: bool) -> Iterator[Content]:
     """What the user waits for."""
+    sync, launch = snapshot.sync, snapshot.launch
+    if launch is not None and launch.going:
+        yield Content.styled(brief(launch, short=short), "$accent")
     if errands.diagnosing:
         yield Content.styled("diagnosing …", "$accent")
     if sync is not None and not sync.done:

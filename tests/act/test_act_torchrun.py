@@ -1,0 +1,233 @@
+"""Launches for real, with a torchrun of a few lines: started all or nothing, found again, ended with all they left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.act.launching import TELLS, WAITS, Yard, stub_python
+from tests.writing import wait_until
+from ugro_tui.act.errors import LaunchError
+from ugro_tui.act.planning import port_of
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.launching import Stage
+from ugro_tui.nodes.helper_processes import of_launch
+
+
+@pytest.fixture
+def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Yard]:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    made = Yard(tmp_path, "n1", "n2")
+    yield made
+    made.clear()
+
+
+def test_a_job_is_started_once_found_again_and_ended_without_a_trace(yard: Yard) -> None:
+    plan = yard.torchrun.plan(yard.request(WAITS, nproc=2), "a" * 32)
+    assert (plan.world_size, plan.attempt, [node.first_rank for node in plan.nodes]) == (4, 1, [0, 2])
+    assert yard.torchrun.preflight(plan, yard.told.append) == ()
+    assert not yard.jobs("n1").exists()  # looking changes nothing
+    yard.torchrun.start(plan, yard.told.append)
+    assert [one.node for one in yard.told if one.stage is Stage.RUNNING] == ["n1", "n2"]
+    running = sorted(yard.living())
+    yard.torchrun.start(plan, yard.told.append)  # as one that was killed before it heard would
+    assert sorted(yard.living()) == running
+    standing = yard.torchrun.look("job")
+    assert (standing.status, standing.request) == ("running", plan.request)
+    with pytest.raises(LaunchError, match=r"n1: job job exists here already: .*\nn2: job job exists"):
+        yard.go(yard.request(), "b" * 32)
+    with pytest.raises(LaunchError, match="still runs here"):
+        yard.go(yard.request(resume=True), "b" * 32)
+    assert sorted(yard.living()) == running
+    stopped = yard.torchrun.stop("job", 5.0, yard.told.append)
+    assert (stopped.status, yard.living()) == ("stopped", [])
+    yard.torchrun.finalize("job", stopped)  # the nodes are one machine, and one of them may have ended all
+    assert [yard.document(name)["status"] for name in ("n1", "n2")] == ["stopped", "stopped"]
+    left = {path.name for path in yard.folder.rglob("*") if "tmp" in path.name or path.name.startswith(".job")}
+    assert left == set()
+    yard.go(yard.request("", resume=True), "c" * 32)
+    wait_until(lambda: yard.torchrun.look("job").over)
+    standing = yard.torchrun.look("job")
+    assert (standing.status, standing.attempt, standing.exit_code) == ("finished", 2, 0)
+    yard.torchrun.finalize("job", standing)
+    assert [(yard.document(name)["status"], yard.document(name)["attempt"]) for name in ("n1", "n2")] == [
+        ("finished", 2),
+        ("finished", 2),
+    ]
+    assert "== attempt 2" in yard.log("n2", 1)
+
+
+def test_where_one_node_cannot_start_nothing_is_left_on_any(yard: Yard) -> None:
+    plan = yard.torchrun.plan(yard.request(), "a" * 32)
+    yard.torchrun.preflight(plan, yard.told.append)
+    yard.jobs("n2").parent.mkdir(exist_ok=True)
+    yard.jobs("n2").write_text("no folder")  # since it was looked at
+    with pytest.raises(LaunchError, match="n2: "):
+        yard.torchrun.start(plan, yard.told.append)
+    assert yard.living() == []
+    assert not (yard.jobs("n1") / "job").exists()
+    assert {one.node for one in yard.told if one.stage is Stage.FAILED} == {"n2"}
+
+
+def test_a_torchrun_that_fails_at_once_is_told_by_its_own_words(yard: Yard) -> None:
+    stub_python(yard.folder, "import sys\nsys.exit('RuntimeError: no rendezvous')\n")
+    with pytest.raises(LaunchError, match=r"torchrun ended at once \(exit code 1\): RuntimeError: no rendezvous"):
+        yard.go(yard.request())
+    assert yard.living() == []
+    stub_python(yard.folder)
+    with pytest.raises(LaunchError, match=r"n\d: its ranks ended at once .*: ValueError: no data"):
+        yard.go(yard.request("raise ValueError('no data')\n"), "b" * 32)  # nothing was measured: the name is free
+    assert (yard.document("n1")["status"], yard.document("n1")["attempt"]) == ("failed", 2)
+    assert "Traceback" in yard.log("n1", 0) + yard.log("n2", 1)
+
+
+def test_what_cannot_work_is_refused_before_anything_is_written(yard: Yard) -> None:
+    request = yard.request()
+    (yard.folder / "empty").mkdir()
+    bare = yard.folder / "bare python"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    bare.chmod(0o755)
+    for wrong, said in (
+        ({"python": "/no/python"}, r"n2: /no/python does not run: .*--python"),
+        ({"python": str(bare)}, r"n1: torch is not installed for .*bare python: run `.*pip install torch`"),
+        ({"script": "nowhere.py"}, r"n1: there is no training script .*nowhere.py: .*--sync-code"),
+        ({"workdir": "/no/where"}, r"n1: there is no folder /no/where"),
+    ):
+        with pytest.raises(LaunchError, match=said):
+            yard.go(yard.request(**{"script": request.script, **wrong}))
+    plan = yard.torchrun.plan(request, "a" * 32)
+    with socket.socket() as taken:
+        taken.bind(("", port_of(plan)))
+        taken.listen(1)
+        with pytest.raises(LaunchError, match="n1: the port for the ranks to meet was taken"):
+            yard.torchrun.preflight(plan, yard.told.append)
+    assert not yard.jobs("n1").exists()
+
+
+def test_ranks_without_their_agent_are_found_and_ended_and_innocent_ones_spared(yard: Yard) -> None:
+    stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True:\n    signal.pause()\n"
+    yard.go(yard.request(stubborn, nproc=2), "a" * 32)
+    env = {**os.environ, "UGRO_JOB_ID": "job", "UGRO_LAUNCH_TOKEN": "b" * 32}
+    innocent = subprocess.Popen([sys.executable, "-c", WAITS], env=env)
+    try:
+        place = yard.jobs("n1") / "job" / "launch" / "supervisor.0.json"
+        agent = json.loads(place.read_text())["agent"]
+        os.kill(agent, signal.SIGKILL)
+        wait_until(lambda: agent not in of_launch("job", "a" * 32, ()))
+        assert len(of_launch("job", "a" * 32, ())) == 5  # its ranks, and the other agent with two
+        yard.torchrun.finalize("job", yard.torchrun.stop("job", 0.2, yard.told.append))
+        assert of_launch("job", "a" * 32, ()) == {}
+        assert innocent.poll() is None
+    finally:
+        innocent.kill()
+        innocent.wait()
+    assert yard.document("n1")["status"] == "stopped"
+    assert json.loads((yard.jobs("n1") / "job" / "launch" / "exit.0.json").read_text())["signal"] == signal.SIGKILL
+
+
+def test_a_job_of_others_is_ended_by_its_heartbeats_if_they_are_of_these_very_processes(yard: Yard) -> None:
+    folder = yard.jobs("n1") / "job"
+    folder.mkdir(parents=True)
+    ranks = [subprocess.Popen([sys.executable, "-c", WAITS]) for _ in range(2)]
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        for rank, process in enumerate(ranks):
+            start = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
+            beat = {"pid": process.pid, "pid_start": start - rank, "boot_id": boot}  # of the second: it began later
+            (folder / f"heartbeat.rank-{rank}.json").write_text(json.dumps(beat))
+        assert yard.torchrun.look("job").status == "running"
+        assert yard.torchrun.look("job").request is None
+        yard.torchrun.stop("job", 1.0, yard.told.append)
+        assert ranks[0].wait(5) == -signal.SIGTERM
+        assert ranks[1].poll() is None
+    finally:
+        for process in ranks:
+            process.kill()
+            process.wait()
+
+
+def test_a_job_that_failed_says_how(yard: Yard) -> None:
+    flag = yard.folder / "now"
+    waits = f"import os, sys\nwhile not os.path.exists({str(flag)!r}):\n    pass\nsys.exit(int(os.environ['RANK']))\n"
+    yard.go(yard.request(waits))
+    flag.touch()
+    wait_until(lambda: yard.torchrun.look("job").over)
+    standing = yard.torchrun.look("job")
+    assert (standing.status, standing.exit_code, standing.signal) == ("failed", 1, None)
+    yard.torchrun.finalize("job", standing)
+    assert (yard.document("n1")["status"], yard.document("n1")["exit_code"]) == ("failed", 1)
+    with pytest.raises(BadInput, match="there is no job other on n1, n2"):
+        yard.torchrun.look("other")
+
+
+def test_code_secrets_and_the_emitter_come_along(yard: Yard, tmp_path: Path) -> None:
+    code, secret = tmp_path / "my code", tmp_path / "key"
+    (code / "sub dir" / "__pycache__").mkdir(parents=True)
+    (code / "sub dir" / "__pycache__" / "x.pyc").touch()
+    (code / "sub dir" / "train.py").write_text("import near, ugro_emitter\n" + TELLS)
+    (code / "sub dir" / "near.py").touch()
+    secret.write_text("s3cret\n")
+    request = yard.request(script="train.py", workdir="sub dir", sync_code=str(code), secrets={"KEY": str(secret)})
+    yard.go(request)
+    wait_until(lambda: yard.torchrun.look("job").over)
+    arguments, env, place = told(yard)
+    assert (arguments, env["KEY"]) == ([], "s3cret")
+    assert place == str(yard.jobs("n1") / "job" / "code" / "1" / "sub dir")
+    assert not list((yard.jobs("n1") / "job").rglob("*.pyc"))
+    assert not any("s3cret" in path.read_text() for path in (yard.jobs("n2") / "job").glob("*.json"))
+
+
+def told(yard: Yard) -> tuple[list[str], dict[str, str], str]:
+    """What rank 0 was given."""
+    line = next(line for line in reversed(yard.log("n1", 0).splitlines()) if line.startswith("told "))
+    arguments, env, place = json.loads(line.removeprefix("told "))
+    return arguments, env, place
+
+
+NASTY = st.text(st.sampled_from(list("ab é'\"\\;$()`&|<>*?~#!=-\n\t%{}")), max_size=12)
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(args=st.lists(NASTY, max_size=6), value=NASTY, name=st.from_regex(r"[a-z][a-z '$;()-]{0,10}", fullmatch=True))
+def test_arguments_variables_and_paths_arrive_as_they_were_given(
+    yard: Yard, args: list[str], value: str, name: str
+) -> None:
+    place = yard.folder / f"-{name}"
+    place.mkdir(exist_ok=True)
+    job = f"job{len(list(yard.jobs('n1').glob('*')))}"
+    request = yard.request(TELLS, *args, job_id=job, environment={"VALUE": value}, workdir=str(place), nodes=("n1",))
+    yard.go(request)
+    wait_until(lambda: yard.torchrun.look(job).over)
+    log = (yard.jobs("n1") / job / "logs" / "rank_0.log").read_text()
+    got: Any = json.loads(next(line for line in log.splitlines() if line.startswith("told ")).removeprefix("told "))
+    assert (got[0], got[1]["VALUE"], got[2]) == (list(args), value, str(place))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"job_id": "../x"}, "not a job id"),
+        ({"nproc": 0}, "at least 1"),
+        ({"rendezvous": "etcd"}, "choose static or c10d"),
+        ({"max_restarts": 1}, "add --rdzv c10d"),
+        ({"args": ("a\0b",)}, "zero byte"),
+        ({"environment": {"A=B": "x"}}, "cannot name an environment variable"),
+        ({"nodes": ("n3",)}, "there are n1, n2"),
+        ({"resume": True}, "there is no job job"),
+    ],
+)
+def test_what_nobody_could_start_is_refused_by_name(yard: Yard, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        yard.torchrun.plan(yard.request(**wrong), "a" * 32)

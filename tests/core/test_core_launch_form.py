@@ -1,0 +1,92 @@
+"""What is typed into the form of a launch: a request, or an error beside the field that it is about."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ugro_tui.core.launch_form import FIELDS, request_of
+from ugro_tui.core.launching import Backend, LaunchRequest, SlurmOptions
+
+NODES = ("gpu-master", "gpu1", "gpu2")
+
+
+def asked(**values: str) -> LaunchRequest:
+    request, errors = request_of({"name": "gpt"} | values, NODES, {"old"})
+    assert errors == {}
+    return request
+
+
+def wrong(**values: str) -> dict[str, str]:
+    return request_of({"name": "gpt"} | values, NODES, {"old"})[1]
+
+
+def test_a_name_is_enough() -> None:
+    assert asked() == LaunchRequest("gpt", nodes=NODES)
+    assert asked(name="  gpt ") == LaunchRequest("gpt", nodes=NODES)
+
+
+def test_all_fields_of_torchrun_over_ssh() -> None:
+    values = {
+        "script": "train my.py", "args": "--steps 5 --note 'two words'", "nodes": "gpu2, gpu1", "nproc": "2",
+        "python": "/v/bin/python", "workdir": "~/a b", "master_addr": "10.0.0.1", "rendezvous": "c10d",
+        "restarts": "3", "env": "NCCL_DEBUG=INFO NOTE='a b' EMPTY=", "secrets": "HF_TOKEN=~/.hf", "sync_code": ".",
+    }  # fmt: skip
+    assert asked(**values, partition="left over") == LaunchRequest(
+        "gpt", "train my.py", ("--steps", "5", "--note", "two words"), Backend.SSH, ("gpu2", "gpu1"), 2,
+        "/v/bin/python", "~/a b", "10.0.0.1", "c10d", 3, {"NCCL_DEBUG": "INFO", "NOTE": "a b", "EMPTY": ""},
+        {"HF_TOKEN": "~/.hf"}, ".",
+    )  # fmt: skip
+
+
+def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
+    slurm = {"login": "gpu1", "slurm_nodes": "4", "partition": "p", "time": "1:00", "gpus": "0", "extra": "--qos=long"}
+    options = SlurmOptions("gpu1", 4, "p", "", "1:00", 0, ("--qos=long",))
+    request = asked(backend="slurm", nodes="nobody", **slurm)
+    assert request == LaunchRequest("gpt", backend=Backend.SLURM, slurm=options)
+    assert asked(backend="local", nodes="nobody", nproc="2") == LaunchRequest("gpt", backend=Backend.LOCAL, nproc=2)
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("name", "", "needs a name"),
+        ("name", "../up", "is not a job id"),
+        ("name", "old", "exists already"),
+        ("args", "--note 'two", "no closing quotation: close the quote"),
+        ("nodes", "gpu1,gpu9", "no node gpu9 is watched: take of gpu-master, gpu1, gpu2"),
+        ("nodes", "gpu1 gpu1", "named twice"),
+        ("nproc", "0", "no number from 1"),
+        ("nproc", "٣", "no number"),
+        ("restarts", "-1", "no number from 0"),
+        ("env", "1A=2", "no NAME=VALUE"),
+        ("env", "NAME", "no NAME=VALUE"),
+        ("secrets", "A='", "no closing quotation"),
+    ],
+)
+def test_an_error_stands_at_its_field(field: str, typed: str, said: str) -> None:
+    errors = wrong(**{field: typed})
+    assert list(errors) == [field]
+    assert said in errors[field]
+
+
+def test_no_node_is_watched() -> None:
+    _, errors = request_of({"name": "gpt"}, (), ())
+    assert "no node is watched yet" in errors["nodes"]
+
+
+def test_a_job_that_exists_can_be_resumed() -> None:
+    assert asked(name="old", resume="yes").resume
+
+
+@settings(max_examples=50)
+@given(st.lists(st.text(st.characters(codec="utf-8"))))
+def test_arguments_arrive_as_a_shell_would_give_them(args: list[str]) -> None:
+    assert asked(args=shlex.join(args)).args == tuple(args)
+
+
+def test_every_field_has_a_name_of_its_own() -> None:
+    assert len({field.name for field in FIELDS}) == len(FIELDS)

@@ -1,0 +1,135 @@
+"""Launches over SSH: three real sshd nodes, real torchrun, and the application that is killed meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from tests.act.launching import WAITS, living, stub_python
+from tests.faults.lab import Lab
+from tests.sshd import Machine
+from tests.writing import wait_until
+from ugro_tui.act.errors import LaunchError
+from ugro_tui.agent import Agent
+from ugro_tui.config import Config
+from ugro_tui.core.commands import Launch, PlanLaunch, Stop
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.launching import LaunchRequest, LaunchView, Stage
+from ugro_tui.core.snapshot import Snapshot
+
+
+@pytest.fixture
+def nodes(lab: Lab) -> Iterator[list[Machine]]:
+    made = [lab.fleet.add() for _ in range(3)]
+    yield made
+    for pid in living(lab.fleet.folder):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def request(lab: Lab, text: str = WAITS, **changes: object) -> LaunchRequest:
+    script = lab.folder / "train.py"
+    script.write_text(text)
+    python = stub_python(lab.folder)
+    return LaunchRequest(**{"job_id": "job", "script": str(script), "python": str(python), "nproc": 1, **changes})  # type: ignore[arg-type]
+
+
+def test_screens_plan_launch_and_stop_on_three_nodes(lab: Lab, nodes: list[Machine]) -> None:
+    agent = lab.watch()
+    wanted = request(lab)
+
+    def answer(number: int) -> tuple[str, str] | None:
+        found = {one.number: (one.problem, one.said) for one in agent.feed.snapshot().answers}
+        return found.get(number)
+
+    plan = agent.feed.request(PlanLaunch(wanted)).number
+    wait_until(lambda: answer(plan))
+    assert answer(plan) == ("", "3 ranks on 3 nodes")
+    snapshot = agent.feed.snapshot()
+    assert snapshot.launch is not None
+    assert snapshot.launch.plan is not None
+    assert [node.first_rank for node in snapshot.launch.plan.nodes] == [0, 1, 2]
+    launch = agent.feed.request(Launch(wanted)).number
+    wait_until(lambda: answer(launch))
+    assert answer(launch) == ("", "job job runs: 3 ranks on 3 nodes")
+    assert {one.stage for one in shown(agent).nodes} == {Stage.RUNNING}
+    ran = [one for one in agent.feed.snapshot().executed if "torch.distributed.run" in one.command]
+    assert sorted((one.node, one.code) for one in ran) == [("n1", 0), ("n2", 0), ("n3", 0)]
+    for machine in nodes:
+        machine.disconnect()  # the laptop is gone; what was started is not
+    stop = agent.feed.request(Stop("job", 5.0)).number
+    wait_until(lambda: answer(stop))
+    assert answer(stop) == ("", "job job was stopped")
+    assert shown(agent).stage is Stage.DONE
+    assert list(living(lab.fleet.folder)) == []
+
+
+def shown(agent: Agent) -> LaunchView:
+    snapshot: Snapshot = agent.feed.snapshot()
+    assert snapshot.launch is not None
+    return snapshot.launch
+
+
+def test_a_node_that_refuses_keeps_all_from_starting_and_says_so(lab: Lab, nodes: list[Machine]) -> None:
+    with Agent(lab.config()) as agent:
+        nodes[1].stop()
+        with pytest.raises(LaunchError, match=r"n2: .*refused"):
+            agent.launch(request(lab))
+        nodes[1].start()
+        (nodes[2].home / "ugro_data").write_text("in the way")
+        with pytest.raises(LaunchError, match="n3: "):
+            agent.launch(request(lab))
+    assert list(living(lab.fleet.folder)) == []
+    assert not [path for machine in nodes for path in machine.home.rglob("job.json")]
+    with pytest.raises(BadInput, match="read_only is set"):
+        Agent(Config(read_only=True)).launch(request(lab))
+
+
+def test_an_application_that_is_killed_in_the_middle_is_followed_by_one_that_knows(
+    lab: Lab, nodes: list[Machine]
+) -> None:
+    config = lab.folder / "config.toml"
+    names = ",".join(machine.name for machine in nodes)
+    config.write_text(f'nodes = "{names}"\nssh_config = "{lab.fleet.ssh_config}"\ncentral = "{lab.central}"\n')
+    wanted = request(lab)
+    argv = [sys.executable, "-m", "ugro_tui", "--config", str(config), "launch", "--name", "job", "--nproc", "1"]
+    argv += ["--python", wanted.python, "--wait", "--", wanted.script]
+    first = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    supervisors = [machine.metrics / "job" / "launch" / f"supervisor.{rank}.json" for rank, machine in enumerate(nodes)]
+    wait_until(lambda: supervisors[0].exists())
+    first.kill()
+    first.wait()
+    with Agent(lab.config()) as agent:
+        with pytest.raises((LaunchError, BadInput), match="exists here already"):
+            agent.launch(wanted)
+        assert agent.launches.standing("job").status == "running"
+        assert agent.stop("job").status == "stopped"
+    assert list(living(lab.fleet.folder)) == []
+
+
+@pytest.mark.torchrun
+def test_a_real_torchrun_on_two_nodes_trains_to_its_end(lab: Lab, nodes: list[Machine]) -> None:
+    text = (
+        "import torch.distributed as dist, torch\nfrom ugro_emitter import MetricsEmitter\n"
+        "dist.init_process_group('gloo')\nemitter = MetricsEmitter()\n"
+        "for step in range(3):\n    x = torch.ones(1)\n    dist.all_reduce(x)\n"
+        "    emitter.emit_step(step, loss=float(x))\n"
+        "emitter.close()\ndist.destroy_process_group()\n"
+    )
+    wanted = request(lab, text, nodes=("n1", "n2"), python=sys.executable)
+    agent = lab.watch()
+    agent.launch(wanted)
+    wait_until(lambda: agent.launches.standing("job").over)
+    assert agent.launches.standing("job").status == "finished"
+    for machine in nodes[:2]:
+        document = json.loads((machine.metrics / "job" / "job.json").read_text())
+        assert (document["status"], document["exit_code"], document["world_size"]) == ("finished", 0, 2)
+    wait_until(lambda: (found := agent.feed.snapshot().job("job")) is not None and found.summary.final_loss == 2.0)
+    assert list(living(lab.fleet.folder)) == []

@@ -1,0 +1,72 @@
+"""What was run on nodes is written down: connections, helpers, commands; never a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.nodes.pipes import piped
+from tests.nodes.puppet import jobs_below
+from tests.writing import Clock, now_clock
+from ugro_tui.nodes import executed
+from ugro_tui.nodes.base import Ask, NodeError
+from ugro_tui.nodes.carriers import Connection
+from ugro_tui.nodes.executed import NO_CODE, ExecutedLog, RecordedConnection, RecordedNode
+from ugro_tui.nodes.remote import RemoteNode
+
+
+def test_a_command_is_told_while_it_runs_and_how_it_ended() -> None:
+    clock = Clock()
+    log = ExecutedLog(clock)
+    begun_at = clock.time()
+    with log.running("gpu1", ["sleep", "a b"]) as ended:
+        (entry,) = log.entries()
+        assert (entry.node, entry.command, entry.code, entry.at) == ("gpu1", "sleep 'a b'", None, begun_at)
+        clock.now += 2.5
+        ended(3)
+    assert [(one.code, one.seconds) for one in log.entries()] == [(3, 2.5)]
+    assert log.entries() is log.entries()
+
+
+def test_old_commands_are_forgotten_and_their_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executed, "KEPT", 3)
+    log = ExecutedLog(Clock())
+    numbers = [log.begin("gpu1", ["run", str(number)]) for number in range(5)]
+    for number in numbers:
+        log.end(number, 0)
+    assert [entry.command for entry in log.entries()] == ["run 2", "run 3", "run 4"]
+
+
+def test_this_machine_writes_down_its_commands_and_those_that_fail(tmp_path: Path) -> None:
+    clock = now_clock()
+    log = ExecutedLog(clock)
+    node = RecordedNode(tmp_path, clock.time, log)
+    assert node.run(["sh", "-c", "exit 4"]).code == 4
+    with pytest.raises(NodeError):
+        node.run(["/nonexistent/program", "--token", "S3cr3t"])
+    assert [(one.command, one.code) for one in log.entries()] == [
+        ("sh -c 'exit 4'", 4),
+        ("/nonexistent/program --token '***'", NO_CODE),
+    ]
+
+
+def test_over_a_connection_the_helper_runs_until_it_is_closed(tmp_path: Path) -> None:
+    root = jobs_below(tmp_path)
+    clock = now_clock()
+    log = ExecutedLog(clock)
+    connect = piped(tmp_path)
+
+    def recorded(deadline: float) -> Connection:
+        return RecordedConnection(connect(deadline), "n9", log)
+
+    node = RemoteNode("n9", str(root), recorded)
+    node.poll(Ask())
+    assert node.run(["sh", "-c", "exit 5"]).code == 5
+    helper, ran = log.entries()
+    assert helper.command.startswith("exec sh -c")
+    assert (helper.code, ran.code) == (None, 5)
+    node.poll(Ask())
+    assert len(log.entries()) == 2, "a poll asks the helper that runs"
+    node.close()
+    assert log.entries()[0].code == NO_CODE

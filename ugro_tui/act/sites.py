@@ -1,0 +1,170 @@
+"""Nodes as a launcher sees them: asked one question at a time, by the program that is sent with each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from ugro_tui.act.errors import LaunchError
+from ugro_tui.core.text import visible
+from ugro_tui.nodes.base import Node, NodeLied, NodeUnfit, Ran
+from ugro_tui.nodes.bootstrap import NO_PYTHON, argv_of, launch_program
+
+Answered = TypeVar("Answered")
+
+
+class Python(msgspec.Struct, frozen=True):
+    """What an interpreter says of itself; `problem`: why it does not run. `torch`: its version, None without."""
+
+    problem: str = ""
+    path: str = ""
+    version: str = ""
+    torch: str | None = None
+    emitter: bool = False
+
+
+class Gpu(msgspec.Struct, frozen=True):
+    """A GPU's memory in bytes."""
+
+    index: int
+    used: int
+    total: int
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How an agent ended: one of `code` and `signal` is None. `at`: Unix seconds by the node's clock."""
+
+    at: float
+    code: int | None = None
+    signal: int | None = None
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks.
+
+    `mine`: the launch has the token that was asked for; `blank`: it failed before a rank wrote a record; `said`: the
+    ends of the output of some ranks, where an agent has failed.
+    """
+
+    exists: bool
+    manifest: dict[str, Any]
+    ours: bool
+    mine: bool
+    blank: bool
+    alive: int
+    watched: int
+    supervisors: list[str]
+    exits: dict[str, Exit]
+    fresh: list[int]
+    tails: dict[str, str]
+    time: float
+    said: dict[str, str] = msgspec.field(default_factory=dict)
+    were: int = 0
+    left: list[int] = msgspec.field(default_factory=list)
+
+
+class Survey(Look, frozen=True, kw_only=True):
+    """What must be known of a node before something is started there. Paths are absolute, sizes bytes."""
+
+    root: str
+    host: str
+    workdir: str
+    script: str
+    lent: str
+    has_lent: bool
+    has_workdir: bool
+    has_script: bool
+    writable: bool
+    free: int
+    inodes: int | None
+    python: Python
+    pythonpath: str
+    port: int | None
+    gpus: list[Gpu]
+
+
+class Began(msgspec.Struct, frozen=True):
+    """An agent began, by the node's clock; `found`: it had begun before."""
+
+    began: float
+    found: bool = False
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Nothing is to be said."""
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A node, its metrics directory as it spells it, and how other nodes reach it."""
+
+    node: Node
+    root: str
+    address: Callable[[], str]
+    note: Callable[[str, str, bool, float], None] = lambda *_: None
+    """Takes node, command, whether it went well, and seconds, of what was run there."""
+    lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """As users call it."""
+        return self.node.name
+
+    def ask(
+        self,
+        action: str,
+        words: Mapping[str, Any],
+        kind: type[Answered],
+        *,
+        payload: bytes = b"",
+        seconds: float = 30.0,
+    ) -> Answered:
+        """What the node answers, within so many seconds.
+
+        Raises:
+            NodeError: it cannot be asked, or what comes is no answer.
+            LaunchError: it has not done it; says why.
+        """
+        program, mark = launch_program(), secrets.token_hex(8)  # a login script may print something before
+        request = json.dumps({"action": action, "root": self.root, **words}).encode() + b"\n"
+        began, well = time.monotonic(), False
+        try:
+            with self.lock:
+                ran = self.node.run(argv_of(program, mark), stdin=program + request + payload, seconds=seconds)
+            found = self._told(action, ran, mark, kind)
+            well = True
+        finally:
+            self.note(self.name, _spelled(action, words), well, time.monotonic() - began)
+        return found
+
+    def _told(self, action: str, ran: Ran, mark: str, kind: type[Answered]) -> Answered:
+        data = ran.out.partition(mark.encode())[2]
+        if not data or data.startswith(NO_PYTHON):
+            said = visible(ran.err.decode("utf-8", "replace").strip(), 200)
+            raise NodeUnfit(f"{self.name}: it runs no Python >= 3.6 for us{f': {said}' if said else ''}: install one")
+        try:
+            problem = msgspec.json.decode(data, type=_Problem).problem
+            if not problem:
+                return msgspec.json.decode(data, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise NodeLied(f"{self.name}: no answer to {action}: {visible(str(error), 200)}") from None
+        raise LaunchError(f"{self.name}: {visible(problem, 500)}")
+
+
+def _spelled(action: str, words: Mapping[str, Any]) -> str:
+    """What was run, for people: the command that was started, or what our program was asked for."""
+    if action == "start":
+        return visible(shlex.join(words["argv"]), 2000)
+    return f"ugro-tui's helper: {action} {words.get('job', '')}"

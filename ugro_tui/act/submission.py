@@ -1,0 +1,57 @@
+"""What a submission to Slurm is made of, from what its login node found: and what of it is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ugro_tui.act.clerk import BUNDLED, Survey
+from ugro_tui.act.standing import manifest_of
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.launching import LaunchPlan, LaunchRequest
+from ugro_tui.core.sbatch import Place
+from ugro_tui.core.text import visible
+
+
+def attempt_of(request: LaunchRequest, survey: Survey) -> int:
+    """Which attempt of the job it would be. Raises BadInput: it may not be one."""
+    name = request.job_id
+    if not request.resume:
+        if survey.exists:
+            raise BadInput(f"job {name} exists already in {survey.root}: choose another name, or relaunch it")
+        return 1
+    if not survey.exists:
+        raise BadInput(f"there is no job {name} in {survey.root} to start again: use `ugro-tui launch`")
+    return survey.manifest.attempt + 1
+
+
+def place_of(request: LaunchRequest, survey: Survey) -> Place:
+    """Where things lie; what we bring lies in the job's own directory, which all its nodes see."""
+    lent = f"{survey.root}/{request.job_id}/launch"
+    script = survey.script if request.script else f"{lent}/{BUNDLED}"
+    return Place(survey.root, survey.workdir, survey.python, script, lent)
+
+
+def missing(request: LaunchRequest, survey: Survey) -> str:
+    """What is not there that must be; empty where all is."""
+    if not survey.has_sbatch:
+        return "there is no sbatch: is it the login node? Name it with --login"
+    if not survey.has_workdir:
+        return f"there is no folder {visible(survey.workdir, 200)} to run in: name another one with --workdir"
+    if request.script and not survey.has_script:
+        return f"there is no training script {visible(survey.script, 200)}: give its path on the shared filesystem"
+    if not survey.has_python:
+        return f"there is no Python {visible(survey.python, 200)}: give the path of one with --python"
+    return "" if survey.writable else f"nothing can be written in {survey.root}: name another metrics directory"
+
+
+def warnings(request: LaunchRequest) -> tuple[str, ...]:
+    """What is not wrong, and seldom meant."""
+    extra = request.slurm.extra
+    if any(option.startswith(("--cpus-per-", "--exclusive", "--cores", "--hint")) for option in extra):
+        return ()
+    return ("Slurm may give one core a node: add --cpus-per-task=N or --exclusive to the options of sbatch",)
+
+
+def record_of(plan: LaunchPlan, now: float) -> dict[str, Any]:
+    """job.json of a submission; `now`: Unix seconds."""
+    return {**manifest_of(plan, now), "backend": "slurm", "status": "pending", "token": plan.token}

@@ -1,0 +1,256 @@
+"""One torchrun a node, over SSH or on this machine: detached, all or nothing, ended everywhere at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace as replace_fields
+
+from ugro_tui.act.backend import JobStanding, Telling
+from ugro_tui.act.beginning import check_agent, has_begun, outlived
+from ugro_tui.act.brought import check_files, secrets_of
+from ugro_tui.act.errors import LaunchError, StopError
+from ugro_tui.act.judgement import problems, warnings
+from ugro_tui.act.lent import code, lent, pack
+from ugro_tui.act.parallel import all_of, on_all
+from ugro_tui.act.planning import checked, planned, port_of
+from ugro_tui.act.sites import Began, Done, Look, Site, Survey
+from ugro_tui.act.standing import manifest_of, news_of, standing_of
+from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
+from ugro_tui.core.ports import Clock
+from ugro_tui.core.text import visible
+from ugro_tui.nodes.inventory import LOCAL
+
+ASK_SECONDS, COPY_SECONDS, VERIFY_SECONDS = 40.0, 300.0, 180.0
+"""How long a question to all nodes may take, copies to them, and the ranks until they begin (torch from a network disk
+takes its time)."""
+
+STOP_MARGIN_SECONDS = 20.0
+ROLLBACK_GRACE_SECONDS = 2.0
+_LOOK_SECONDS = 0.25
+
+
+class Torchrun:
+    """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours.
+
+    `usual` are the names of those that are taken where none is asked for; by default all.
+    """
+
+    def __init__(self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = ()) -> None:
+        self._sites = sites
+        self._usual = tuple(usual or sites)
+        self._planned: tuple[LaunchRequest, str, dict[str, Survey]] | None = None
+        self._clock = clock
+
+    def plan(self, request: LaunchRequest, token: str) -> LaunchPlan:
+        """See `Backend.plan`."""
+        sites = self._chosen(request)
+        checked(replace(request, nodes=tuple(site.name for site in sites)))
+        surveys = self._surveys(request, sites, token, None)
+        return planned(request, [site.name for site in sites], surveys, token, self._address(request, sites))
+
+    def preflight(self, plan: LaunchPlan, told: Telling) -> tuple[str, ...]:
+        """See `Backend.preflight`."""
+        sites = [self._sites[node.node] for node in plan.nodes]
+        for site in sites:
+            told(NodeProgress(site.name, Stage.PREFLIGHT, "looks whether it can"))
+        check_files(plan.request)
+        surveys = self._surveys(plan.request, sites, plan.token, port_of(plan))
+        found, wrong = [], []
+        for node, survey in zip(plan.nodes, surveys, strict=True):
+            why = list(problems(plan, node, survey))
+            if why:
+                told(NodeProgress(node.node, Stage.FAILED, problem="; ".join(why)))
+                wrong.append(f"{node.node}: {'; '.join(why)}")
+            found += [f"{node.node}: {one}" for one in warnings(node, survey, self._clock.time())]
+        if wrong:
+            raise LaunchError("\n".join(wrong))
+        return tuple(found)
+
+    def start(self, plan: LaunchPlan, told: Telling) -> None:
+        """See `Backend.start`."""
+        begun = False
+        try:
+            self._copy(plan, told)
+            began = self._begin(plan, told)
+            begun = True
+            self._verify(plan, began, told)
+        except BaseException:  # also when somebody interrupts us
+            self._take_back(plan, told, keep=begun)
+            raise
+
+    def look(self, job_id: str) -> JobStanding:
+        """See `Backend.look`."""
+        return self._standing(job_id, "look", {}, ASK_SECONDS)
+
+    def finalize(self, job_id: str, standing: JobStanding) -> None:
+        """See `Backend.finalize`."""
+        if standing.over:
+            words = {"job": job_id, "attempt": standing.attempt, "news": news_of(standing, self._clock.time())}
+            self._ask(list(self._sites.values()), "settle", words, Done, ASK_SECONDS)
+
+    def stop(self, job_id: str, grace: float, told: Telling) -> JobStanding:
+        """See `Backend.stop`."""
+        sites = list(self._sites.values())
+        for site in sites:
+            told(NodeProgress(site.name, Stage.STOPPING, "is told to end"))
+        looks = self._ask(sites, "stop", {"job": job_id, "grace": grace}, Look, grace + STOP_MARGIN_SECONDS)
+        wrong = []
+        for site, look in zip(sites, looks, strict=True):
+            problem = str(look) if isinstance(look, UgroError) else outlived(look)
+            said = "" if isinstance(look, UgroError) else f"{look.were} processes ended" if look.were else "none ran"
+            told(NodeProgress(site.name, Stage.FAILED if problem else Stage.DONE, said, problem))
+            wrong += [f"{site.name}: {problem.removeprefix(f'{site.name}: ')}"] if problem else []
+        standing = standing_of(job_id, {site.name: look for site, look in zip(sites, looks, strict=True)})
+        if wrong:
+            raise StopError("\n".join((*wrong, "it may go on there: stop the job again when the node can be reached")))
+        ended = any(look.were for look in looks)
+        return replace(standing, status="stopped") if ended else standing
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for site in self._sites.values():
+            site.node.close()
+
+    def _chosen(self, request: LaunchRequest) -> list[Site]:
+        """The nodes in the order of their node ranks. Raises BadInput."""
+        wanted = (LOCAL,) if request.backend is Backend.LOCAL else request.nodes
+        names = wanted or self._usual
+        unknown = [name for name in names if name not in self._sites]
+        if unknown:
+            raise BadInput(f"--nodes: no node {visible(unknown[0], 80)!r} is known: there are {', '.join(self._sites)}")
+        return [self._sites[name] for name in dict.fromkeys(names)]
+
+    def _address(self, request: LaunchRequest, sites: Sequence[Site]) -> str:
+        return request.master_addr or ("127.0.0.1" if len(sites) == 1 else sites[0].address())
+
+    def _ask(
+        self, sites: Sequence[Site], action: str, words: Mapping[str, Any], kind: type[Any], seconds: float
+    ) -> tuple[Any, ...]:
+        return on_all(sites, lambda site: site.ask(action, words, kind, seconds=seconds), seconds + 5.0)
+
+    def _surveys(self, request: LaunchRequest, sites: Sequence[Site], token: str, port: int | None) -> list[Survey]:
+        """What all nodes say of themselves. Raises UgroError: one of them says nothing."""
+        words = {
+            "job": request.job_id,
+            "token": token,
+            "python": request.python or "python3",
+            "workdir": "" if request.sync_code else request.workdir,
+            "script": request.script,
+            "path": request.environment.get("PYTHONPATH", ""),
+            "lent": lent().digest,
+        }
+
+        known_of = {} if port is None else self._surveyed(request, token)
+
+        def ask(site: Site) -> Survey:
+            known = known_of.get(site.name)  # what takes longest is looked at once for each launch
+            own = {"port": port if site is sites[0] else None, "again": known is not None}
+            found = site.ask("survey", {**words, **own}, Survey, seconds=ASK_SECONDS)
+            return found if known is None else replace_fields(found, python=known.python, gpus=known.gpus)
+
+        surveys = all_of(_names(sites), on_all(sites, ask, ASK_SECONDS + 5.0))
+        self._planned = (request, token, dict(zip(_names(sites), surveys, strict=True)))
+        return surveys
+
+    def _surveyed(self, request: LaunchRequest, token: str) -> Mapping[str, Survey]:
+        """What is known since the last plan, if it was for this launch."""
+        planned = self._planned
+        return planned[2] if planned is not None and planned[:2] == (request, token) else {}
+
+    def _copy(self, plan: LaunchPlan, told: Telling) -> None:
+        """Bring what is lent, and the job's code. Raises LaunchError."""
+        request = plan.request
+        packed = pack(code(Path(request.sync_code))) if request.sync_code else b""
+        document = manifest_of(plan, self._clock.time())
+        known_of = self._surveyed(request, plan.token)
+
+        def copy(node: NodePlan) -> None:
+            site = self._sites[node.node]
+            told(NodeProgress(node.node, Stage.COPYING, "gets what it lacks"))
+            words = {"job": request.job_id, "token": plan.token, "lent": lent().digest, "manifest": document}
+            known = known_of.get(node.node)
+            if known is None or not known.has_lent:
+                site.ask("lend", words, Done, payload=lent().packed, seconds=COPY_SECONDS)
+            if packed:
+                site.ask("code", words, Done, payload=packed, seconds=COPY_SECONDS)
+
+        all_of(_names(self._of(plan)), on_all(plan.nodes, copy, 2 * COPY_SECONDS))
+
+    def _begin(self, plan: LaunchPlan, told: Telling) -> dict[str, float]:
+        """Start all agents; when each began, by its node's clock. Raises LaunchError."""
+        document = manifest_of(plan, self._clock.time())
+        hidden = secrets_of(plan.request)
+
+        def begin(node: NodePlan) -> float:
+            told(NodeProgress(node.node, Stage.STARTING, "starts torchrun"))
+            words = {
+                "job": plan.request.job_id,
+                "token": plan.token,
+                "manifest": document,
+                "node_rank": node.node_rank,
+                "nproc": node.nproc,
+                "ranks": list(range(node.first_rank, node.first_rank + node.nproc)),
+                "argv": node.command,
+                "workdir": node.workdir,
+                "environment": {**node.environment, **hidden, "UGRO_LAUNCH_TOKEN": plan.token},
+            }
+            return self._sites[node.node].ask("start", words, Began, seconds=ASK_SECONDS).began
+
+        began = all_of(_names(self._of(plan)), on_all(plan.nodes, begin, ASK_SECONDS + 5.0), told)
+        return dict(zip((node.node for node in plan.nodes), began, strict=True))
+
+    def _verify(self, plan: LaunchPlan, began: Mapping[str, float], told: Telling) -> None:
+        """Wait until all ranks have begun. Raises LaunchError: one node's agent ended before, or not in time."""
+        until = self._clock.monotonic() + VERIFY_SECONDS
+        missing = list(plan.nodes)
+        for node in missing:
+            told(NodeProgress(node.node, Stage.VERIFYING, "waits for its ranks"))
+        pause = threading.Event()
+        while missing:
+            looks = on_all(missing, partial(self._look_at, plan, began), ASK_SECONDS)
+            for node, look in zip(missing, all_of([one.node for one in missing], looks, told), strict=True):
+                check_agent(node, look, told)
+                if has_begun(plan, node, look):
+                    told(NodeProgress(node.node, Stage.RUNNING, f"{node.nproc} ranks run"))
+                    missing = [one for one in missing if one is not node]
+            if missing and self._clock.monotonic() > until:
+                names = ", ".join(node.node for node in missing)
+                raise LaunchError(
+                    f"{names}: ranks did not begin within {VERIFY_SECONDS:.0f} s: can all nodes reach "
+                    f"port {port_of(plan)} of the first? give its address with --master-addr"
+                )
+            if missing:
+                pause.wait(_LOOK_SECONDS)
+
+    def _look_at(self, plan: LaunchPlan, began: Mapping[str, float], node: NodePlan) -> Look:
+        words = {"job": plan.request.job_id, "since": began[node.node], "tails": [str(node.node_rank)]}
+        return self._sites[node.node].ask("look", words, Look, seconds=ASK_SECONDS)
+
+    def _take_back(self, plan: LaunchPlan, told: Telling, *, keep: bool) -> None:
+        """End what was started; with `keep` what its ranks said stays."""
+        job_id, sites = plan.request.job_id, self._of(plan)
+        words = {"job": job_id, "token": plan.token, "grace": ROLLBACK_GRACE_SECONDS, "keep": keep}
+        looks = self._ask(sites, "cancel", words, Look, ROLLBACK_GRACE_SECONDS + STOP_MARGIN_SECONDS)
+        for site, look in zip(sites, looks, strict=True):
+            if isinstance(look, UgroError):
+                why = f"{look}: part of it may run there: `ugro-tui stop {job_id}` when it can be reached"
+                told(NodeProgress(site.name, Stage.FAILED, problem=why))
+
+    def _of(self, plan: LaunchPlan) -> list[Site]:
+        return [self._sites[node.node] for node in plan.nodes]
+
+    def _standing(self, job_id: str, action: str, words: Mapping[str, Any], seconds: float) -> JobStanding:
+        sites = list(self._sites.values())
+        looks = self._ask(sites, action, {"job": job_id, **words}, Look, seconds)
+        return standing_of(job_id, {site.name: look for site, look in zip(sites, looks, strict=True)})
+
+
+def _names(sites: Sequence[Site]) -> list[str]:
+    return [site.name for site in sites]

@@ -1,0 +1,241 @@
+"""The commands `launch`, `relaunch`, `stop` and `cancel`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ugro_tui import exits
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.jsonable import jsonable
+from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, NodeProgress
+from ugro_tui.core.text import visible
+from ugro_tui.output import called, print_json, print_lines
+
+if TYPE_CHECKING:
+    from ugro_tui.agent import Agent
+    from ugro_tui.config import Config
+
+Configured = Callable[[typer.Context], "Config"]
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id: the name of its directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow it line by line to its end: 0 finished, 1 failed.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Grace = Annotated[float, typer.Option("--grace", metavar="SECONDS", min=0.0, help="From SIGTERM to SIGKILL.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def add_to(app: typer.Typer, configured: Configured) -> None:
+    """Add the commands; `configured` gives the settings in force."""
+    _add_launch(app, configured)
+    _add_relaunch(app, configured)
+    for name in ("stop", "cancel"):
+        _add_stop(app, configured, name)
+
+
+def _add_launch(app: typer.Typer, configured: Configured) -> None:
+    @app.command()
+    def launch(
+        context: typer.Context,
+        name: Annotated[str, typer.Option("--name", metavar="JOB", help="The job's id, a new one.")],
+        script: Annotated[list[str] | None, typer.Argument(metavar="[-- SCRIPT] [ARGS]...", show_default=False)] = None,
+        nproc: Annotated[
+            int | None, typer.Option(metavar="N", help="Ranks a node.  [default: one a GPU, or 1]")
+        ] = None,
+        python: Annotated[str, typer.Option(metavar="PATH", help="The Python on the nodes.  [default: python3]")] = "",
+        workdir: Annotated[str, typer.Option(metavar="DIR", help="Where it runs there.  [default: the home]")] = "",
+        master_addr: Annotated[str, typer.Option(metavar="ADDR", help="How nodes reach the first one.")] = "",
+        rdzv: Annotated[str, typer.Option(metavar="KIND", help="static, or c10d.")] = "static",
+        max_restarts: Annotated[int, typer.Option(metavar="N", help="Of failed ranks, by torchrun.")] = 0,
+        env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A variable of the ranks.")] = None,
+        secret: Annotated[list[str] | None, typer.Option(metavar="K=FILE", help="A variable from a file.")] = None,
+        sync_code: Annotated[str, typer.Option(metavar="DIR", help="Copy this folder, and run in the copy.")] = "",
+        local: Annotated[bool, typer.Option("--local", help="On this machine.")] = False,
+        dry_run: DryRun = False,
+        wait: Wait = False,
+        as_json: Json = False,
+    ) -> None:
+        """Start one torchrun on each node (--nodes), detached, and open the dashboard on the job.
+
+        Without a script behind `--` the configured one runs (launch_script, else the one that comes along), with the
+        options that stand there. All or nothing: where one node cannot start, none does, and it is said why.
+        """
+        words = tuple(script or ())
+        named = bool(words) and not words[0].startswith("-")
+        request = LaunchRequest(
+            job_id=name,
+            script=words[0] if named else "",
+            args=words[1:] if named else words,
+            backend=Backend.LOCAL if local else Backend.SSH,
+            nproc=nproc,
+            python=python,
+            workdir=workdir,
+            master_addr=master_addr,
+            rendezvous=rdzv,
+            max_restarts=max_restarts,
+            environment=pairs(env or (), "--env"),
+            secrets=pairs(secret or (), "--secret"),
+            sync_code=os.path.abspath(os.path.expanduser(sync_code)) if sync_code else "",
+        )
+        _go(configured(context), lambda _: request, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+def _add_relaunch(app: typer.Typer, configured: Configured) -> None:
+    @app.command()
+    def relaunch(
+        context: typer.Context,
+        job: Job,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Give the script --resume: from its checkpoint.")
+        ] = False,
+        dry_run: DryRun = False,
+        wait: Wait = False,
+        as_json: Json = False,
+    ) -> None:
+        """Start a job that has ended again, by the same plan, as its next attempt."""
+        config = configured(context)
+        _go(
+            config,
+            lambda agent: agent.launches.relaunch(job, resume=resume),
+            dry_run=dry_run,
+            wait=wait,
+            as_json=as_json,
+        )
+
+
+def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
+    @app.command(name)
+    def stop(context: typer.Context, job: Job, grace: Grace = 10.0, yes: Yes = False, as_json: Json = False) -> None:
+        """End a job on all nodes at once: SIGTERM, and SIGKILL after a while; what waits in a queue is cancelled."""
+        from ugro_tui.headless import headless
+
+        if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+            typer.confirm(f"Stop job {visible(job, 80)} on all nodes?", abort=True)
+        agent = headless(configured(context))
+        try:
+            standing = agent.stop(job, grace)
+        finally:
+            agent.close()
+        if as_json:
+            print_json(jsonable(standing), pretty=True)
+        else:
+            print_lines([f"job {job}: {standing.status}"])
+
+
+def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """`K=V` texts as a mapping.
+
+    Raises:
+        BadInput: one of them has no `=`, or no name before it.
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise BadInput(f"{option}: {visible(text, 80)!r} is no NAME=VALUE: write {option} NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: bool, wait: bool, as_json: bool) -> None:
+    from ugro_tui.headless import headless
+
+    agent = headless(config, notify=wait)
+    try:
+        request = asked(agent)
+        if dry_run:
+            plan = agent.launches.plan(request)
+        else:
+            agent.launches.hear(_Progress().tell)
+            plan = agent.launch(request)
+        code = _say(agent, plan, dry_run=dry_run, wait=wait, as_json=as_json)
+    finally:
+        agent.close()
+    if not (dry_run or wait or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
+        from ugro_tui import cli_screens
+
+        cli_screens.show(config, request.job_id)
+    raise typer.Exit(code)
+
+
+def _say(agent: Agent, plan: LaunchPlan, *, dry_run: bool, wait: bool, as_json: bool) -> int:
+    """Print what came of it; with `wait` when it has ended. The exit code."""
+    if as_json and not wait:
+        print_json(plan_dict(plan), pretty=True)
+    elif not as_json:
+        print_lines(plan_lines(plan) if dry_run else started_lines(plan))
+    if not wait or dry_run:
+        return exits.WELL
+    return followed(agent, plan.request.job_id, as_json=as_json)
+
+
+def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
+    """Wait for the end of a job; 0: it finished."""
+    from threading import Event
+
+    pause = Event()
+    while not (standing := agent.launches.standing(job_id)).over:
+        pause.wait(_LOOK_SECONDS)
+    if as_json:
+        print_json(jsonable(standing), pretty=True)
+    else:
+        print_lines([f"job {job_id}: {standing.status}"])
+    return exits.WELL if standing.status == "finished" else exits.UNWELL
+
+
+_LOOK_SECONDS = 2.0
+
+
+class _Progress:
+    """Says on standard error how far each node is, once."""
+
+    def __init__(self) -> None:
+        self._said: set[NodeProgress | str] = set()
+
+    def tell(self, view: LaunchView) -> None:
+        """Say what is new."""
+        for node in view.nodes:
+            if node.said and node not in self._said:
+                self._said.add(node)
+                print(f"{node.node}: {node.stage.value}: {node.said}", file=sys.stderr, flush=True)
+        for warning in view.warnings:
+            if warning not in self._said:
+                self._said.add(warning)
+                print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
+
+
+def started_lines(plan: LaunchPlan) -> Iterator[str]:
+    """What was started, and what to do next."""
+    job = plan.request.job_id
+    attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
+    yield f"job {job} runs: {plan.world_size} ranks on {', '.join(node.node for node in plan.nodes)}{attempt}"
+    yield f"watch it: {called()} watch {job}    stop it: {called()} stop {job}"
+
+
+def plan_lines(plan: LaunchPlan) -> Iterator[str]:
+    """All that would be done."""
+    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {plan.world_size} ranks"
+    for copy in plan.copies:
+        yield f"  copy {visible(copy, 500)}"
+    for node in plan.nodes:
+        last = node.first_rank + node.nproc - 1
+        yield f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
+        yield f"  in {visible(node.workdir, 500)}"
+        yield from (f"  {visible(f'{name}={value}', 500)}" for name, value in sorted(node.environment.items()))
+        yield from (f"  {name} from {visible(path, 500)}" for name, path in sorted(plan.request.secrets.items()))
+        yield f"  {visible(shlex.join(node.command), 4000)}"
+    if plan.script:
+        yield from plan.script.splitlines()
+
+
+def plan_dict(plan: LaunchPlan) -> dict[str, Any]:
+    """The same as JSON can hold it; the token is nobody's business."""
+    found: dict[str, Any] = jsonable(plan)
+    del found["token"]
+    return found

@@ -1,0 +1,239 @@
+"""What `Agent` lends of the room of action to start and stop jobs, over connections of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ugro_tui.config import Config
+from ugro_tui.core.commands import Act, Launch, PlanLaunch, Stop
+from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.core.launching import Backend, Executed, LaunchPlan, LaunchRequest, LaunchView
+from ugro_tui.core.ports import Clock, Collection
+from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.nodes.fleet import make_nodes
+from ugro_tui.nodes.inventory import LOCAL, NodeSpec
+from ugro_tui.nodes.secrets import Secrets
+
+if TYPE_CHECKING:
+    from ugro_tui.act.backend import JobStanding
+    from ugro_tui.act.coordinator import LaunchCoordinator
+    from ugro_tui.act.local import LocalJob
+    from ugro_tui.act.sites import Site
+    from ugro_tui.act.torchrun import Torchrun
+
+SETTLE_SECONDS = 5.0
+"""How often it is looked whether a job has ended and nobody has written that down."""
+
+MOST_SETTLED_AT_ONCE = 8
+
+
+class LaunchDoor:
+    """Starts and stops jobs on the nodes of `config`. `show` takes what screens are to see of it."""
+
+    def __init__(
+        self, config: Config, secrets: Secrets, clock: Clock, show: Callable[[LaunchView | Executed], None]
+    ) -> None:
+        self._config = config
+        self._secrets = secrets
+        self._clock = clock
+        self._show = show
+        self._hears: list[Callable[[LaunchView], None]] = []
+        self._making = threading.Lock()
+        self._torchrun: Torchrun | None = None
+        self._made: LaunchCoordinator | None = None
+        self._collection: Collection | None = None
+        self._settled: set[tuple[str, int]] = set()
+        self._over = threading.Event()
+
+    def use(self, collection: Collection) -> None:
+        """Hand the jobs that are started to this collection."""
+        self._collection = collection
+
+    def hear(self, hear: Callable[[LaunchView], None]) -> None:
+        """Tell this too how far launches and stops are."""
+        self._hears.append(hear)
+
+    def obey(self, command: Act) -> str:
+        """Do what a front end asks for; what came of it. Raises UgroError."""
+        match command:
+            case PlanLaunch():
+                return _counted(self.plan(command.request))
+            case Launch():
+                return f"job {command.request.job_id} runs: {_counted(self.launch(command.request))}"
+            case Stop():
+                self.stop(command.job_id, command.grace)
+                return f"job {command.job_id} was stopped"
+
+    def plan(self, request: LaunchRequest) -> LaunchPlan:
+        """What a launch would do; see `LaunchCoordinator.plan`."""
+        return self._coordinator().plan(self._completed(request))
+
+    def launch(self, request: LaunchRequest) -> LaunchPlan:
+        """Start a job; see `LaunchCoordinator.launch`."""
+        return self._coordinator().launch(self._completed(request))
+
+    def relaunch(self, job_id: str, *, resume: bool) -> LaunchRequest:
+        """What to ask for to start a job again; see `LaunchCoordinator.relaunch`."""
+        return self._coordinator().relaunch(job_id, resume=resume)
+
+    def stop(self, job_id: str, grace: float) -> JobStanding:
+        """End a job everywhere; see `LaunchCoordinator.stop`."""
+        return self._coordinator().stop(job_id, grace)
+
+    def standing(self, job_id: str) -> JobStanding:
+        """Where a job stands, written down where it is over; see `LaunchCoordinator.finalize`."""
+        return self._coordinator().finalize(job_id)
+
+    def demo(self, options: Sequence[str]) -> LocalJob:
+        """Start the demo's training run; see `Launching.start_demo`."""
+        from ugro_tui.act.demo import demo_plan
+        from ugro_tui.act.local import start
+
+        job = start(demo_plan(self._config.metrics_dir, options, self._clock), self._clock)
+        self._collected().start_collection(job.plan.job_id)
+        return job
+
+    def _collected(self) -> Collection:
+        assert self._collection is not None
+        return self._collection
+
+    def close(self) -> None:
+        """Let go of all connections; what was started runs on."""
+        self._over.set()
+        if self._torchrun is not None:
+            self._torchrun.close()
+
+    def settle(self, look: Callable[[], Snapshot]) -> None:
+        """From now on, write down how jobs ended that are seen to have ended, on a thread of its own."""
+        if not self._config.read_only:
+            threading.Thread(target=self._settle, args=(look,), name="settling", daemon=True).start()
+
+    def _settle(self, look: Callable[[], Snapshot]) -> None:
+        while not self._over.wait(SETTLE_SECONDS):
+            ended = [
+                (job.job_id, job.summary.attempt)
+                for job in look().jobs
+                if job.summary.status.over and job.recorded in ("starting", "running")
+            ]
+            fresh = [one for one in ended if one not in self._settled]
+            for job_id, attempt in fresh[:MOST_SETTLED_AT_ONCE]:
+                self._settled.add((job_id, attempt))
+                self._try(job_id)
+
+    def _try(self, job_id: str) -> None:
+        try:
+            self.standing(job_id)
+        except UgroError:  # the next application tries again; what a person asks for says what is wrong
+            return
+
+    def _coordinator(self) -> LaunchCoordinator:
+        """Raises BadInput: nothing may be started or stopped from here."""
+        config = self._config
+        if config.read_only:
+            raise BadInput(
+                f"read_only is set ({config.origins.get('read_only', 'default')}): jobs are neither started nor "
+                "stopped from here; leave it out to do so"
+            )
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def _make(self) -> LaunchCoordinator:
+        from ugro_tui.act.coordinator import LaunchCoordinator  # only who launches pays for it
+        from ugro_tui.act.torchrun import Torchrun
+
+        specs = self._config.inventory()
+        names = [spec.name for spec in specs] or [LOCAL]
+        self._torchrun = Torchrun(self._sites(specs), self._clock, names)
+        backends = {Backend.SSH: self._torchrun, Backend.LOCAL: self._torchrun}
+        return LaunchCoordinator(backends, self._collected(), self._tell)
+
+    def _sites(self, specs: Sequence[NodeSpec]) -> dict[str, Site]:
+        from ugro_tui.act.sites import Site
+
+        config = self._config
+        named = (*specs, *([] if any(spec.name == LOCAL for spec in specs) else [NodeSpec(LOCAL, LOCAL)]))
+        own = {spec.name: spec.metrics_dir or config.remote_metrics_dir for spec in named if spec.name != LOCAL}
+        here, there = config.metrics_dir, config.remote_metrics_dir
+        made = make_nodes(named, here, there, config.ssh_config, self._secrets, self._clock)
+        return {
+            node.name: Site(node, own.get(node.name, str(here)), _address(spec, config), self._note)
+            for node, spec in zip(made, named, strict=True)
+        }
+
+    def _completed(self, request: LaunchRequest) -> LaunchRequest:
+        """With the settings where nothing is asked for."""
+        config = self._config
+        if request.backend is Backend.SSH and not config.remote and not request.nodes:
+            request = replace(request, backend=Backend.LOCAL)
+        python = request.python or config.launch_python
+        script = request.script or config.launch_script
+        if request.backend is not Backend.LOCAL:
+            return replace(request, python=python, script=script)
+        workdir = os.path.abspath(request.workdir or os.curdir) if not request.sync_code else request.workdir
+        return replace(request, python=python or sys.executable, script=script, workdir=workdir)
+
+    def _tell(self, view: LaunchView) -> None:
+        self._show(view)
+        for hear in self._hears:
+            hear(view)
+
+    def _note(self, node: str, command: str, well: bool, seconds: float) -> None:
+        self._show(Executed(self._clock.time() - seconds, node, command, 0 if well else 1, seconds))
+
+
+class Launching:
+    """What an `Agent` does to start and stop jobs."""
+
+    launches: LaunchDoor
+
+    def launch(self, request: LaunchRequest) -> LaunchPlan:
+        """Start a job on its nodes, all or nothing, and follow it; it outlives this application.
+
+        Raises:
+            BadInput, LaunchError: it was not started, and nothing of it runs: where, why, and what to do.
+        """
+        return self.launches.launch(request)
+
+    def stop(self, job_id: str, grace: float = 10.0) -> JobStanding:
+        """End a job on all nodes: SIGTERM, and SIGKILL after `grace` seconds; how it stands afterwards.
+
+        Raises:
+            BadInput: there is no such job.
+            StopError: something may run on: where, why, and what to do.
+        """
+        return self.launches.stop(job_id, grace)
+
+    def start_demo(self, options: Sequence[str]) -> LocalJob:
+        """Start the training run of `ugro-tui demo` on this machine and follow it.
+
+        Raises:
+            UgroError: it cannot be started; the message says why and what to do.
+        """
+        return self.launches.demo(options)
+
+
+def _address(spec: NodeSpec, config: Config) -> Callable[[], str]:
+    """How other nodes reach one: by the name that SSH reaches it by."""
+
+    def address() -> str:
+        if spec.name == LOCAL:
+            return socket.gethostname()
+        from ugro_tui.nodes.sshconfig import settings_of
+
+        return settings_of(spec.target, config.ssh_config, user=spec.user or None, port=spec.port).host
+
+    return address
+
+
+def _counted(plan: LaunchPlan) -> str:
+    ranks, nodes = plan.world_size, len(plan.nodes)
+    where = plan.nodes[0].node if nodes == 1 else f"{nodes} nodes"
+    return f"{ranks} rank{'s' if ranks > 1 else ''} on {where}" if nodes else f"{ranks} ranks"

@@ -1,0 +1,140 @@
+"""What this application runs on nodes, written down for people: connections, helpers, commands."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ugro_tui.core.launching import Executed
+from ugro_tui.core.ports import Clock
+from ugro_tui.core.redaction import without_secrets, words_without_secrets
+from ugro_tui.core.text import visible
+from ugro_tui.nodes.base import Ran
+from ugro_tui.nodes.carriers import Connection, Sftp, Stream
+from ugro_tui.nodes.local import LocalNode
+
+KEPT = 1_000
+"""Commands that are kept; older ones are forgotten."""
+
+NO_CODE = -1
+"""The code of what has ended without one: a connection, or a command that was not waited for to its end."""
+
+
+class ExecutedLog:
+    """The newest commands. Any thread may call it; secrets never get into it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._kept: dict[int, Executed] = {}
+        self._begun: dict[int, float] = {}
+        self._shown: tuple[Executed, ...] | None = ()
+
+    def entries(self) -> tuple[Executed, ...]:
+        """All that is kept, the newest last; the same object while nothing is new."""
+        with self._lock:
+            if self._shown is None:
+                self._shown = tuple(self._kept.values())
+            return self._shown
+
+    def begin(self, node: str, command: str | Sequence[str]) -> int:
+        """Write down that this begins on `node`: a line of a shell, or words; the number for `end`."""
+        text = without_secrets(command) if isinstance(command, str) else shlex.join(words_without_secrets(command))
+        with self._lock:
+            number = next(self._numbers)
+            self._kept[number] = Executed(self._clock.time(), node, visible(text))
+            self._begun[number] = self._clock.monotonic()
+            if len(self._kept) > KEPT:
+                oldest = next(iter(self._kept))
+                del self._kept[oldest]
+                self._begun.pop(oldest, None)
+            self._shown = None
+            return number
+
+    def end(self, number: int, code: int = NO_CODE) -> None:
+        """Write down how it ended; what has ended before, or is forgotten, stays as it is."""
+        with self._lock:
+            begun = self._begun.pop(number, None)
+            if begun is not None:
+                took = self._clock.monotonic() - begun
+                self._kept[number] = replace(self._kept[number], code=code, seconds=took)
+                self._shown = None
+
+    @contextmanager
+    def running(self, node: str, command: str | Sequence[str]) -> Iterator[Callable[[int], None]]:
+        """Around a command; what is given is to be called with its exit code. By an error it ends without one."""
+        number = self.begin(node, command)
+        try:
+            yield lambda code: self.end(number, code)
+        finally:
+            self.end(number)
+
+
+class RecordedNode(LocalNode):
+    """This machine, writing down what is run on it."""
+
+    def __init__(self, root: Path, time: Callable[[], float], log: ExecutedLog) -> None:
+        super().__init__(root, time)
+        self._log = log
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
+        """Run a command and wait for its end; see `Node.run`."""
+        with self._log.running(self.name, argv) as ended:
+            ran = super().run(argv, stdin=stdin, seconds=seconds)
+            ended(ran.code)
+            return ran
+
+
+class RecordedConnection:
+    """A connection that writes down what is run over it; see `Connection`. A program that is left running is over
+    when the connection is."""
+
+    def __init__(self, inner: Connection, node: str, log: ExecutedLog) -> None:
+        self._inner = inner
+        self._node = node
+        self._log = log
+        self._open: list[int] = []
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be used."""
+        return self._inner.alive
+
+    def execute(self, command: str, deadline: float) -> Stream:
+        """Run a command line; see `Connection.execute`."""
+        with self._begun(command):
+            return self._inner.execute(command, deadline)
+
+    def run(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Ran:
+        """Run a command to its end; see `Connection.run`."""
+        with self._log.running(self._node, argv) as ended:
+            ran = self._inner.run(argv, stdin, deadline)
+            ended(ran.code)
+            return ran
+
+    def sftp(self, deadline: float) -> Sftp:
+        """Open the SFTP subsystem; see `Connection.sftp`."""
+        with self._begun("(subsystem sftp)"):
+            return self._inner.sftp(deadline)
+
+    def close(self) -> None:
+        """End it, and with it what runs over it."""
+        self._inner.close()
+        for number in self._open:
+            self._log.end(number)
+
+    @contextmanager
+    def _begun(self, command: str) -> Iterator[None]:
+        number = self._log.begin(self._node, command)
+        self._open.append(number)
+        try:
+            yield
+        except BaseException:
+            self._log.end(number)
+            raise

@@ -1,0 +1,97 @@
+"""The processes of a launch on this machine. Part of a program that runs on nodes, on any Python >= 3.6: see
+`helper_launch`.
+
+A pid alone is never trusted: numbers are used again. A process belongs to a launch if its environment, as it was when
+the program was started, holds the job's id and the launch's token; if its number, start time and boot are those that
+were written down; or if it came from one of these.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import time
+from typing import Callable, Dict, Iterable, List, Set, Tuple
+
+from ugro_tui.nodes.helper_stacks import state_of
+
+KILL_SECONDS = 5.0
+"""A killed process is gone in milliseconds; only one that waits for a device or a dead network disk is not."""
+
+Family = Dict[int, Tuple[int, int]]
+"""Processes by number: each with its start time (clock ticks since boot) and its parent's number."""
+
+
+def rest(seconds: float) -> None:
+    """Let time pass."""
+    select.select([], [], [], seconds)
+
+
+def own_processes() -> Family:
+    """All living processes of our user, but this one."""
+    user, here, found = os.geteuid(), os.getpid(), {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == here:
+            continue
+        try:
+            if os.stat("/proc/" + name).st_uid != user:
+                continue
+            with open("/proc/%s/stat" % name, "rb") as stream:
+                # "pid (name) state ppid ...": the name may hold anything, so fields are counted from its last one.
+                fields = stream.read().rpartition(b")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if len(fields) >= 20 and fields[0] not in (b"Z", b"X"):
+            found[int(name)] = (int(fields[19]), int(fields[1]))
+    return found
+
+
+def marked(pid: int, marks: Set[bytes]) -> bool:
+    """Whether the environment that a process was started with holds all of these."""
+    try:
+        with open("/proc/%d/environ" % pid, "rb") as stream:
+            return marks <= set(stream.read().split(b"\0"))
+    except OSError:
+        return False
+
+
+def of_launch(job: str, token: str, known: Iterable[Tuple[int, int]]) -> Family:
+    """The living processes of a launch; `known`: numbers with start times of some of them. No token: none is marked."""
+    own, known = own_processes(), set(known)
+    marks = {("UGRO_JOB_ID=" + job).encode(), ("UGRO_LAUNCH_TOKEN=" + token).encode()}
+    family = {pid for pid, (start, _) in own.items() if (pid, start) in known or (token and marked(pid, marks))}
+    grown = bool(family)
+    while grown:
+        children = {pid for pid, (_, parent) in own.items() if parent in family} - family
+        family |= children
+        grown = bool(children)
+    return {pid: own[pid] for pid in family}
+
+
+def send(pid: int, start: int, number: int) -> None:
+    """Send a signal, unless the process has ended, also if its number belongs to another one by now."""
+    if state_of(pid)[1] != start:
+        return
+    with contextlib.suppress(OSError):
+        os.kill(pid, number)
+
+
+def end_all(living: Callable[[], Family], grace: float) -> List[int]:
+    """End what `living` tells until it tells nothing: SIGTERM, and SIGKILL after `grace` seconds; who outlived it.
+
+    Whose parent is told is not: the agent ends its ranks, and a second SIGTERM could cut their tidying short.
+    """
+    told: Set[Tuple[int, int]] = set()
+    begun = time.monotonic()
+    while True:
+        found = living()
+        waited = time.monotonic() - begun
+        if not found or waited > grace + KILL_SECONDS:
+            return sorted(found)
+        for pid, (start, parent) in found.items():
+            if waited >= grace:
+                send(pid, start, signal.SIGKILL)
+            elif parent not in found and (pid, start) not in told:
+                told.add((pid, start))
+                send(pid, start, signal.SIGTERM)
+        rest(0.03)

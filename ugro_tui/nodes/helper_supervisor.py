@@ -1,0 +1,131 @@
+"""Starts a torchrun agent that outlives the connection, and writes down how it ends. Part of a program that runs on
+nodes, on any Python >= 3.6: see `helper_launch`.
+
+In the job's directory: `launch/supervisor.N.json` (N: the node's rank) while it runs, `launch/exit.N.json` afterwards,
+`logs/torchrun.N.log`. Both documents are written whole or not at all.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from typing import Any, Dict
+
+from ugro_tui.nodes.helper_stacks import boot_id, state_of
+
+
+def write_document(path: str, document: Dict[str, Any]) -> None:
+    """Replace a file in one step, synced to the disk. Raises OSError and leaves no half file then."""
+    beside = os.path.join(os.path.dirname(path), ".%s.%d.tmp" % (os.path.basename(path), os.getpid()))
+    try:
+        with open(beside, "w") as stream:
+            json.dump(document, stream, indent=1)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, path)
+    except OSError:
+        if os.path.exists(beside):
+            os.unlink(beside)
+        raise
+
+
+def read_document(path: str) -> Dict[str, Any]:
+    """The object in a file; empty where there is none."""
+    try:
+        with open(path, "rb") as stream:
+            found = json.loads(stream.read(1 << 20).decode("utf-8", "replace"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def as_bytes(text: str) -> bytes:
+    """A text as the system takes it, whatever the locale; what was no text here is the same bytes there."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+class Supervised:
+    """What is to run: `argv` in `workdir` with `environment`, as the node of this `rank` in the job at `folder`."""
+
+    def __init__(self, request: Dict[str, Any], folder: str, environment: Dict[bytes, bytes]) -> None:
+        self.argv = [as_bytes(part) for part in request["argv"]]  # not every locale could encode them
+        self.workdir = as_bytes(request["workdir"])
+        self.environment = environment
+        self.token = request["token"]
+        self.rank = request["node_rank"]
+        self.attempt = request["manifest"]["attempt"]
+        self.folder = folder
+
+    def place(self, name: str) -> str:
+        """The path of one of its documents."""
+        return os.path.join(self.folder, "launch", "%s.%d.json" % (name, self.rank))
+
+    def run(self, ready: int) -> None:
+        """Start the agent, say so to the pipe `ready`, wait for its end and write it down. Raises OSError."""
+        with open(os.path.join(self.folder, "logs", "torchrun.%d.log" % self.rank), "ab", buffering=0) as log:
+            log.write(("== attempt %d: %s ==\n" % (self.attempt, self._spelled())).encode())
+            agent = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.workdir,
+                env=self.environment,
+                start_new_session=True,
+            )
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # after the agent began with the ordinary ones
+            signal.signal(number, signal.SIG_IGN)
+        self.note(agent.pid)
+        os.write(ready, b"{}")
+        os.close(ready)
+        code = agent.wait()
+        ended = {"code": code if code >= 0 else None, "signal": -code if code < 0 else None, "at": time.time()}
+        write_document(self.place("exit"), dict(ended, token=self.token))
+
+    def note(self, agent: int) -> None:
+        """Write down who watches whom; a disk that refuses it must not end a run that has begun."""
+        found = {
+            "token": self.token,
+            "boot_id": boot_id(),
+            "pid": os.getpid(),
+            "pid_start": state_of(os.getpid())[1],
+            "agent": agent,
+            "agent_start": state_of(agent)[1],
+            "started": time.time(),
+        }
+        with contextlib.suppress(OSError):
+            write_document(self.place("supervisor"), found)
+
+    def detach(self) -> Dict[str, Any]:
+        """Run in a process that is nobody's child; what it said when the agent had begun, or could not."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(reader)
+                os.setsid()
+                if os.fork() == 0:
+                    self._alone(writer)
+            finally:
+                os._exit(0)
+        os.close(writer)
+        os.waitpid(child, 0)
+        with os.fdopen(reader, "rb") as stream:
+            said = stream.read()
+        return json.loads(said.decode()) if said else {"problem": "its supervisor ended before it began"}
+
+    def _spelled(self) -> str:
+        return json.dumps([part.decode("utf-8", "replace") for part in self.argv])
+
+    def _alone(self, ready: int) -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(null, number)
+        os.chdir("/")
+        try:
+            self.run(ready)
+        except OSError as error:
+            os.write(ready, json.dumps({"problem": "%s: %s" % (self._spelled(), error.strerror)}).encode())

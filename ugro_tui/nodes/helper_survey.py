@@ -1,0 +1,160 @@
+"""What a launcher must know of a node before it starts anything there. Part of a program that runs on nodes, on any
+Python >= 3.6: see `helper_launch`.
+"""
+
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from typing import Any, Dict, List
+
+from ugro_tui.nodes.helper_stacks import ran
+
+PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
+
+# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started.
+PROBE = """
+import importlib.util as find, json, sys
+try:
+    from importlib.metadata import version
+    torch = version("torch") if find.find_spec("torch") else None
+except Exception:
+    torch = "?" if find.find_spec("torch") else None
+print(json.dumps({"version": sys.version.split()[0], "torch": torch, "emitter": bool(find.find_spec("ugro_emitter"))}))
+"""
+
+
+def absolute(path: str) -> str:
+    """A path of this machine: `~` is the home, and what is relative begins there."""
+    return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(path)))
+
+
+def lent_folder(name: str) -> str:
+    """Where what launchers bring with them is kept, for all jobs; `name` is a digest of its content."""
+    return os.path.join(absolute("~/.cache/ugro-tui/lent"), os.path.basename(name))
+
+
+def survey(request: Dict[str, Any]) -> Dict[str, Any]:
+    """What is asked for: `root`, `python`, `workdir`, `script` (empty: brought), `port` (None: a free one), `lent`.
+
+    `again`: what takes longest, the Python and the GPUs, is known already.
+    """
+    workdir = absolute(request["workdir"] or "~")
+    root = absolute(request["root"])
+    there = existing(root)
+    disk = os.statvfs(there)
+    return {
+        "root": root,
+        "host": socket.gethostname(),
+        "workdir": workdir,
+        "script": os.path.join(workdir, os.path.expanduser(request["script"])),
+        "lent": lent_folder(request["lent"]),
+        "has_lent": os.path.isdir(lent_folder(request["lent"])),
+        "has_workdir": os.path.isdir(workdir),
+        "has_script": os.path.isfile(os.path.join(workdir, os.path.expanduser(request["script"]))),
+        "writable": os.access(there, os.W_OK | os.X_OK),
+        "free": disk.f_bavail * disk.f_frsize,
+        "inodes": disk.f_favail if disk.f_files else None,
+        "python": {} if request["again"] else python(request["python"], workdir, request["path"]),
+        "pythonpath": os.environ.get("PYTHONPATH", ""),
+        "port": port(request["port"]),
+        "gpus": [] if request["again"] else gpus(),
+        "time": time.time(),
+    }
+
+
+def existing(path: str) -> str:
+    """The nearest folder above that is there."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
+    """What an interpreter says of itself, with `path` as its PYTHONPATH; `problem` where it does not run."""
+    called = os.path.expanduser(name)
+    if os.sep in called:
+        called = os.path.join(workdir, called)
+    found = shutil.which(called)
+    if found is None:
+        return {"problem": "there is no program of this name that may be run"}
+    environment = dict(os.environ, PYTHONPATH=path) if path else None
+    try:
+        child = subprocess.Popen(
+            [found, "-c", PROBE],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=existing(workdir),
+        )
+        out, err = child.communicate(timeout=PYTHON_SECONDS)
+        return dict(json.loads(out.decode("utf-8", "replace").strip().splitlines()[-1]), path=found)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return {"problem": "it did not answer within %.0f s" % PYTHON_SECONDS}
+    except OSError as error:
+        return {"problem": str(error.strerror)}
+    except (ValueError, IndexError, TypeError):
+        said = err.decode("utf-8", "replace").strip().splitlines()[-1:]
+        return {"problem": said[0] if said else "exit code %s" % child.returncode}
+
+
+def port(wanted: Any) -> Any:
+    """A TCP port on which nobody listens: the wanted one (None: any); None where that is taken."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("", wanted or 0))
+            listener.listen(1)
+        except OSError:
+            return None
+        return listener.getsockname()[1]
+
+
+def gpus() -> List[Dict[str, Any]]:
+    """NVIDIA GPUs that a job may use, by nvidia-smi: bytes of memory used and in all."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    argv = ["nvidia-smi", "--query-gpu=index,memory.used,memory.total", "--format=csv,noheader,nounits"]
+    code, said = ran(argv, GPU_SECONDS)
+    rows = [[part.strip() for part in line.split(",")] for line in said.splitlines()] if code == 0 else []
+    found = [
+        {"index": int(row[0]), "used": int(row[1]) << 20, "total": int(row[2]) << 20}
+        for row in rows
+        if len(row) == 3 and all(part.isdigit() for part in row)
+    ]
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return found
+    names = [part.strip() for part in chosen.split(",")]
+    return [one for one in found if str(one["index"]) in names] if all(n.isdigit() for n in names) else found
+
+
+def unpack(payload: bytes, folder: str) -> None:
+    """Make a folder of a packed tar, whole or not at all. What would lie outside of it is left out."""
+    import io
+    import tarfile
+
+    beside = "%s.%d.tmp" % (folder, os.getpid())
+    os.makedirs(beside)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(payload), mode="r:gz") as packed:
+            for member in packed:
+                name = os.path.normpath(member.name)
+                source = packed.extractfile(member) if member.isreg() else None
+                if source is None or os.path.isabs(name) or name.split(os.sep)[0] == os.pardir:
+                    continue
+                path = os.path.join(beside, name)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "wb") as sink:
+                    shutil.copyfileobj(source, sink)
+                os.chmod(path, stat.S_IRUSR | stat.S_IWUSR | (member.mode & 0o755))
+        os.rename(beside, folder)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        if not os.path.isdir(folder):  # else another launch was quicker
+            raise
