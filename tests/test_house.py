@@ -94,3 +94,17 @@ def test_no_file_names_a_place_of_the_machine_it_was_written_on() -> None:
         for match in places.findall(path.read_bytes())
     }
     assert found == set()
+
+
+@pytest.mark.parametrize("asked", [None, "3"])
+def test_numpy_is_loaded_with_one_thread_and_children_are_told_nothing(asked: str | None, tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom ugro_tui.loading import load_numpy\nload_numpy()\n"
+        "print('numpy' in sys.modules, os.environ.get('OPENBLAS_NUM_THREADS'), len(os.listdir('/proc/self/task')))"
+    )
+    told = {} if asked is None else {"OPENBLAS_NUM_THREADS": asked}
+    env = clean_environment(tmp_path, PYTHONPATH=str(REPOSITORY), **told)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    loaded, left, threads = done.stdout.split()
+    assert (loaded, left) == ("True", str(asked))
+    assert asked is not None or threads == "1"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ugro_tui import exits
 from ugro_tui.core.errors import BadInput
+from ugro_tui.loading import load_numpy
 from ugro_tui.output import only_ascii
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def show(config: Config, job: str | None) -> None:
     """The full-screen application, on one job or on all."""
     require_terminal()
     gc.disable()  # what imports make stays: looking through it again and again is a tenth of the start
+    load_numpy()
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
 

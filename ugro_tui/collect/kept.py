@@ -6,6 +6,7 @@ import math
 import time
 
 from ugro_tui.collect.reader import Delivery, apply
+from ugro_tui.collect.spare import give_back
 from ugro_tui.core.curve import EMPTY, Curve
 from ugro_tui.core.job import JobState
 from ugro_tui.core.rules.rule import Thresholds
@@ -51,11 +52,14 @@ class Kept:
 
     def take(self, delivery: Delivery) -> None:
         """Take in the news of one node."""
+        read_through = self._reading.get(delivery.node, False) and not delivery.more
         self._reading[delivery.node] = delivery.more
         self.denied[delivery.node] = delivery.denied
         self._rewritten[delivery.node] = delivery.rewritten
         for piece in delivery.pieces:
             apply(self.state, piece, delivery.node)
+        if read_through:
+            give_back()
 
     @property
     def is_new(self) -> bool:

@@ -100,7 +100,7 @@ class RankTable:
     def _grow(self, rows: int) -> None:
         if rows <= len(self.step_at):
             return
-        extra = max(16, rows // 2)
+        extra = max(16, rows // 8)
         for name, empty in _EMPTY.items():
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.full((extra, *old.shape[1:]), empty, old.dtype)]))
