@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.ui.log_scenes import printed
 from tests.ui.node_scenes import ALL_SCENES
@@ -74,6 +75,8 @@ def test_help(snap_compare: Callable[..., bool]) -> None:
 def test_passphrase(snap_compare: Callable[..., bool]) -> None:
     async def type_it(pilot: Pilot[Any]) -> None:
         pilot.app.look()  # type: ignore[attr-defined]
+        await pilot.pause()
+        pilot.app.screen.query_one(Input).cursor_blink = False
         await pilot.press(*"secret")
         await pilot.pause()
 
