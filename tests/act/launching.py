@@ -35,7 +35,14 @@ sys.exit(1 if any(codes) else 0)
 """
 """Each rank in a session of its own, SIGTERM handed on: as torchrun does."""
 
-WAITS = "import signal\nsignal.pause()\n"
+BEATS = """
+import os
+place = os.path.join(os.environ["UGRO_METRICS_DIR"], os.environ["UGRO_JOB_ID"])
+open(os.path.join(place, "heartbeat.rank-%s.json" % os.environ["RANK"]), "w").close()
+"""
+"""A rank says that it is there."""
+
+WAITS = BEATS + "import signal\nsignal.pause()\n"
 """A training script that runs until it is ended."""
 
 TELLS = "import json, os, sys\nprint('told ' + json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]))\n"

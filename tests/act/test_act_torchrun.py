@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.act.launching import TELLS, WAITS, Yard, stub_python
+from tests.act.launching import BEATS, TELLS, WAITS, Yard, stub_python
 from tests.writing import wait_until
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.act.planning import port_of
@@ -116,10 +116,10 @@ def test_what_cannot_work_is_refused_before_anything_is_written(yard: Yard) -> N
 
 
 def test_ranks_without_their_agent_are_found_and_ended_and_innocent_ones_spared(yard: Yard) -> None:
-    stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True:\n    signal.pause()\n"
+    stubborn = BEATS + "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True:\n    signal.pause()\n"
     yard.go(yard.request(stubborn, nproc=2), "a" * 32)
     env = {**os.environ, "UGRO_JOB_ID": "job", "UGRO_LAUNCH_TOKEN": "b" * 32}
-    innocent = subprocess.Popen([sys.executable, "-c", WAITS], env=env)
+    innocent = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], env=env)
     try:
         place = yard.jobs("n1") / "job" / "launch" / "supervisor.0.json"
         agent = json.loads(place.read_text())["agent"]
@@ -139,7 +139,7 @@ def test_ranks_without_their_agent_are_found_and_ended_and_innocent_ones_spared(
 def test_a_job_of_others_is_ended_by_its_heartbeats_if_they_are_of_these_very_processes(yard: Yard) -> None:
     folder = yard.jobs("n1") / "job"
     folder.mkdir(parents=True)
-    ranks = [subprocess.Popen([sys.executable, "-c", WAITS]) for _ in range(2)]
+    ranks = [subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) for _ in range(2)]
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for rank, process in enumerate(ranks):
@@ -159,7 +159,9 @@ def test_a_job_of_others_is_ended_by_its_heartbeats_if_they_are_of_these_very_pr
 
 def test_a_job_that_failed_says_how(yard: Yard) -> None:
     flag = yard.folder / "now"
-    waits = f"import os, sys\nwhile not os.path.exists({str(flag)!r}):\n    pass\nsys.exit(int(os.environ['RANK']))\n"
+    waits = (
+        BEATS + f"import sys\nwhile not os.path.exists({str(flag)!r}):\n    pass\nsys.exit(int(os.environ['RANK']))\n"
+    )
     yard.go(yard.request(waits))
     flag.touch()
     wait_until(lambda: yard.torchrun.look("job").over)

@@ -81,7 +81,7 @@ def shown(agent: Agent) -> LaunchView:
 def test_a_node_that_refuses_keeps_all_from_starting_and_says_so(lab: Lab, nodes: list[Machine]) -> None:
     with Agent(lab.config()) as agent:
         nodes[1].stop()
-        with pytest.raises(LaunchError, match="n2: .*(refused|closed before SSH began)"):
+        with pytest.raises(LaunchError, match=r"n2: .*(refused|closed before SSH began)"):
             agent.launch(request(lab))
         nodes[1].start()
         (nodes[2].home / "ugro_data").write_text("in the way")

@@ -34,11 +34,20 @@ def _reason(tail: str) -> str:
 
 def has_begun(plan: LaunchPlan, node: NodePlan, look: Look) -> bool:
     """Whether all ranks of the node have begun, or have ended well already."""
+    return _all_of(plan, node, look, look.fresh)
+
+
+def has_reported(plan: LaunchPlan, node: NodePlan, look: Look) -> bool:
+    """Whether all of them have written a heartbeat, which tells that the script is well so far; or have ended well."""
+    return _all_of(plan, node, look, look.beating)
+
+
+def _all_of(plan: LaunchPlan, node: NodePlan, look: Look, ranks: list[int]) -> bool:
     if str(node.node_rank) in look.exits:
         return True
     if plan.request.rendezvous == "static":
-        return set(range(node.first_rank, node.first_rank + node.nproc)) <= set(look.fresh)
-    return len(look.fresh) >= node.nproc  # which ranks a node gets is settled among them
+        return set(range(node.first_rank, node.first_rank + node.nproc)) <= set(ranks)
+    return len(ranks) >= node.nproc  # which ranks a node gets is settled among them
 
 
 def outlived(look: Look) -> str:

@@ -49,7 +49,8 @@ class Exit(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks.
+    """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks,
+    and those that are `beating`: whose heartbeat is new.
 
     `mine`: the launch has the token that was asked for; `blank`: it failed before a rank wrote a record; `said`: the
     ends of the output of some ranks, where an agent has failed.
@@ -65,6 +66,7 @@ class Look(msgspec.Struct, frozen=True):
     supervisors: list[str]
     exits: dict[str, Exit]
     fresh: list[int]
+    beating: list[int]
     tails: dict[str, str]
     time: float
     said: dict[str, str] = msgspec.field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace as replace_fields
 
 from ugro_tui.act.backend import JobStanding, Telling
-from ugro_tui.act.beginning import check_agent, has_begun, outlived
+from ugro_tui.act.beginning import check_agent, has_begun, has_reported, outlived
 from ugro_tui.act.brought import check_files, secrets_of
 from ugro_tui.act.errors import LaunchError, StopError
 from ugro_tui.act.judgement import problems, warnings
@@ -31,6 +32,9 @@ from ugro_tui.nodes.inventory import LOCAL
 ASK_SECONDS, COPY_SECONDS, VERIFY_SECONDS = 40.0, 300.0, 180.0
 """How long a question to all nodes may take, copies to them, and the ranks until they begin (torch from a network disk
 takes its time)."""
+
+REPORT_SECONDS = 10.0
+"""How long a rank that has begun is waited for to write a heartbeat; a script without the emitter never does."""
 
 STOP_MARGIN_SECONDS = 20.0
 ROLLBACK_GRACE_SECONDS = 2.0
@@ -214,9 +218,13 @@ class Torchrun:
         return dict(zip((node.node for node in plan.nodes), began, strict=True))
 
     def _verify(self, plan: LaunchPlan, began: Mapping[str, float], told: Telling) -> None:
-        """Wait until all ranks have begun. Raises LaunchError: one node's agent ended before, or not in time."""
+        """Wait until all ranks have begun, and a little for their first word.
+
+        Raises:
+            LaunchError: an agent failed before, or they did not begin in time.
+        """
         until = self._clock.monotonic() + VERIFY_SECONDS
-        missing = list(plan.nodes)
+        missing, begun = list(plan.nodes), dict[str, float]()
         for node in missing:
             told(NodeProgress(node.node, Stage.VERIFYING, "waits for its ranks"))
         pause = threading.Event()
@@ -225,6 +233,9 @@ class Torchrun:
             for node, look in zip(missing, all_of([one.node for one in missing], looks, told), strict=True):
                 check_agent(node, look, told)
                 if has_begun(plan, node, look):
+                    begun.setdefault(node.node, self._clock.monotonic())
+                waited = self._clock.monotonic() - begun.get(node.node, math.inf)
+                if waited >= REPORT_SECONDS or has_reported(plan, node, look):
                     told(NodeProgress(node.node, Stage.RUNNING, f"{node.nproc} ranks run"))
                     missing = [one for one in missing if one is not node]
             if missing and self._clock.monotonic() > until:

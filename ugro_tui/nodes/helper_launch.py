@@ -162,6 +162,7 @@ class Job:
             "supervisors": sorted(self.documents("supervisor")),
             "exits": exits,
             "fresh": fresh,
+            "beating": list(self._since(self.request.get("since", 0.0), "", "heartbeat.rank-", ".json")),
             "time": time.time(),
         }
         failed = [rank for rank, one in exits.items() if one.get("code") != 0]
@@ -171,12 +172,17 @@ class Job:
 
     def _fresh(self, since: float) -> Iterable[int]:
         """Ranks are told by the name of their logs."""
-        if since and os.path.isdir(self._path("logs")):
-            for name in os.listdir(self._path("logs")):
-                number = name[5:-4]
-                log = name.startswith("rank_") and number.isdigit()
-                if log and os.stat(self._path("logs", name)).st_mtime >= since - 1.0:
-                    yield int(number)
+        return self._since(since, "logs", "rank_", ".log")
+
+    def _since(self, since: float, folder: str, before: str, behind: str) -> Iterable[int]:
+        """The ranks whose file of such a name was written since then; none where no time is given."""
+        if not since or not os.path.isdir(self._path(folder)):
+            return
+        for name in os.listdir(self._path(folder)):
+            number = name[len(before) : -len(behind)]
+            named = name == before + number + behind and number.isdigit()
+            if named and os.stat(self._path(folder, name)).st_mtime >= since - 1.0:
+                yield int(number)
 
     def _measured(self) -> bool:
         """Whether a rank has written records."""
