@@ -32,6 +32,7 @@ def test_a_manifest_is_read() -> None:
         "started": 1.5,
         "ended": None,
         "exits": {0: -15, 3: -9},
+        "said": "",
     }
 
 
