@@ -12,6 +12,7 @@ from textual.widgets import Input
 from tests.ui.log_scenes import printed
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeFeed, app_of
+from ugro_tui.ui.question import QuestionScreen
 
 SMALL, MIDDLE, LARGE, TINY = (80, 24), (120, 40), (200, 60), (50, 12)
 
@@ -74,10 +75,12 @@ def test_help(snap_compare: Callable[..., bool]) -> None:
 
 def test_passphrase(snap_compare: Callable[..., bool]) -> None:
     async def type_it(pilot: Pilot[Any]) -> None:
-        pilot.app.look()  # type: ignore[attr-defined]
-        await pilot.pause()
-        pilot.app.screen.query_one(Input).cursor_blink = False
-        await pilot.press(*"secret")
+        while not isinstance(pilot.app.screen, QuestionScreen):
+            pilot.app.look()  # type: ignore[attr-defined]
+            await pilot.pause()
+        line = pilot.app.screen.query_one(Input)
+        line.cursor_blink = False
+        line.value = "secret"
         await pilot.pause()
 
     app = app_of(FakeFeed(ALL_SCENES["passphrase"]()))
