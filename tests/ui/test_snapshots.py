@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 from tests.ui.log_scenes import printed
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeFeed, app_of
-from ugro_tui.ui.question import QuestionScreen
 
 SMALL, MIDDLE, LARGE, TINY = (80, 24), (120, 40), (200, 60), (50, 12)
 
@@ -71,20 +69,6 @@ def test_picture(scene: str, size: tuple[int, int], snap_compare: Callable[..., 
 def test_help(snap_compare: Callable[..., bool]) -> None:
     app = app_of(FakeFeed(ALL_SCENES["healthy"]()))
     assert snap_compare(app, press=["question_mark"], terminal_size=MIDDLE)
-
-
-def test_passphrase(snap_compare: Callable[..., bool]) -> None:
-    async def type_it(pilot: Pilot[Any]) -> None:
-        while not isinstance(pilot.app.screen, QuestionScreen):
-            pilot.app.look()  # type: ignore[attr-defined]
-            await pilot.pause()
-        line = pilot.app.screen.query_one(Input)
-        line.cursor_blink = False
-        line.value = "secret"
-        await pilot.pause()
-
-    app = app_of(FakeFeed(ALL_SCENES["passphrase"]()))
-    assert snap_compare(app, run_before=type_it, terminal_size=MIDDLE)
 
 
 def test_light_theme(snap_compare: Callable[..., bool]) -> None:
