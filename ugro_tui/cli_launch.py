@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ugro_tui import cli_slurm, exits
-from ugro_tui.core.errors import BadInput
+from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
@@ -196,8 +196,7 @@ def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
     pause = Event()
     while not (standing := agent.launches.standing(job_id)).over:
         pause.wait(_LOOK_SECONDS)
-    if agent.copies is not None:
-        agent.sync(job_id)
+    _copy_rest(agent, job_id)
     if as_json:
         print_json(jsonable(standing), pretty=True)
     else:
@@ -207,6 +206,17 @@ def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
 
 
 _LOOK_SECONDS = 2.0
+
+
+def _copy_rest(agent: Agent, job_id: str) -> None:
+    """Copy what the nodes hold of a job that has ended; how it ended does not depend on that."""
+    from ugro_tui.headless import complain
+
+    if agent.copies is not None:
+        try:
+            agent.sync(job_id)
+        except UgroError as error:
+            complain([str(error)])
 
 
 class _Progress:

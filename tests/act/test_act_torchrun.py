@@ -53,7 +53,6 @@ def test_a_job_is_started_once_found_again_and_ended_without_a_trace(yard: Yard)
     assert sorted(yard.living()) == running
     stopped = yard.torchrun.stop("job", 5.0, yard.told.append)
     assert (stopped.status, yard.living()) == ("stopped", [])
-    yard.torchrun.finalize("job", stopped)  # the nodes are one machine, and one of them may have ended all
     assert [yard.document(name)["status"] for name in ("n1", "n2")] == ["stopped", "stopped"]
     left = {path.name for path in yard.folder.rglob("*") if "tmp" in path.name or path.name.startswith(".job")}
     assert left == set()
@@ -127,7 +126,7 @@ def test_ranks_without_their_agent_are_found_and_ended_and_innocent_ones_spared(
         os.kill(agent, signal.SIGKILL)
         wait_until(lambda: agent not in of_launch("job", "a" * 32, ()))
         assert len(of_launch("job", "a" * 32, ())) == 5  # its ranks, and the other agent with two
-        yard.torchrun.finalize("job", yard.torchrun.stop("job", 0.2, yard.told.append))
+        yard.torchrun.stop("job", 0.2, yard.told.append)
         assert of_launch("job", "a" * 32, ()) == {}
         assert innocent.poll() is None
     finally:

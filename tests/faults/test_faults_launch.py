@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
 from tests.act.launching import WAITS, living, stub_python
 from tests.faults.lab import Lab
-from tests.sshd import Machine
+from tests.sshd import Machine, make_key
 from tests.writing import wait_until
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.agent import Agent
@@ -22,7 +22,8 @@ from ugro_tui.config import Config
 from ugro_tui.core.commands import Launch, PlanLaunch, Stop
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import LaunchRequest, LaunchView, Stage
-from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.snapshot import Question, Snapshot
+from ugro_tui.nodes.base import NeedsPassphrase
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def shown(agent: Agent) -> LaunchView:
 def test_a_node_that_refuses_keeps_all_from_starting_and_says_so(lab: Lab, nodes: list[Machine]) -> None:
     with Agent(lab.config()) as agent:
         nodes[1].stop()
-        with pytest.raises(LaunchError, match=r"n2: .*refused"):
+        with pytest.raises(LaunchError, match=r"n2: .*(refused|closed before SSH began)"):
             agent.launch(request(lab))
         nodes[1].start()
         (nodes[2].home / "ugro_data").write_text("in the way")
@@ -124,12 +125,29 @@ def test_a_real_torchrun_on_two_nodes_trains_to_its_end(lab: Lab, nodes: list[Ma
         "emitter.close()\ndist.destroy_process_group()\n"
     )
     wanted = request(lab, text, nodes=("n1", "n2"), python=sys.executable)
-    agent = lab.watch()
-    agent.launch(wanted)
-    wait_until(lambda: agent.launches.standing("job").over)
-    assert agent.launches.standing("job").status == "finished"
-    for machine in nodes[:2]:
-        document = json.loads((machine.metrics / "job" / "job.json").read_text())
-        assert (document["status"], document["exit_code"], document["world_size"]) == ("finished", 0, 2)
-    wait_until(lambda: (found := agent.feed.snapshot().job("job")) is not None and found.summary.final_loss == 2.0)
+    with Agent(lab.config(), keep=True, notify=True) as agent:
+        agent.launch(wanted)
+    told = [machine.metrics / "job" / "job.json" for machine in nodes[:2]]
+    assert [json.loads(path.read_text())["status"] for path in told] == ["running", "running"]
+    with Agent(lab.config(), keep=True, notify=True) as agent:  # a later one writes down how the job ended
+        wait_until(lambda: all(json.loads(path.read_text())["status"] == "finished" for path in told))
+        wait_until(lambda: (found := agent.feed.snapshot().job("job")) is not None and found.summary.final_loss == 2.0)
+    assert [json.loads(path.read_text())["exit_code"] for path in told] == [0, 0]
     assert list(living(lab.fleet.folder)) == []
+
+
+def test_a_passphrase_is_asked_for_once(lab: Lab) -> None:
+    machine = lab.fleet.add(ssh=[f"IdentityFile {lab.folder / 'locked'}"])
+    key = make_key(lab.folder / "locked", passphrase="open sesame")
+    machine.authorized_keys.write_bytes(key.with_name("locked.pub").read_bytes())
+    asked: list[str] = []
+
+    def ask(question: Question) -> str:
+        asked.append(question.text)
+        return "open sesame"
+
+    with pytest.raises(NeedsPassphrase), closing(Agent(lab.config())) as agent:
+        agent.launches.plan(request(lab))
+    with closing(Agent(lab.config(), ask=ask)) as agent:
+        assert agent.launches.plan(request(lab)).world_size == 1
+    assert asked == [f"Passphrase of the key {key}"]

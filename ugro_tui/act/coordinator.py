@@ -125,10 +125,7 @@ class LaunchCoordinator:
         backend = self._of(Kind.SSH)
         if Kind.SLURM in self._backends:
             backend = self._by(self._of(Kind.SSH).look(job_id))
-        standing = backend.stop(job_id, grace, course.told)
-        if standing.over:
-            backend.finalize(job_id, standing)
-        return standing
+        return backend.stop(job_id, grace, course.told)
 
     def _plan(self, request: LaunchRequest) -> LaunchPlan:
         checked_job_id(request.job_id)

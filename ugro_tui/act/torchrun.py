@@ -20,7 +20,7 @@ from ugro_tui.act.lent import code, lent, pack
 from ugro_tui.act.parallel import all_of, on_all
 from ugro_tui.act.planning import checked, planned, port_of
 from ugro_tui.act.sites import Began, Done, Look, Site, Survey
-from ugro_tui.act.standing import manifest_of, news_of, standing_of
+from ugro_tui.act.standing import OVER, manifest_of, news_of, standing_of
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
 from ugro_tui.core.ports import Clock
@@ -34,7 +34,7 @@ takes its time)."""
 
 STOP_MARGIN_SECONDS = 20.0
 ROLLBACK_GRACE_SECONDS = 2.0
-_LOOK_SECONDS = 0.25
+_LOOK_SECONDS, _LOOK_SECONDS_A_NODE = 0.25, 0.02
 Result = TypeVar("Result")
 
 
@@ -93,9 +93,12 @@ class Torchrun:
 
     def finalize(self, job_id: str, standing: JobStanding) -> None:
         """See `Backend.finalize`."""
+        self._settle(job_id, standing, list(self._sites.values()))
+
+    def _settle(self, job_id: str, standing: JobStanding, sites: Sequence[Site]) -> None:
         if standing.over:
             words = {"job": job_id, "attempt": standing.attempt, "news": news_of(standing, self._clock.time())}
-            self._ask(list(self._sites.values()), "settle", words, Done, ASK_SECONDS)
+            self._ask(sites, "settle", words, Done, ASK_SECONDS)
 
     def stop(self, job_id: str, grace: float, told: Telling) -> JobStanding:
         """See `Backend.stop`."""
@@ -112,8 +115,10 @@ class Torchrun:
         standing = standing_of(job_id, {site.name: look for site, look in zip(sites, looks, strict=True)})
         if wrong:
             raise StopError("\n".join((*wrong, "it may go on there: stop the job again when the node can be reached")))
-        ended = any(look.were for look in looks)
-        return replace(standing, status="stopped") if ended else standing
+        if any(look.were for look in looks):
+            standing = replace(standing, status="stopped")
+        self._settle(job_id, standing, [one for one, look in zip(sites, looks, strict=True) if _is_open(look)])
+        return standing
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -229,7 +234,7 @@ class Torchrun:
                     f"port {port_of(plan)} of the first? give its address with --master-addr"
                 )
             if missing:
-                pause.wait(_LOOK_SECONDS)
+                pause.wait(max(_LOOK_SECONDS, _LOOK_SECONDS_A_NODE * len(missing)))
 
     def _look_at(self, plan: LaunchPlan, began: Mapping[str, float], node: NodePlan) -> Look:
         words = {"job": plan.request.job_id, "since": began[node.node], "tails": [str(node.node_rank)]}
@@ -260,6 +265,11 @@ def _unlocked(results: tuple[Result | UgroError, ...]) -> tuple[Result | UgroErr
         if isinstance(result, NeedsPassphrase):
             raise result
     return results
+
+
+def _is_open(look: Look) -> bool:
+    """Whether job.json is there and does not tell how the job ended."""
+    return bool(look.manifest) and look.manifest.get("status") not in OVER
 
 
 def _names(sites: Sequence[Site]) -> list[str]:
