@@ -78,6 +78,9 @@ def script_of(request: LaunchRequest, place: Place, run: Run) -> str:
         f'export PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}"{shlex.quote(f"{place.lent}/packages")}',
         # Since Slurm 22.05 a step does not ask for the cores of its job by itself.
         '[ -z "$SLURM_CPUS_PER_TASK" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
+        # torchrun would allow one thread a rank.
+        f"threads=$((SLURM_CPUS_ON_NODE > {run.nproc} ? SLURM_CPUS_ON_NODE / {run.nproc} : 1))",
+        'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}"',
         f"master={_master(request)}",
         "port=$((20000 + SLURM_JOB_ID % 10000))",
         # A shell that ends at SIGTERM could not tell how the job ended.
