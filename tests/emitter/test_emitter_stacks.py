@@ -34,15 +34,18 @@ def all_reduce():
         ctypes.PyDLL(None).read(ends[0].fileno(), ctypes.create_string_buffer(1), 1)
 
 ends = socket.socketpair()
-emitter = MetricsEmitter("job", sys.argv[1], stack_signal=True)
+emitter = MetricsEmitter("job", sys.argv[1], stack_signal=True, heartbeat_interval=1.0)
 beat = emitter.job_dir / "heartbeat.rank-0.json"
 while not beat.exists(): time.sleep(0.01)
+first = beat.read_text()
+while beat.read_text() == first: time.sleep(0.01)
+print("there", flush=True)
 all_reduce()
 """
 FORKED = """
 import os, signal, sys, time
 from ugro_emitter import MetricsEmitter
-emitter = MetricsEmitter("job", sys.argv[1], stack_signal=True)
+emitter = MetricsEmitter("job", sys.argv[1], stack_signal=True, heartbeat_interval=1.0)
 beat = emitter.job_dir / "heartbeat.rank-0.json"
 while not beat.exists(): time.sleep(0.01)
 there, here = os.pipe()
@@ -65,6 +68,22 @@ def beat(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
+def asleep(pid: int) -> bool:
+    """Whether the main thread of a process waits in the kernel."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+def settled(tmp_path: Path) -> None:
+    """Wait for a second heartbeat: the interpreter cannot dump the stack of a thread that is just running code.
+
+    While the emitter's own threads start, importing, a dump of all threads can end the process (faulthandler walks
+    frames that change under it); a rank that is stuck has no such threads.
+    """
+    wait_until(lambda: beat(tmp_path).get("stack_signal") == SIGNAL, "the heartbeat tells the signal")
+    first = beat(tmp_path)["ts"]
+    wait_until(lambda: beat(tmp_path).get("ts", first) != first, "a second heartbeat")
+
+
 def dump(tmp_path: Path) -> str:
     path = tmp_path / "job" / "stacks" / "rank_0.txt"
     return path.read_text() if path.exists() else ""
@@ -84,16 +103,14 @@ def running(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize("where", ["recv", "sleep", "without the lock"])
 def test_a_rank_that_is_stuck_in_c_writes_its_stacks_and_goes_on(where: str, tmp_path: Path) -> None:
     with running(STUCK, tmp_path, where) as process:
-        wait_until(lambda: beat(tmp_path).get("stack_signal") == SIGNAL, "the heartbeat tells the signal")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"  # and calm: see `settled`
+        wait_until(lambda: asleep(process.pid), "the call that it is stuck in")
+        assert beat(tmp_path)["stack_signal"] == SIGNAL
         assert dump(tmp_path) == ""
         for times in (1, 2):
-
-            def asked(times: int = times) -> bool:
-                if dump(tmp_path).count("in all_reduce") < times:
-                    os.kill(process.pid, SIGNAL)
-                return dump(tmp_path).count("in all_reduce") >= times
-
-            wait_until(asked, "a dump of the call it is stuck in")
+            os.kill(process.pid, SIGNAL)
+            wait_until(lambda: dump(tmp_path).count("in all_reduce") == times, "the call it is stuck in")  # noqa: B023
         assert "most recent call first" in dump(tmp_path)
         assert "Thread 0x" in dump(tmp_path)  # the others too
         assert process.poll() is None
@@ -104,6 +121,7 @@ def test_a_forked_child_is_as_it_was_and_the_parent_still_answers(tmp_path: Path
         assert process.stdout is not None
         assert process.stdout.readline() == f"{int(SIGNAL)}\n"  # ended by it, as without us
         assert dump(tmp_path) == ""
+        settled(tmp_path)
         os.kill(process.pid, SIGNAL)
         wait_until(lambda: "File" in dump(tmp_path), "the parent's stacks")
         assert process.poll() is None
