@@ -67,7 +67,7 @@ class Agent(Answers, Launching):
         self.copies = ResultAggregator(config.central, self.clock, names) if config.remote else None
         self._board = TensorBoardDoor(self.event_files)
         self._diagnosis = DiagnosisDoor(config, self._secrets, self.clock, self._log)
-        self.launches = LaunchDoor(config, self._secrets, self.clock, lambda news: self._collector.show(news), ask)
+        self.launches = LaunchDoor(config, self._secrets, self.clock, self._log, lambda v: self._collector.show(v), ask)
         self._keeps_alerts = notify  # who does so knows what fired; nobody else has looked for long
         self._alerts = AlertDoor(config, self.copies, self.clock, notify=notify)
         self._archive = ArchiveDoor(config, self.copies, self.clock)

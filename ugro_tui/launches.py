@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 from ugro_tui.config import Config
 from ugro_tui.core.commands import Act, Launch, PlanLaunch, Stop
 from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.core.launching import Backend, Executed, LaunchPlan, LaunchRequest, LaunchView
+from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView
 from ugro_tui.core.ports import Clock, Collection
 from ugro_tui.core.snapshot import Question, Snapshot
 from ugro_tui.nodes.base import NeedsPassphrase
+from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.secrets import Secrets
@@ -41,7 +42,7 @@ MOST_SETTLED_AT_ONCE = 8
 
 
 class LaunchDoor:
-    """Starts and stops jobs on the nodes of `config`. `show` takes what screens are to see of it.
+    """Starts and stops jobs on the nodes of `config`. `show` takes how far that is, `log` what is done on nodes.
 
     `ask` answers what only a person can, the passphrase of a key; None where nobody is there.
     """
@@ -51,13 +52,15 @@ class LaunchDoor:
         config: Config,
         secrets: Secrets,
         clock: Clock,
-        show: Callable[[LaunchView | Executed], None],
+        log: ExecutedLog,
+        show: Callable[[LaunchView], None],
         ask: Callable[[Question], str] | None = None,
     ) -> None:
         self._ask = ask
         self._config = config
         self._secrets = secrets
         self._clock = clock
+        self._log = log
         self._show = show
         self._hears: list[Callable[[LaunchView], None]] = []
         self._making = threading.Lock()
@@ -224,7 +227,7 @@ class LaunchDoor:
             hear(view)
 
     def _note(self, node: str, command: str, well: bool, seconds: float) -> None:
-        self._show(Executed(self._clock.time() - seconds, node, command, 0 if well else 1, seconds))
+        self._log.tell(node, command, 0 if well else 1, seconds)
 
 
 def _question(key: str) -> Question:

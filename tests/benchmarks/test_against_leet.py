@@ -12,17 +12,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks.terminals import cpu_of_group, end, open_in_terminal, read_until
+from tests.writing import wait_until
 
 pytestmark = pytest.mark.bench
 
 RUNS, STEPS, METRICS = 5, 2_000, 16
 ROUNDS = 5
 LIVE_SECONDS = 20.0
+BEGUN = 4_000
+"""Bytes in the file of a run that has begun to tell."""
 
 WANDB = os.environ.get("UGRO_WANDB") or shutil.which("wandb")
 
@@ -89,6 +93,11 @@ def live(command: list[str]) -> tuple[float, float]:
     return spent / wall, len(painted) / wall
 
 
+def has_begun(folder: Path, pattern: str) -> bool:
+    """Whether a run has told something in a file below `folder` that is called so."""
+    return any(path.stat().st_size > BEGUN for path in folder.rglob(pattern))
+
+
 def leet(folder: Path) -> list[str]:
     """Their command on what is below `folder`."""
     return [str(WANDB), "leet", str(folder / "wandb")]
@@ -131,12 +140,12 @@ def imports() -> float:
 @pytest.mark.skipif(WANDB is None, reason="wandb is not installed: pip install wandb, or name it in UGRO_WANDB")
 def test_a_live_run(tmp_path: Path) -> None:
     found = []
-    for python, script, command in (
-        (wandb_python(), _THEIRS, leet(tmp_path)),
-        (sys.executable, _OURS, ours(tmp_path, "run0")),
+    for python, script, written_to, command in (
+        (wandb_python(), _THEIRS, "*.wandb", leet(tmp_path)),
+        (sys.executable, _OURS, "metrics.jsonl", ours(tmp_path, "run0")),
     ):
         writer = written(python, script, tmp_path, 1, 10_000, 0.5)
-        time.sleep(8)  # noqa: TID251 - a run that has begun: what there is to wait for differs between the two
+        wait_until(partial(has_begun, tmp_path, written_to), 60)
         found.append(live(command))
         writer.terminate()
         writer.wait(30)

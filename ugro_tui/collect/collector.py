@@ -171,8 +171,8 @@ class TrainingMetricsCollector:
         self._pollers.wake()
         log.info("Started metrics collection of job %s", job_id)
 
-    def show(self, news: LaunchView | Executed) -> None:
-        """Tell of a launch or a stop, or of a command that was run on a node, in the next snapshot."""
+    def show(self, news: LaunchView) -> None:
+        """Tell of a launch or a stop in the next snapshot."""
         self._keeper.post(news)
 
     def stop_collection(self, job_id: str) -> None:

@@ -31,7 +31,6 @@ from ugro_tui.core.snapshot import JobView, NodeView, Snapshot, SyncView
 log = logging.getLogger(__name__)
 
 KEPT_ANSWERS = 64
-KEPT_EXECUTED = 500
 MAX_NOTICES = 100
 SILENCE_SECONDS = 5.0
 """How long the picture may stay as it is without news."""
@@ -60,7 +59,6 @@ class Keeper:
     ) -> None:
         self._read_only = read_only
         self._launch: LaunchView | None = None
-        self._noted: deque[Executed] = deque(maxlen=KEPT_EXECUTED)
         self._clock = clock
         self._alarms = alarms or Alarms(clock)
         self._epoch = epoch
@@ -165,8 +163,6 @@ class Keeper:
                 self._answers.append(self._alarms.obey(message))
             case LaunchView():
                 self._launch = message
-            case Executed():
-                self._noted.append(message)
             case Saved():
                 self._try(lambda: self._alarms.take_over(message), "reading the book of alerts")
             case Forget():
@@ -224,7 +220,7 @@ class Keeper:
             launch=self._launch,
             read_only=self._read_only,
             health=health,
-            executed=self._all_executed(),
+            executed=self._executed(),
             rank=self._rank.view,
             questions=tuple({cycle.question.key: cycle.question for cycle in cycles if cycle.question}.values()),
             reading=next((cycle.reading for cycle in cycles if cycle.reading), ""),
@@ -243,11 +239,6 @@ class Keeper:
 
     def _judge(self, nodes: Sequence[NodeView], health: Sequence[NodeHealth], now: float) -> None:
         self._firing = self._fleet.tick(nodes, health, now, self._alarms.thresholds)
-
-    def _all_executed(self) -> tuple[Executed, ...]:
-        """What nodes say that they were told, and what launchers do there, the newest last."""
-        run = self._executed()
-        return tuple(sorted([*run, *self._noted], key=lambda one: one.at)) if self._noted else run
 
     def _explain(self, nodes: Sequence[NodeView], now: float) -> None:
         kept = self._jobs.get(self._rank.job_id)

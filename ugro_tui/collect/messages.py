@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ugro_tui.collect.reader import Delivery
 from ugro_tui.core.commands import Answer, Ticket
 from ugro_tui.core.entries import Saved
-from ugro_tui.core.launching import Executed, LaunchView
+from ugro_tui.core.launching import LaunchView
 from ugro_tui.core.snapshot import Question
 from ugro_tui.core.states import NodeState
 
@@ -53,6 +53,6 @@ class Forget:
     epoch: int
 
 
-Message: TypeAlias = Delivery | Cycle | Forget | Answer | Ticket | Saved | LaunchView | Executed
+Message: TypeAlias = Delivery | Cycle | Forget | Answer | Ticket | Saved | LaunchView
 """An `Answer` on its own is the whole answer to a command that no node is asked about, a `Ticket` one about alerts;
-`Saved` is the book of alerts that another application keeps; `LaunchView` and `Executed` are told as they are."""
+`Saved` is the book of alerts that another application keeps; `LaunchView` is told as it is."""

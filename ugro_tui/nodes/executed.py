@@ -47,14 +47,8 @@ class ExecutedLog:
         """Write down that this begins on `node`: a line of a shell, or words; the number for `end`."""
         text = without_secrets(command) if isinstance(command, str) else shlex.join(words_without_secrets(command))
         with self._lock:
-            number = next(self._numbers)
-            self._kept[number] = Executed(self._clock.time(), node, visible(text))
+            number = self._keep(Executed(self._clock.time(), node, visible(text)))
             self._begun[number] = self._clock.monotonic()
-            if len(self._kept) > KEPT:
-                oldest = next(iter(self._kept))
-                del self._kept[oldest]
-                self._begun.pop(oldest, None)
-            self._shown = None
             return number
 
     def end(self, number: int, code: int = NO_CODE) -> None:
@@ -65,6 +59,21 @@ class ExecutedLog:
                 took = self._clock.monotonic() - begun
                 self._kept[number] = replace(self._kept[number], code=code, seconds=took)
                 self._shown = None
+
+    def tell(self, node: str, command: str, code: int, seconds: float) -> None:
+        """Write down what has run, by what it does there: `command` is without secrets already."""
+        with self._lock:
+            self._keep(Executed(self._clock.time() - seconds, node, visible(command), code, seconds))
+
+    def _keep(self, entry: Executed) -> int:
+        number = next(self._numbers)
+        self._kept[number] = entry
+        if len(self._kept) > KEPT:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self._begun.pop(oldest, None)
+        self._shown = None
+        return number
 
     @contextmanager
     def running(self, node: str, command: str | Sequence[str]) -> Iterator[Callable[[int], None]]:

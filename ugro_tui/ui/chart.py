@@ -20,16 +20,13 @@ from textual_plotext import PlotextPlot
 
 from ugro_tui.core.archive import Floats
 from ugro_tui.core.chart_view import ChartView
-from ugro_tui.core.curve import EMPTY, Curve
 from ugro_tui.core.numbers import plain
-from ugro_tui.ui.chart_title import name_of, title
+from ugro_tui.ui.chart_title import name_of
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
 from ugro_tui.ui.spark import sparkline
 from ugro_tui.ui.strokes import Band, Drawing, Stroke, Trace, drawing
 from ugro_tui.ui.ticks import x_ticks, y_ticks
-
-__all__ = ["ChartCanvas", "LossChart", "title"]
 
 SMALLEST: Final = (24, 6)
 """Cells below which axes would leave no room for the data."""
@@ -218,15 +215,3 @@ def brief(trace: Trace, width: int) -> Content:
         return Content(text.rstrip())
     places = np.linspace(0, len(curve.median) - 1, room).astype(int)
     return Content.assemble(text, (sparkline(curve.median[places].tolist()), "$accent"))
-
-
-class LossChart(ChartCanvas):
-    """The loss of a run: median line, band of the ranks, marks where it was not a number and where it restarted."""
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
-        super().__init__(id=id)
-        self._note = "no loss recorded yet"
-
-    def show(self, curve: Curve) -> None:
-        """Show this curve from now on."""
-        self.put([] if curve is EMPTY else [Trace("loss", curve)], self._view)

@@ -10,9 +10,8 @@ from textual.content import Content
 
 from ugro_tui.core.chart_view import ChartView, reading
 from ugro_tui.core.compared import SIGNS
-from ugro_tui.core.curve import Axis, Curve
+from ugro_tui.core.curve import Axis
 from ugro_tui.core.numbers import compact, count, loss_text, plain
-from ugro_tui.core.summary import JobSummary
 from ugro_tui.core.text import visible
 from ugro_tui.ui.strokes import Drawing, Trace, letter
 from ugro_tui.ui.ticks import time_label
@@ -25,24 +24,13 @@ LINE_STYLES = ("$accent", "$success", "$primary", "$foreground")
 _NAME_LENGTH = 40
 
 
-def title(curve: Curve, summary: JobSummary, *, brief: bool) -> Content:
-    """The title of the loss of a run. `brief` leaves out what explains itself."""
-    last, least = (math.nan if value is None else value for value in (summary.final_loss, summary.min_loss))
-    if not len(curve.steps):
-        return Content("Loss")
-    trace = Trace("Loss", curve, last=last, least=least, bad=summary.loss_bad)
-    return metric_title([trace], ChartView(), None, ranks=summary.ranks_seen, brief=brief)
-
-
-def metric_title(
-    traces: Sequence[Trace], view: ChartView, made: Drawing | None, *, ranks: int | None = None, brief: bool = False
-) -> Content:
-    """The title of a chart of these curves; `made` is what is drawn of them, `ranks` how many the first speaks for."""
+def metric_title(traces: Sequence[Trace], view: ChartView, made: Drawing | None, *, brief: bool = False) -> Content:
+    """The title of a chart of these curves; `made` is what is drawn of them."""
     if not traces:
         return Content("")
     parts: list[Part] = [(name_of(traces[0]), "bold"), "  "] if len(traces) == 1 else []
     parts += _readout(traces, view, made) if view.cursor is not None else _summary(traces)
-    parts += [] if brief else _legend(traces, view, traces[0].curve.ranks if ranks is None else ranks)
+    parts += [] if brief else _legend(traces, view, traces[0].curve.ranks)
     parts += [*_marks(traces), *_hints(view, made)]
     return Content.assemble(*parts)
 

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from ugro_tui.core.archive import MetricNames
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import Acknowledge
+from ugro_tui.core.rank_fields import FILTER_EXAMPLE
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.watch import worst
 from ugro_tui.ui.filter_bar import FilterBar
@@ -85,7 +86,7 @@ class TrainingDashboard(FilteredScreen):
         yield Static(id="header", classes="line")
         yield Static(id="verdict", classes="line")
         yield Static(id="pane-title", classes="line")
-        yield FilterBar("rank:8-15 node~gpu state:stalled wait<20 loss>3 -gpu:unknown")
+        yield FilterBar(FILTER_EXAMPLE)
         yield Container(RankTable(id="table"), id="ranks", classes="pane")
         with Horizontal(id="middle", classes="row"):
             yield Container(MetricChart(id="chart"), id="loss", classes="pane")

@@ -39,16 +39,15 @@ class JobsScreen(ListScreen):
     def title_words(self) -> Content:
         """How many jobs are in which state."""
         styles = {status.value: style for status, style in JOB_STYLES.items()} | {HUNG: "$error"}
-        lines = job_lines(self.desk.snapshot)
-        found = Counter(lines.row(index).state for index in range(len(lines)))
+        found = Counter(self._lines.row(index).state for index in range(len(self._lines)))
         parts = [(f"  {found[state]} {state}", styles.get(state, "$text-muted")) for state in (*_TOLD, OLDER)]
         return Content.assemble(("Jobs", "bold"), *(part for part in parts if not part[0].startswith("  0 ")))
 
     def show_lines(self) -> bool:
         """All jobs; none while what there is has not been looked at."""
         desk = self.desk
-        lines = job_lines(desk.snapshot)
-        self.table.show_lines(lines)
+        self._lines = job_lines(desk.snapshot)
+        self.table.show_lines(self._lines)
         if desk.job is not None and self.table.key is not None and not (self.is_current and self._placed):
             self._placed = self.table.go(desk.job) or not self.is_current
         return bool(desk.snapshot.jobs) or (desk.ready and bool(desk.snapshot.listed))
