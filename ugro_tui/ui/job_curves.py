@@ -21,7 +21,7 @@ class JobCurves:
         self._made: dict[tuple[str, str], tuple[Lines, Curve]] = {}
         self.metric = LOSS
 
-    def traces(self, view: JobView, *, zoomed: bool) -> tuple[list[Trace], str]:
+    def traces(self, view: JobView, *, zoomed: bool, validation: bool) -> tuple[list[Trace], str]:
         """The curves, and what is said where there is no point of them. `zoomed`: a part of them is looked at."""
         if self.metric != LOSS:
             found = self._archive.look(MetricLines(view.job_id, self.metric))
@@ -29,7 +29,7 @@ class JobCurves:
         lines = self._archive.look(MetricLines(view.job_id, LOSS)).content if zoomed else None
         summary = view.summary
         loss = Trace("Loss", view.curve, lines, summary.final_loss, summary.min_loss, summary.loss_bad)
-        return [loss, *self._validation(view)], "no loss recorded yet"
+        return [loss, *(self._validation(view) if validation else ())], "no loss recorded yet"
 
     def _validation(self, view: JobView) -> list[Trace]:
         name = validation_loss(view.metrics)
