@@ -21,8 +21,11 @@ class JobCurves:
         self._made: dict[tuple[str, str], tuple[Lines, Curve]] = {}
         self.metric = LOSS
 
-    def traces(self, view: JobView, *, zoomed: bool, validation: bool) -> tuple[list[Trace], str]:
-        """The curves, and what is said where there is no point of them. `zoomed`: a part of them is looked at."""
+    def traces(self, view: JobView, *, zoomed: bool, validation: bool = True) -> tuple[list[Trace], str]:
+        """The curves, and what is said where there is no point of them.
+
+        `zoomed`: a part of them is looked at. `validation`: with the loss that was validated, which is read from files.
+        """
         if self.metric != LOSS:
             found = self._archive.look(MetricLines(view.job_id, self.metric))
             return self._read(view.job_id, self.metric, found), self._note(found)
