@@ -22,7 +22,7 @@ from ugro_tui import (
     cli_screens,
     exits,
 )
-from ugro_tui.front import configured
+from ugro_tui.opening import configured
 from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
