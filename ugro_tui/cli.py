@@ -168,15 +168,17 @@ def demo(
     cli_screens.hurry()
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
+    from ugro_tui.interrupts import taking_back
 
     agent = Agent(_config(context).here(), notify=True)  # the run is on this machine, whatever else is watched
     print("Starting a training run …", flush=True)
     run = agent.start_demo(context.args)
     log_to_file(hang_up=lambda: cli_screens.hang_up(None if keep else run.stop))
     try:
-        from ugro_tui.ui import app  # noqa: F401 - takes as long as torchrun to begin
+        with taking_back():
+            from ugro_tui.ui import app  # noqa: F401 - takes as long as torchrun to begin
 
-        run.wait_begun()
+            run.wait_begun()
         agent.follow(run.job_id)
         with agent:
             cli_screens.run_screens(agent, run.job_id, stops_training=not keep)

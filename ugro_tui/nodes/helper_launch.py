@@ -4,6 +4,7 @@ It comes over standard input; behind it stand a line of JSON, the request, and w
 in JSON. Nothing passes a shell: commands are lists. It stays only as the supervisor of what it has started.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -104,7 +105,12 @@ class Job:
         except FileExistsError:
             if first and not self._shared():
                 raise Problem("job %s exists here already: choose another name, or relaunch it" % self.name) from None
-        self.record(**dict(manifest, token=self.request["token"], status="starting"))
+        try:
+            self.record(**dict(manifest, token=self.request["token"], status="starting"))
+        except OSError:  # a directory that does not say whose it is would not be found again
+            with contextlib.suppress(OSError):
+                os.rmdir(self.folder)
+            raise
 
     def _shared(self) -> bool:
         """Whether the directory was made this moment by the same launch on another node: they share a filesystem."""
