@@ -18,7 +18,8 @@ from ugro_tui.nodes.helper_stacks import boot_id, state_of
 
 def write_document(path: str, document: Dict[str, Any]) -> None:
     """Replace a file in one step, synced to the disk. Raises OSError and leaves no half file then."""
-    beside = os.path.join(os.path.dirname(path), ".%s.%d.tmp" % (os.path.basename(path), os.getpid()))
+    # Nodes that share a filesystem may have processes of the same number.
+    beside = os.path.join(os.path.dirname(path), ".%s.%s.tmp" % (os.path.basename(path), os.urandom(6).hex()))
     try:
         with open(beside, "w") as stream:
             json.dump(document, stream, indent=1)
