@@ -15,6 +15,7 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
+from ugro_tui.interrupts import taking_back
 from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: boo
             plan = agent.launches.plan(request)
         else:
             agent.launches.hear(_Progress().tell)
-            plan = agent.launch(request)
+            with taking_back():
+                plan = agent.launch(request)
         code = _say(agent, plan, dry_run=dry_run, wait=wait, as_json=as_json)
     finally:
         agent.close()

@@ -15,9 +15,11 @@ from ugro_tui.nodes.helper_stacks import ran
 
 PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
 
-# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started.
+# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started. Where it
+# is run does not count: a script finds what lies beside it, not what lies there (a checkout of torch, say).
 PROBE = """
 import importlib.util as find, json, sys
+sys.path = [place for place in sys.path if place]
 try:
     from importlib.metadata import version
     torch = version("torch") if find.find_spec("torch") else None
@@ -154,7 +156,7 @@ def unpack(payload: bytes, folder: str) -> None:
                     shutil.copyfileobj(source, sink)
                 os.chmod(path, stat.S_IRUSR | stat.S_IWUSR | (member.mode & 0o755))
         os.rename(beside, folder)
-    except OSError:
+    except BaseException as error:  # a payload that was cut, by who was killed as it came, is no OSError
         shutil.rmtree(beside, ignore_errors=True)
-        if not os.path.isdir(folder):  # else another launch was quicker
+        if not (isinstance(error, OSError) and os.path.isdir(folder)):  # else another launch was quicker
             raise
