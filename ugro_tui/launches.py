@@ -94,8 +94,12 @@ class LaunchDoor:
         return self._unlocked(lambda one: one.plan(self._completed(request)))
 
     def launch(self, request: LaunchRequest) -> LaunchPlan:
-        """Start a job; see `LaunchCoordinator.launch`."""
-        return self._unlocked(lambda one: one.launch(self._completed(request)))
+        """Start a job, whose secrets are asked for where they have no file; see `LaunchCoordinator.launch`."""
+        from ugro_tui.act.brought import asked_for  # only who launches pays for it
+
+        self._coordinator()
+        with asked_for(request, self._secrets, self._ask):
+            return self._unlocked(lambda one: one.launch(self._completed(request)))
 
     def relaunch(self, job_id: str, *, resume: bool) -> LaunchRequest:
         """What to ask for to start a job again; see `LaunchCoordinator.relaunch`."""
@@ -187,8 +191,8 @@ class LaunchDoor:
         specs = self._config.inventory()
         names = [spec.name for spec in specs] or [LOCAL]
         sites = self._sites(specs)
-        self._torchrun = torchrun = Torchrun(sites, self._clock, names)
-        slurm = SlurmBackend(sites, self._clock)
+        self._torchrun = torchrun = Torchrun(sites, self._clock, names, self._secrets.get)
+        slurm = SlurmBackend(sites, self._clock, self._secrets.get)
         backends: dict[Backend, Running] = {Backend.SSH: torchrun, Backend.LOCAL: torchrun, Backend.SLURM: slurm}
         return LaunchCoordinator(backends, self._collected(), self._tell)
 

@@ -15,7 +15,8 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 from ugro_tui.nodes.helper_processes import end_all, of_launch, rest
 from ugro_tui.nodes.helper_stacks import boot_id, heartbeat_of, read_text, state_of
 from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, read_document, write_document
-from ugro_tui.nodes.helper_survey import absolute, lent_folder, survey, unpack
+from ugro_tui.nodes.helper_survey import absolute, lent_folder, survey
+from ugro_tui.nodes.helper_unpack import unpack
 
 TAIL = 1 << 16
 """Bytes that are told of the end of an agent's output."""
