@@ -53,7 +53,7 @@ async def test_the_numbers_are_those_of_the_summaries_and_the_options_those_that
         assert row(app, "steps") == ["300", "500", "220", "120"]
         assert row(app, "last loss").count("★") == 1
         assert [line.split()[0] for line in said(app, "option-lines").splitlines()[1:]] == [
-            "clip", "lr", "model.wid…", "seed", "warmup",
+            "clip", "lr", "mod….width", "seed", "warmup",
         ]  # fmt: skip
         title = str(app.screen.query_one("#curves").border_title)
         assert all(run.job_id.replace("[", "\\[") in title for run in RUNS)
