@@ -186,7 +186,7 @@ class CompareScreen(UgroScreen):
             "curves": self._chart.title(brief=True, beside=1 + len(tab), width=self.size.width)
             if compact
             else self._chart.title(),
-            "numbers": Content.assemble("Numbers  ", (f"{BEST} best", "$success")),
+            "numbers": Content.assemble("Numbers  ", (f"{BEST} best beyond noise", "$success")),
             "options": Content(f"Options: {told}" if comparison is not None and comparison.settings else "Options"),
         }
         for name, text in titles.items():
