@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.ui.scenes import COMPLETED, Run, ended, job, non_finite, snapshot
@@ -24,7 +24,7 @@ NAN = math.nan
 TOLD = Attempt(1, JobStatus.FINISHED, 2, "H100", 40.0, 4e3, 60.0, 200.0, {"lr": "0.1", "width": "128"})
 
 
-def line(rank: int, steps: Sequence[float], values: Sequence[float], tokens: float = NAN) -> Line:
+def line(rank: int, steps: npt.ArrayLike, values: npt.ArrayLike, tokens: float = NAN) -> Line:
     """A line with `tokens` for each step."""
     step = np.array(steps, float)
     return Line(rank, step, step * 0.5, step * tokens, np.array(values, float))

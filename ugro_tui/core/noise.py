@@ -16,6 +16,9 @@ NEWEST: Final = 32
 FEWEST: Final = 5
 """With fewer of them it is not known."""
 
+_USUAL: Final = 0.6745 * math.sqrt(6)
+"""The median of such differences, where values vary by one standard deviation, independent of each other."""
+
 SIGMAS: Final = 2.0
 """Two values are alike unless they are further apart than so many standard deviations of their difference."""
 
@@ -28,19 +31,18 @@ def spread(ranks: Sequence[tuple[Floats, Floats]], at: float = math.inf) -> floa
 
     `ranks`: of each the places of its records, not descending, and the finite values there.
     """
-    found = [_variance(x[x <= at][-NEWEST:], y[x <= at][-NEWEST:]) for x, y in ranks]
+    found = [_variance(y[x <= at][-NEWEST:]) for x, y in ranks]
     known = [variance for variance in found if not math.isnan(variance)]
     return math.sqrt(sum(known)) / len(known) if known else math.nan
 
 
-def _variance(x: Floats, y: Floats) -> float:
-    """Of the values around a straight line through them."""
-    if len(x) < FEWEST:
+def _variance(y: Floats) -> float:
+    """Of the values around whatever smooth curve they follow: told from how each differs from its two neighbours."""
+    if len(y) < FEWEST:
         return math.nan
     with np.errstate(over="ignore", invalid="ignore"):
-        along, value = x - x.mean(), y - y.mean()
-        rise = float((along * value).sum() / max(float((along * along).sum()), 1e-300))
-        return float(((value - rise * along) ** 2).sum()) / (len(x) - 2)
+        apart = np.abs(np.diff(y, 2))
+    return float((np.median(apart) / _USUAL) ** 2)
 
 
 def best_of(
