@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ugro_tui import cli_slurm, exits
-from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.cli_variables import pairs, secrets_from
+from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
+from ugro_tui.interrupts import taking_back
 from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -54,7 +56,9 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
         rdzv: Annotated[str, typer.Option(metavar="KIND", help="static, or c10d.")] = "static",
         max_restarts: Annotated[int, typer.Option(metavar="N", help="Of failed ranks, by torchrun.")] = 0,
         env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A variable of the ranks.")] = None,
-        secret: Annotated[list[str] | None, typer.Option(metavar="K=FILE", help="A variable from a file.")] = None,
+        secret: Annotated[
+            list[str] | None, typer.Option(metavar="K[=FILE]", help="A variable from a file, or asked for.")
+        ] = None,
         sync_code: Annotated[str, typer.Option(metavar="DIR", help="Copy this folder, and run in the copy.")] = "",
         local: Annotated[bool, typer.Option("--local", help="On this machine.")] = False,
         kind: cli_slurm.Kind = "",
@@ -89,7 +93,7 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
             rendezvous=rdzv,
             max_restarts=max_restarts,
             environment=pairs(env or (), "--env"),
-            secrets=pairs(secret or (), "--secret"),
+            secrets=secrets_from(secret or ()),
             sync_code=os.path.abspath(os.path.expanduser(sync_code)) if sync_code else "",
             slurm=cli_slurm.slurm_of(
                 backend, login=login, nodes=slurm_nodes, gpus=gpus_per_node, words=asked, extra=sbatch or ()
@@ -140,21 +144,6 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
             print_lines([f"job {job}: {standing.status}"])
 
 
-def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """`K=V` texts as a mapping.
-
-    Raises:
-        BadInput: one of them has no `=`, or no name before it.
-    """
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise BadInput(f"{option}: {visible(text, 80)!r} is no NAME=VALUE: write {option} NAME=VALUE")
-        found[name] = value
-    return found
-
-
 def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: bool, wait: bool, as_json: bool) -> None:
     from ugro_tui.headless import headless
 
@@ -167,7 +156,8 @@ def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: boo
             plan = agent.launches.plan(request)
         else:
             agent.launches.hear(_Progress().tell)
-            plan = agent.launch(request)
+            with taking_back():
+                plan = agent.launch(request)
         code = _say(agent, plan, dry_run=dry_run, wait=wait, as_json=as_json)
     finally:
         agent.close()
@@ -266,11 +256,15 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
         yield f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
         yield f"  in {visible(node.workdir, 500)}"
         yield from (f"  {visible(f'{name}={value}', 500)}" for name, value in sorted(node.environment.items()))
-        yield from (f"  {name} from {visible(path, 500)}" for name, path in sorted(plan.request.secrets.items()))
+        yield from (f"  {name}=<hidden> ({_source(path)})" for name, path in sorted(plan.request.secrets.items()))
         yield f"  {visible(shlex.join(node.command), 4000)}"
     if plan.script:
         yield "the script for sbatch:"
         yield from (visible(line, 10_000) for line in plan.script.splitlines())
+
+
+def _source(path: str) -> str:
+    return f"from {visible(path, 500)}" if path else "asked for when it is launched"
 
 
 def plan_dict(plan: LaunchPlan) -> dict[str, Any]:

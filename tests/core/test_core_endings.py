@@ -314,7 +314,7 @@ def test_a_job_that_fails_before_its_first_record_says_where_to_look() -> None:
     state = JobState("job")
     manifest(state, "failed", exit_code=2)
     assert "exit code 2" in summarise(state, 1.0).verdict
-    assert "logs/torchrun.log" in summarise(state, 1.0).verdict
+    assert "logs/rank_0.log and of its own" in summarise(state, 1.0).verdict
 
 
 def test_of_ranks_that_stand_still_the_one_that_others_wait_for_comes_first() -> None:

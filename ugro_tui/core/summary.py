@@ -147,7 +147,7 @@ def _failed_before_records(job: JobState) -> str:
     """What is known of a job of which no rank is known to have failed: its launcher's word."""
     code = job.manifest.exit_code if job.manifest else None
     ended = "" if code is None else f" with exit code {code}"
-    return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and logs/torchrun.log"
+    return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and of its own log"
 
 
 def _progress(job: JobState, states: States) -> str:
