@@ -214,6 +214,7 @@ class Torchrun:
                 "job": plan.request.job_id,
                 "token": plan.token,
                 "manifest": document,
+                "node": node.node,
                 "node_rank": node.node_rank,
                 "nproc": node.nproc,
                 "ranks": list(range(node.first_rank, node.first_rank + node.nproc)),

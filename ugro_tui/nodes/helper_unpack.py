@@ -10,7 +10,7 @@ def unpack(payload: bytes, folder: str) -> None:
     import io
     import tarfile
 
-    beside = "%s.%d.tmp" % (folder, os.getpid())
+    beside = "%s.%s.tmp" % (folder, os.urandom(6).hex())  # unlike any of another node that shares the filesystem
     os.makedirs(beside)
     try:
         with tarfile.open(fileobj=io.BytesIO(payload), mode="r:gz") as packed:
