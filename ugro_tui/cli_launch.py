@@ -15,6 +15,7 @@ from ugro_tui.cli_variables import pairs, secrets_from
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
 from ugro_tui.output import called, print_json, print_lines
@@ -173,7 +174,7 @@ def _say(agent: Agent, plan: LaunchPlan, *, dry_run: bool, wait: bool, as_json: 
     if as_json and not wait:
         print_json(plan_dict(plan), pretty=True)
     elif not as_json:
-        print_lines(plan_lines(plan) if dry_run else started_lines(plan, _nodes_of(agent.config)))
+        print_lines(plan_lines(plan) if dry_run else started_lines(plan, agent.config.retyped))
     if not wait or dry_run:
         return exits.WELL
     return followed(agent, plan.request.job_id, as_json=as_json)
@@ -227,28 +228,22 @@ class _Progress:
                 print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
 
 
-def _nodes_of(config: Config) -> str:
-    """The option that names the nodes, where the settings do not."""
-    named = config.origins.get("nodes", "").startswith("command line")
-    return f" --nodes {shlex.quote(','.join(config.nodes))}" if named else ""
-
-
-def started_lines(plan: LaunchPlan, nodes: str = "") -> Iterator[str]:
-    """What was started, and what to do next."""
+def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
+    """What was started, and what to do next; `options` are those that the next command has to repeat."""
     job = plan.request.job_id
     attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
     slurm = plan.request.slurm.nodes
-    nodes_of_slurm = f"{slurm} node{'s' if slurm > 1 else ''}, submitted by {plan.nodes[0].node}"
+    nodes_of_slurm = f"{counted(slurm, 'node')}, submitted by {plan.nodes[0].node}"
     where = nodes_of_slurm if plan.script else ", ".join(node.node for node in plan.nodes)
     done = "waits for Slurm:" if plan.script else "runs:"
-    yield f"job {job} {done} {plan.world_size} ranks on {where}{attempt}"
-    yield f"watch it: {called()} watch {job}{nodes}"
-    yield f"stop it: {called()} stop {job}{nodes}"
+    yield f"job {job} {done} {counted(plan.world_size, 'rank')} on {where}{attempt}"
+    yield f"watch it: {called()} watch {job}{options}"
+    yield f"stop it: {called()} stop {job}{options}"
 
 
 def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     """All that would be done."""
-    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {plan.world_size} ranks"
+    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {counted(plan.world_size, 'rank')}"
     for copy in plan.copies:
         yield f"  copy {visible(copy, 500)}"
     for node in plan.nodes:
