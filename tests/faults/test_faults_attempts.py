@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,17 +136,37 @@ def test_a_rank_that_is_killed_is_restarted_and_that_is_seen(agent: Agent, tmp_p
     assert "== attempt 1, restart 1: rank 1 of 2" in log
 
 
-def test_on_a_filesystem_that_all_nodes_share_each_rank_counts_once(lab: Lab) -> None:
-    shared = lab.folder / "shared"
-    (shared / "jobs").mkdir(parents=True)
+@pytest.fixture
+def shared(lab: Lab) -> Path:
+    """The directory that three nodes share: their data, and what is lent to them."""
+    folder = lab.folder / "shared"
+    (folder / "jobs").mkdir(parents=True)
     for _ in range(3):
         machine = lab.fleet.add()
-        (machine.home / "ugro_data").symlink_to(shared)
-        (machine.home / ".cache").symlink_to(shared)
-    script, python = lab.folder / "train.py", stub_python(lab.folder)
-    script.write_text(STEPS)
+        (machine.home / "ugro_data").symlink_to(folder)
+        (machine.home / ".cache").symlink_to(folder)
+    (lab.folder / "train.py").write_text(STEPS)
+    return folder
+
+
+@pytest.mark.torchrun
+@pytest.mark.acceptance
+def test_ranks_of_two_nodes_are_restarted_together(lab: Lab, shared: Path) -> None:
+    wanted = request(lab.folder, "300", "0", "0.05", rendezvous="c10d", max_restarts=1)
     agent = lab.watch()
-    plan = agent.launch(LaunchRequest("job", str(script), ("40", "0", "0.02"), python=str(python), nproc=2))
+    agent.launch(replace(wanted, backend=Backend.SSH, nodes=("n1", "n2"), nproc=1, python=sys.executable))
+    wait_until(lambda: (shared / "jobs/saved").exists())
+    os.kill(json.loads((shared / "jobs/job/heartbeat.rank-1.json").read_text())["pid"], signal.SIGKILL)
+    wait_until(lambda: (now := summary(agent)) is not None and now.restarts == 1 and now.status is JobStatus.RUNNING)
+    wait_until(lambda: agent.launches.standing("job").over)
+    assert agent.launches.standing("job").status == "finished"
+    assert list(living(lab.fleet.folder)) == []
+
+
+def test_on_a_filesystem_that_all_nodes_share_each_rank_counts_once(lab: Lab, shared: Path) -> None:
+    agent = lab.watch()
+    wanted = request(lab.folder, "40", "0", "0.02", python=str(stub_python(lab.folder)))
+    plan = agent.launch(replace(wanted, backend=Backend.SSH))
     assert plan.world_size == 6
     wait_until(lambda: (now := summary(agent)) is not None and now.status is JobStatus.FINISHED)
     now = summary(agent)
