@@ -217,6 +217,7 @@ class Job:
         until = time.monotonic() + EXIT_SECONDS
         while self.watched() and time.monotonic() < until:
             rest(0.03)
+        self.manifest = read_document(self._path("job.json"))  # the supervisors, or another node, wrote to it
         return were, left
 
     def settle(self) -> Dict[str, Any]:
@@ -231,7 +232,6 @@ class Job:
             return dict(self.look(), were=0, left=[])
         were, left = self._end()
         told = dict(self.look(), were=were, left=left)
-        self.manifest = read_document(self._path("job.json"))
         if self.manifest.get("attempt") == 1 and not self.request["keep"]:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif self.manifest and self.manifest.get("status") not in OVER:  # else somebody was quicker, with a stop too
