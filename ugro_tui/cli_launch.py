@@ -15,10 +15,13 @@ from ugro_tui.cli_variables import pairs, secrets_from
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
+from ugro_tui.interrupts import taking_back
 from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
+    from ugro_tui.act.backend import JobStanding
     from ugro_tui.agent import Agent
     from ugro_tui.config import Config
 
@@ -140,7 +143,7 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
         if as_json:
             print_json(jsonable(standing), pretty=True)
         else:
-            print_lines([f"job {job}: {standing.status}"])
+            print_lines([f"job {job}: {ended_as(standing)}"])
 
 
 def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: bool, wait: bool, as_json: bool) -> None:
@@ -155,7 +158,8 @@ def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: boo
             plan = agent.launches.plan(request)
         else:
             agent.launches.hear(_Progress().tell)
-            plan = agent.launch(request)
+            with taking_back():
+                plan = agent.launch(request)
         code = _say(agent, plan, dry_run=dry_run, wait=wait, as_json=as_json)
     finally:
         agent.close()
@@ -171,29 +175,50 @@ def _say(agent: Agent, plan: LaunchPlan, *, dry_run: bool, wait: bool, as_json: 
     if as_json and not wait:
         print_json(plan_dict(plan), pretty=True)
     elif not as_json:
-        print_lines(plan_lines(plan) if dry_run else started_lines(plan, _nodes_of(agent.config)))
+        print_lines(plan_lines(plan) if dry_run else started_lines(plan, agent.config.retyped))
     if not wait or dry_run:
         return exits.WELL
     return followed(agent, plan.request.job_id, as_json=as_json)
 
 
 def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
-    """Wait for the end of a job; 0: it finished."""
+    """Wait for the end of a job, and say on standard error why it waits, or is not known; 0: it finished."""
     from threading import Event
 
-    pause = Event()
-    while not (standing := agent.launches.standing(job_id)).over:
+    from ugro_tui.headless import complain
+
+    pause, said = Event(), ""
+    while not (standing := _standing(agent, job_id)).over:
+        if standing.status in ("pending", "unknown") and standing.said != said:
+            said = standing.said
+            complain([said])
         pause.wait(_LOOK_SECONDS)
     _copy_rest(agent, job_id)
     if as_json:
         print_json(jsonable(standing), pretty=True)
     else:
-        failed = standing.status == "failed"
-        print_lines([f"job {job_id}: {(failed and standing.said) or standing.status}"])
+        print_lines([f"job {job_id}: {ended_as(standing)}"])
     return exits.WELL if standing.status == "finished" else exits.UNWELL
 
 
 _LOOK_SECONDS = 2.0
+
+
+def _standing(agent: Agent, job_id: str) -> JobStanding:
+    """Where it stands; unknown while nobody who could know it answers, which is no end. Raises UgroError."""
+    from ugro_tui.act.backend import JobStanding
+
+    try:
+        return agent.launches.standing(job_id)
+    except UgroError as error:
+        if error.exit_code not in (exits.NONE_REACHED, exits.PARTIAL):
+            raise
+        return JobStanding("unknown", said=f"unknown: {error}")
+
+
+def ended_as(standing: JobStanding) -> str:
+    """`finished`, or how it ended: `failed: rank 1 ended by signal 9`, `stopped by anna on laptop`."""
+    return (standing.status in ("failed", "stopped") and standing.said) or standing.status
 
 
 def _copy_rest(agent: Agent, job_id: str) -> None:
@@ -225,28 +250,22 @@ class _Progress:
                 print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
 
 
-def _nodes_of(config: Config) -> str:
-    """The option that names the nodes, where the settings do not."""
-    named = config.origins.get("nodes", "").startswith("command line")
-    return f" --nodes {shlex.quote(','.join(config.nodes))}" if named else ""
-
-
-def started_lines(plan: LaunchPlan, nodes: str = "") -> Iterator[str]:
-    """What was started, and what to do next."""
+def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
+    """What was started, and what to do next; `options` are those that the next command has to repeat."""
     job = plan.request.job_id
     attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
     slurm = plan.request.slurm.nodes
-    nodes_of_slurm = f"{slurm} node{'s' if slurm > 1 else ''}, submitted by {plan.nodes[0].node}"
+    nodes_of_slurm = f"{counted(slurm, 'node')}, submitted by {plan.nodes[0].node}"
     where = nodes_of_slurm if plan.script else ", ".join(node.node for node in plan.nodes)
     done = "waits for Slurm:" if plan.script else "runs:"
-    yield f"job {job} {done} {plan.world_size} ranks on {where}{attempt}"
-    yield f"watch it: {called()} watch {job}{nodes}"
-    yield f"stop it: {called()} stop {job}{nodes}"
+    yield f"job {job} {done} {counted(plan.world_size, 'rank')} on {where}{attempt}"
+    yield f"watch it: {called()} watch {job}{options}"
+    yield f"stop it: {called()} stop {job}{options}"
 
 
 def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     """All that would be done."""
-    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {plan.world_size} ranks"
+    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {counted(plan.world_size, 'rank')}"
     for copy in plan.copies:
         yield f"  copy {visible(copy, 500)}"
     for node in plan.nodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sys
@@ -15,7 +16,7 @@ from ugro_tui.core.commands import Act, Launch, PlanLaunch, Stop
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView
 from ugro_tui.core.ports import Clock, Collection
-from ugro_tui.core.snapshot import Question, Snapshot
+from ugro_tui.core.snapshot import JobView, Question, Snapshot
 from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from ugro_tui.act.backend import Backend as Running
     from ugro_tui.act.backend import JobStanding
     from ugro_tui.act.coordinator import LaunchCoordinator
-    from ugro_tui.act.local import LocalJob
     from ugro_tui.act.sites import Site
     from ugro_tui.act.torchrun import Torchrun
+    from ugro_tui.demo_run import DemoRun
 
 Result = TypeVar("Result")
 
@@ -36,7 +37,7 @@ SETTLE_SECONDS = 5.0
 """How often it is looked whether a job has ended and nobody has written that down."""
 
 WAIT_SECONDS = 30.0
-"""How often it is asked why a job waits."""
+"""How often it is asked why a job waits, and for an end that could not be learned."""
 
 MOST_SETTLED_AT_ONCE = 8
 
@@ -67,7 +68,6 @@ class LaunchDoor:
         self._torchrun: Torchrun | None = None
         self._made: LaunchCoordinator | None = None
         self._collection: Collection | None = None
-        self._settled: set[tuple[str, int]] = set()
         self._over = threading.Event()
 
     def use(self, collection: Collection) -> None:
@@ -126,14 +126,11 @@ class LaunchDoor:
                     raise
                 self._secrets.put(locked.key, told)
 
-    def demo(self, options: Sequence[str]) -> LocalJob:
-        """Start the demo's training run; see `Launching.start_demo`."""
-        from ugro_tui.act.demo import demo_plan
-        from ugro_tui.act.local import start
+    def demo(self, options: Sequence[str]) -> LaunchRequest:
+        """What `ugro-tui demo` asks for. Raises UgroError."""
+        from ugro_tui.act.demo import demo_request
 
-        job = start(demo_plan(self._config.metrics_dir, options, self._clock), self._clock)
-        self._collected().start_collection(job.plan.job_id)
-        return job
+        return demo_request(self._config.metrics_dir, options, self._clock)
 
     def _collected(self) -> Collection:
         assert self._collection is not None
@@ -151,27 +148,20 @@ class LaunchDoor:
             threading.Thread(target=self._settle, args=(look,), name="settling", daemon=True).start()
 
     def _settle(self, look: Callable[[], Snapshot]) -> None:
-        asked = -WAIT_SECONDS
+        due: dict[tuple[str, int], float] = {}
         while not self._over.wait(SETTLE_SECONDS):
-            if (now := self._clock.monotonic()) - asked >= WAIT_SECONDS:
-                asked = now
-                for job in [job for job in look().jobs if job.recorded == "pending"][:MOST_SETTLED_AT_ONCE]:
-                    self._try(job.job_id)
-            ended = [
-                (job.job_id, job.summary.attempt)
-                for job in look().jobs
-                if job.summary.status.over and job.recorded in ("pending", "starting", "running")
-            ]
-            fresh = [one for one in ended if one not in self._settled]
-            for job_id, attempt in fresh[:MOST_SETTLED_AT_ONCE]:
-                self._settled.add((job_id, attempt))
-                self._try(job_id)
+            now = self._clock.monotonic()
+            unsettled = [(job.job_id, job.summary.attempt) for job in look().jobs if _is_unsettled(job)]
+            ripe = sorted((due.get(one, -math.inf), one) for one in unsettled)
+            for when, one in ripe[:MOST_SETTLED_AT_ONCE]:
+                if when <= now:
+                    due[one] = math.inf if self._is_over(one[0]) else now + WAIT_SECONDS
 
-    def _try(self, job_id: str) -> None:
+    def _is_over(self, job_id: str) -> bool:
         try:
-            self.standing(job_id)
-        except UgroError:  # the next application tries again; what a person asks for says what is wrong
-            return
+            return self.standing(job_id).over
+        except UgroError:  # it is tried again; what a person asks for says what is wrong
+            return False
 
     def _coordinator(self) -> LaunchCoordinator:
         """Raises BadInput: nothing may be started or stopped from here."""
@@ -234,6 +224,11 @@ class LaunchDoor:
         self._log.tell(node, command, 0 if well else 1, seconds)
 
 
+def _is_unsettled(job: JobView) -> bool:
+    """Whether it waits, or has ended and nobody has written that down."""
+    return job.recorded == "pending" or (job.summary.status.over and job.recorded in ("starting", "running"))
+
+
 def _question(key: str) -> Question:
     return Question(key, f"Passphrase of the key {key}")
 
@@ -260,13 +255,15 @@ class Launching:
         """
         return self.launches.stop(job_id, grace)
 
-    def start_demo(self, options: Sequence[str]) -> LocalJob:
-        """Start the training run of `ugro-tui demo` on this machine and follow it.
+    def start_demo(self, options: Sequence[str]) -> DemoRun:
+        """Start the training run of `ugro-tui demo` on this machine; `DemoRun.wait_begun` tells whether it runs.
 
         Raises:
-            UgroError: it cannot be started; the message says why and what to do.
+            UgroError: there is no such run; the message says why and what to do.
         """
-        return self.launches.demo(options)
+        from ugro_tui.demo_run import DemoRun
+
+        return DemoRun(self.launches, self.launches.demo(options))
 
 
 def _address(spec: NodeSpec, config: Config) -> Callable[[], str]:

@@ -13,10 +13,10 @@ from tests.act.slurm_shop import Shop, shop
 from tests.nodes.following import Follower
 from tests.slurm_cluster import cluster
 from tests.writing import wait_until
-from ugro_tui.act import processes
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import LaunchPlan, SlurmOptions, Stage
+from ugro_tui.nodes.helper_processes import of_launch
 from ugro_tui.nodes.local import LocalNode
 
 __all__ = ["cluster", "shop"]
@@ -27,7 +27,7 @@ AWKWARD = (
 
 
 def nothing_lives(plan: LaunchPlan) -> bool:
-    return processes.of_launch(plan.request.job_id, plan.token) == ()
+    return of_launch(plan.request.job_id, plan.token, ()) == {}
 
 
 def test_a_job_runs_on_two_nodes_as_it_was_shown_and_all_arrives_as_it_was_given(shop: Shop) -> None:
@@ -118,7 +118,7 @@ def test_what_others_do_with_scancel_is_told_too(shop: Shop) -> None:
     shop.launch("waits", nproc=2, slurm=ONE_NODE)
     shop.ready()
     shop.cluster.says("scancel", shop.document()["slurm_job_id"])
-    assert shop.until("stopped").said == "cancelled by scancel, not by ugro-tui"
+    assert shop.until("stopped").said == "stopped: cancelled by scancel, not by ugro-tui"
 
     shop.launch("waits", nproc=2, slurm=ONE_NODE, resume=True)
     wait_until(lambda: shop.document()["status"] == "running")

@@ -64,7 +64,7 @@ def test_the_script_is_what_a_person_would_write() -> None:
     slurm = SlurmOptions(
         "login", 2, "gpu", "physics", "2-0", 8, ("--exclusive", "--constraint=a100&nvlink", "--comm=x # y")
     )
-    hidden = {"HF_TOKEN": "/home/me/token", "OTHER": ""}
+    hidden = {"HF_TOKEN": "/home/you/token", "OTHER": ""}
     script = script_of(request("--steps", "5000", slurm=slurm, secrets=hidden), place(), RUN)
     assert options(script) == {
         "--job-name": "job",

@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ugro_tui.act.demo import find_bundled
 from ugro_tui.act.errors import LaunchError
-from ugro_tui.act.plan import ENTRY
+from ugro_tui.act.lent import ENTRY, find_bundled
 from ugro_tui.act.sites import Site
 from ugro_tui.act.standing import OVER
 from ugro_tui.core.launching import LaunchRequest
@@ -45,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     signal: int | None = None
     ended: float | None = None
+    stop_asked: str = ""
     exits: dict[int, int] = msgspec.field(default_factory=dict)
     request: LaunchRequest | None = None
 

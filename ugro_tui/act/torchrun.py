@@ -24,6 +24,7 @@ from ugro_tui.act.sites import Began, Done, Look, Site, Survey
 from ugro_tui.act.standing import OVER, manifest_of, news_of, standing_of
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NeedsPassphrase
@@ -45,16 +46,11 @@ Result = TypeVar("Result")
 class Torchrun:
     """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours.
 
-    `usual` are the names of those that are taken where none is asked for; by default all. `typed`: what a person has
-    typed as a secret, by its key.
+    `usual` are the names of those that are taken where none is asked for; by default all. `typed`: a secret by its key.
     """
 
     def __init__(
-        self,
-        sites: Mapping[str, Site],
-        clock: Clock,
-        usual: Sequence[str] = (),
-        typed: Typed = lambda _: None,
+        self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = (), typed: Typed = lambda _: None
     ) -> None:
         self._sites = sites
         self._typed = typed
@@ -213,6 +209,7 @@ class Torchrun:
                 "job": plan.request.job_id,
                 "token": plan.token,
                 "manifest": document,
+                "node": node.node,
                 "node_rank": node.node_rank,
                 "nproc": node.nproc,
                 "ranks": list(range(node.first_rank, node.first_rank + node.nproc)),
@@ -244,7 +241,13 @@ class Torchrun:
                     begun.setdefault(node.node, self._clock.monotonic())
                 waited = self._clock.monotonic() - begun.get(node.node, math.inf)
                 if waited >= REPORT_SECONDS or has_reported(plan, node, look):
-                    told(NodeProgress(node.node, Stage.RUNNING, f"{node.nproc} ranks run"))
+                    told(
+                        NodeProgress(
+                            node.node,
+                            Stage.RUNNING,
+                            f"{counted(node.nproc, 'rank')} run{'s' if node.nproc == 1 else ''}",
+                        )
+                    )
                     missing = [one for one in missing if one is not node]
             if missing and self._clock.monotonic() > until:
                 names = ", ".join(node.node for node in missing)

@@ -14,9 +14,11 @@ from ugro_tui.nodes.helper_stacks import ran
 
 PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
 
-# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started.
+# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started. Where it
+# is run does not count: a script finds what lies beside it, not what lies there (a checkout of torch, say).
 PROBE = """
 import importlib.util as find, json, sys
+sys.path = [place for place in sys.path if place]
 try:
     from importlib.metadata import version
     torch = version("torch") if find.find_spec("torch") else None

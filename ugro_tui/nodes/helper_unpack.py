@@ -10,7 +10,7 @@ def unpack(payload: bytes, folder: str) -> None:
     import io
     import tarfile
 
-    beside = "%s.%d.tmp" % (folder, os.getpid())
+    beside = "%s.%s.tmp" % (folder, os.urandom(6).hex())  # unlike any of another node that shares the filesystem
     os.makedirs(beside)
     try:
         with tarfile.open(fileobj=io.BytesIO(payload), mode="r:gz") as packed:
@@ -25,7 +25,7 @@ def unpack(payload: bytes, folder: str) -> None:
                     shutil.copyfileobj(source, sink)
                 os.chmod(path, stat.S_IRUSR | stat.S_IWUSR | (member.mode & 0o755))
         os.rename(beside, folder)
-    except OSError:
+    except BaseException as error:  # a payload that was cut, by who was killed as it came, is no OSError
         shutil.rmtree(beside, ignore_errors=True)
-        if not os.path.isdir(folder):  # else another launch was quicker
+        if not (isinstance(error, OSError) and os.path.isdir(folder)):  # else another launch was quicker
             raise
