@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ugro_tui.act.backend import Backend as Running
     from ugro_tui.act.backend import JobStanding
     from ugro_tui.act.coordinator import LaunchCoordinator
-    from ugro_tui.act.local import LocalJob
     from ugro_tui.act.sites import Site
     from ugro_tui.act.torchrun import Torchrun
+    from ugro_tui.demo_run import DemoRun
 
 Result = TypeVar("Result")
 
@@ -98,8 +98,12 @@ class LaunchDoor:
         return self._unlocked(lambda one: one.plan(self._completed(request)))
 
     def launch(self, request: LaunchRequest) -> LaunchPlan:
-        """Start a job; see `LaunchCoordinator.launch`."""
-        return self._unlocked(lambda one: one.launch(self._completed(request)))
+        """Start a job, whose secrets are asked for where they have no file; see `LaunchCoordinator.launch`."""
+        from ugro_tui.act.brought import asked_for  # only who launches pays for it
+
+        self._coordinator()
+        with asked_for(request, self._secrets, self._ask):
+            return self._unlocked(lambda one: one.launch(self._completed(request)))
 
     def relaunch(self, job_id: str, *, resume: bool) -> LaunchRequest:
         """What to ask for to start a job again; see `LaunchCoordinator.relaunch`."""
@@ -126,14 +130,11 @@ class LaunchDoor:
                     raise
                 self._secrets.put(locked.key, told)
 
-    def demo(self, options: Sequence[str]) -> LocalJob:
-        """Start the demo's training run; see `Launching.start_demo`."""
-        from ugro_tui.act.demo import demo_plan
-        from ugro_tui.act.local import start
+    def demo(self, options: Sequence[str]) -> LaunchRequest:
+        """What `ugro-tui demo` asks for. Raises UgroError."""
+        from ugro_tui.act.demo import demo_request
 
-        job = start(demo_plan(self._config.metrics_dir, options, self._clock), self._clock)
-        self._collected().start_collection(job.plan.job_id)
-        return job
+        return demo_request(self._config.metrics_dir, options, self._clock)
 
     def _collected(self) -> Collection:
         assert self._collection is not None
@@ -194,8 +195,8 @@ class LaunchDoor:
         specs = self._config.inventory()
         names = [spec.name for spec in specs] or [LOCAL]
         sites = self._sites(specs)
-        self._torchrun = torchrun = Torchrun(sites, self._clock, names)
-        slurm = SlurmBackend(sites, self._clock)
+        self._torchrun = torchrun = Torchrun(sites, self._clock, names, self._secrets.get)
+        slurm = SlurmBackend(sites, self._clock, self._secrets.get)
         backends: dict[Backend, Running] = {Backend.SSH: torchrun, Backend.LOCAL: torchrun, Backend.SLURM: slurm}
         return LaunchCoordinator(backends, self._collected(), self._tell)
 
@@ -260,13 +261,15 @@ class Launching:
         """
         return self.launches.stop(job_id, grace)
 
-    def start_demo(self, options: Sequence[str]) -> LocalJob:
-        """Start the training run of `ugro-tui demo` on this machine and follow it.
+    def start_demo(self, options: Sequence[str]) -> DemoRun:
+        """Start the training run of `ugro-tui demo` on this machine; `DemoRun.wait_begun` tells whether it runs.
 
         Raises:
-            UgroError: it cannot be started; the message says why and what to do.
+            UgroError: there is no such run; the message says why and what to do.
         """
-        return self.launches.demo(options)
+        from ugro_tui.demo_run import DemoRun
+
+        return DemoRun(self.launches, self.launches.demo(options))
 
 
 def _address(spec: NodeSpec, config: Config) -> Callable[[], str]:

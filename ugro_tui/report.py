@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text, per_step, plain
 from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.states import JobStatus
+from ugro_tui.core.states import JobStatus, RankState
 from ugro_tui.core.summary import JobSummary
 from ugro_tui.nodes.inventory import LOCAL
 
@@ -69,18 +69,27 @@ def _status_row(job: JobView) -> tuple[str, ...]:
 def summary_lines(summary: JobSummary) -> Iterator[str]:
     """One job in numbers, then its ranks."""
     facts = (
-        ("job", f"{summary.job_id}  attempt {summary.attempt}"),
+        ("job", f"{summary.job_id}  attempt {summary.attempt}{_restarted(summary)}"),
         ("status", _status(summary)),
         ("steps", f"{progress(summary)}  at {per_step(summary.seconds_per_step)}"),
         ("loss", f"{loss_text(summary.final_loss, bad=summary.loss_bad)}  ({_losses(summary)})"),
         ("throughput", f"{compact(summary.throughput)} tok/s  (mean {compact(summary.avg_throughput)})"),
         ("duration", clock(summary.duration)),
-        ("ranks", f"{summary.ranks_ok} of {summary.world_size} well, {summary.ranks_seen} seen"),
+        ("ranks", f"{summary.ranks_ok} of {summary.world_size} well, {_stopped(summary)}{summary.ranks_seen} seen"),
     )
     for name, value in facts:
         yield f"{name:<11}{value}"
     yield ""
     yield from table([_RANK_TITLES, *map(_rank_row, summary.per_rank_stats)])
+
+
+def _restarted(summary: JobSummary) -> str:
+    return f", restart {summary.restarts}" if summary.restarts else ""
+
+
+def _stopped(summary: JobSummary) -> str:
+    stopped = summary.per_rank_stats.column("state").count(RankState.STOPPED.word)
+    return f"{stopped} stopped, " if stopped else ""
 
 
 def _losses(summary: JobSummary) -> str:

@@ -14,7 +14,7 @@ from msgspec.structs import replace as replace_fields
 
 from ugro_tui.act.backend import JobStanding, Telling
 from ugro_tui.act.beginning import check_agent, has_begun, has_reported, outlived
-from ugro_tui.act.brought import check_files, secrets_of
+from ugro_tui.act.brought import Typed, check_files, secrets_of
 from ugro_tui.act.errors import LaunchError, StopError
 from ugro_tui.act.judgement import problems, warnings
 from ugro_tui.act.lent import code, lent, pack
@@ -24,6 +24,7 @@ from ugro_tui.act.sites import Began, Done, Look, Site, Survey
 from ugro_tui.act.standing import OVER, manifest_of, news_of, standing_of
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NeedsPassphrase
@@ -45,11 +46,19 @@ Result = TypeVar("Result")
 class Torchrun:
     """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours.
 
-    `usual` are the names of those that are taken where none is asked for; by default all.
+    `usual` are the names of those that are taken where none is asked for; by default all. `typed`: what a person has
+    typed as a secret, by its key.
     """
 
-    def __init__(self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        sites: Mapping[str, Site],
+        clock: Clock,
+        usual: Sequence[str] = (),
+        typed: Typed = lambda _: None,
+    ) -> None:
         self._sites = sites
+        self._typed = typed
         self._usual = tuple(usual or sites)
         self._planned: tuple[LaunchRequest, str, dict[str, Survey]] | None = None
         self._clock = clock
@@ -66,7 +75,7 @@ class Torchrun:
         sites = [self._sites[node.node] for node in plan.nodes]
         for site in sites:
             told(NodeProgress(site.name, Stage.PREFLIGHT, "looks whether it can"))
-        check_files(plan.request)
+        check_files(plan.request, self._typed)
         surveys = self._surveys(plan.request, sites, plan.token, port_of(plan))
         found, wrong = [], []
         for node, survey in zip(plan.nodes, surveys, strict=True):
@@ -197,7 +206,7 @@ class Torchrun:
     def _begin(self, plan: LaunchPlan, told: Telling) -> dict[str, float]:
         """Start all agents; when each began, by its node's clock. Raises LaunchError."""
         document = manifest_of(plan, self._clock.time())
-        hidden = secrets_of(plan.request)
+        hidden = secrets_of(plan.request, self._typed)
 
         def begin(node: NodePlan) -> float:
             told(NodeProgress(node.node, Stage.STARTING, "starts torchrun"))
@@ -205,6 +214,7 @@ class Torchrun:
                 "job": plan.request.job_id,
                 "token": plan.token,
                 "manifest": document,
+                "node": node.node,
                 "node_rank": node.node_rank,
                 "nproc": node.nproc,
                 "ranks": list(range(node.first_rank, node.first_rank + node.nproc)),
@@ -236,7 +246,13 @@ class Torchrun:
                     begun.setdefault(node.node, self._clock.monotonic())
                 waited = self._clock.monotonic() - begun.get(node.node, math.inf)
                 if waited >= REPORT_SECONDS or has_reported(plan, node, look):
-                    told(NodeProgress(node.node, Stage.RUNNING, f"{node.nproc} ranks run"))
+                    told(
+                        NodeProgress(
+                            node.node,
+                            Stage.RUNNING,
+                            f"{counted(node.nproc, 'rank')} run{'s' if node.nproc == 1 else ''}",
+                        )
+                    )
                     missing = [one for one in missing if one is not node]
             if missing and self._clock.monotonic() > until:
                 names = ", ".join(node.node for node in missing)

@@ -34,6 +34,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.1e}"
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of them: 1 rank, 2 ranks, 8,192 ranks."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def compact(value: float) -> str:
     """A rate or size in at most five characters (a sign is one more): 0.5, 950, 12.3k, 1.2M."""
     if not math.isfinite(value):
@@ -53,6 +58,17 @@ def gibibytes(value: float) -> str:
     if not math.isfinite(value):
         return UNKNOWN
     return f"{value / 2**30:.1f}G" if abs(value) < 1e5 * 2**30 else f"{value / 2**30:.0e}G"
+
+
+def size(count: int) -> str:
+    """A number of bytes in the unit that fits: 512 B, 3.4 KiB, 9.5 MiB, 1,024.0 GiB."""
+    if count < 1024:
+        return f"{count} B"
+    scaled, unit = next(((count / step, unit) for step, unit in _UNITS if count < 1024 * step), (count / 2**30, "GiB"))
+    return f"{scaled:,.1f} {unit}"
+
+
+_UNITS = ((2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"))
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,8 @@ from types import ModuleType
 from ugro_tui.core.layout import node_layout
 from ugro_tui.nodes import (
     helper,
+    helper_batch,
+    helper_clerk,
     helper_evidence,
     helper_files,
     helper_frame,
@@ -23,6 +25,7 @@ from ugro_tui.nodes import (
     helper_stacks,
     helper_supervisor,
     helper_survey,
+    helper_unpack,
     helper_vitals,
 )
 
@@ -94,8 +97,41 @@ def launch_program() -> bytes:
 
 @functools.cache
 def _launch_program() -> bytes:
-    parts = (helper_files, helper_stacks, helper_processes, helper_supervisor, helper_survey, helper_launch)
+    parts = (
+        helper_files,
+        helper_stacks,
+        helper_processes,
+        helper_supervisor,
+        helper_survey,
+        helper_unpack,
+        helper_launch,
+    )
     return _packed(parts, "try:\n serve()\nfinally:\n os._exit(0)\n")
+
+
+def clerk_program() -> bytes:
+    """The program that answers about jobs of Slurm on a login node, packed for `argv_of`; see `helper_clerk`."""
+    with _building:
+        return _clerk_program()
+
+
+@functools.cache
+def _clerk_program() -> bytes:
+    return _packed((helper_batch, helper_unpack, helper_clerk), "try:\n serve()\nfinally:\n os._exit(0)\n")
+
+
+def batch_program() -> str:
+    """The program that the batch script of a job of Slurm runs, for people to read too; see `helper_batch`."""
+    return f"{inspect.getsource(helper_batch)}{_AS_PROGRAM}"
+
+
+_AS_PROGRAM = """
+
+if __name__ == "__main__":
+    import sys
+
+    told_by_script(sys.argv[1:])
+"""
 
 
 def health_part() -> str:

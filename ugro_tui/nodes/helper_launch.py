@@ -4,6 +4,7 @@ It comes over standard input; behind it stand a line of JSON, the request, and w
 in JSON. Nothing passes a shell: commands are lists. It stays only as the supervisor of what it has started.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,7 +15,8 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 from ugro_tui.nodes.helper_processes import end_all, of_launch, rest
 from ugro_tui.nodes.helper_stacks import boot_id, heartbeat_of, read_text, state_of
 from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, read_document, write_document
-from ugro_tui.nodes.helper_survey import absolute, lent_folder, survey, unpack
+from ugro_tui.nodes.helper_survey import absolute, lent_folder, survey
+from ugro_tui.nodes.helper_unpack import unpack
 
 TAIL = 1 << 16
 """Bytes that are told of the end of an agent's output."""
@@ -104,7 +106,12 @@ class Job:
         except FileExistsError:
             if first and not self._shared():
                 raise Problem("job %s exists here already: choose another name, or relaunch it" % self.name) from None
-        self.record(**dict(manifest, token=self.request["token"], status="starting"))
+        try:
+            self.record(**dict(manifest, token=self.request["token"], status="starting"))
+        except OSError:  # a directory that does not say whose it is would not be found again
+            with contextlib.suppress(OSError):
+                os.rmdir(self.folder)
+            raise
 
     def _shared(self) -> bool:
         """Whether the directory was made this moment by the same launch on another node: they share a filesystem."""
@@ -198,14 +205,19 @@ class Job:
 
     def stop(self) -> Dict[str, Any]:
         """End all processes of the job here, and record it where there were any."""
+        were, left = self._end()
+        if were and not left and self.manifest and self.manifest.get("status") not in ("finished", "failed"):
+            self.record(status="stopped", ended=time.time())
+        return dict(self.look(), were=were, left=left)
+
+    def _end(self) -> Tuple[int, List[int]]:
+        """End all processes of the job here: how many there were, and who outlived it."""
         were = len(self.living())
         left = end_all(self.living, self.request["grace"])
         until = time.monotonic() + EXIT_SECONDS
         while self.watched() and time.monotonic() < until:
             rest(0.03)
-        if were and not left and self.manifest and self.manifest.get("status") not in ("finished", "failed"):
-            self.record(status="stopped", ended=time.time())
-        return dict(self.look(), were=were, left=left)
+        return were, left
 
     def settle(self) -> Dict[str, Any]:
         """Record how the job ended, where that is not known yet and it is the launch that is meant."""
@@ -217,10 +229,12 @@ class Job:
         """Take back a launch, and no other: end what it began. Its directory goes too, unless `keep`."""
         if not self.token or self.token != self.request["token"]:
             return dict(self.look(), were=0, left=[])
-        told = self.stop()
+        were, left = self._end()
+        told = dict(self.look(), were=were, left=left)
+        self.manifest = read_document(self._path("job.json"))
         if self.manifest.get("attempt") == 1 and not self.request["keep"]:
             shutil.rmtree(self.folder, ignore_errors=True)
-        else:
+        elif self.manifest and self.manifest.get("status") not in OVER:  # else somebody was quicker, with a stop too
             self.record(status="failed", ended=time.time())
         return told
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import time
 from typing import Any, Dict, List
@@ -15,9 +14,11 @@ from ugro_tui.nodes.helper_stacks import ran
 
 PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
 
-# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started.
+# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started. Where it
+# is run does not count: a script finds what lies beside it, not what lies there (a checkout of torch, say).
 PROBE = """
 import importlib.util as find, json, sys
+sys.path = [place for place in sys.path if place]
 try:
     from importlib.metadata import version
     torch = version("torch") if find.find_spec("torch") else None
@@ -132,29 +133,3 @@ def gpus() -> List[Dict[str, Any]]:
         return found
     names = [part.strip() for part in chosen.split(",")]
     return [one for one in found if str(one["index"]) in names] if all(n.isdigit() for n in names) else found
-
-
-def unpack(payload: bytes, folder: str) -> None:
-    """Make a folder of a packed tar, whole or not at all. What would lie outside of it is left out."""
-    import io
-    import tarfile
-
-    beside = "%s.%d.tmp" % (folder, os.getpid())
-    os.makedirs(beside)
-    try:
-        with tarfile.open(fileobj=io.BytesIO(payload), mode="r:gz") as packed:
-            for member in packed:
-                name = os.path.normpath(member.name)
-                source = packed.extractfile(member) if member.isreg() else None
-                if source is None or os.path.isabs(name) or name.split(os.sep)[0] == os.pardir:
-                    continue
-                path = os.path.join(beside, name)
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "wb") as sink:
-                    shutil.copyfileobj(source, sink)
-                os.chmod(path, stat.S_IRUSR | stat.S_IWUSR | (member.mode & 0o755))
-        os.rename(beside, folder)
-    except OSError:
-        shutil.rmtree(beside, ignore_errors=True)
-        if not os.path.isdir(folder):  # else another launch was quicker
-            raise

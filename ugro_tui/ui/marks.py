@@ -17,6 +17,7 @@ RANK_GLYPHS: Final = {
     RankState.DEAD: "✖",
     RankState.UNREACHABLE: "⌁",
     RankState.FINISHED: "✔",
+    RankState.STOPPED: "■",
 }
 
 RANK_TONES: Final = {
@@ -28,6 +29,7 @@ RANK_TONES: Final = {
     RankState.DEAD: "bad",
     RankState.UNREACHABLE: "warn",
     RankState.FINISHED: "quiet",
+    RankState.STOPPED: "quiet",
 }
 
 RANK_STYLES: Final = {
@@ -84,6 +86,9 @@ FALLING: Final = "▼"
 
 MARK: Final = "◆"
 """Before a marked line."""
+
+LESS: Final = "‹"
+"""Before names on a line: there are more of them on the left."""
 
 MORE: Final = "›"
 """At the end of the titles: there are more columns on the right."""

@@ -42,7 +42,7 @@ def _columns(elapsed: float) -> Sequence[TableColumn[Candidate]]:
     state = state_cell(elapsed)
     return (
         TableColumn("", 3, 0, lambda one: _BOXES[one.chosen], tone=_tone),
-        TableColumn("Node", 10, 0, lambda one: one.name, "node", left=True, grows=True),
+        TableColumn("Node", 10, 0, lambda one: one.name, "node", left=True, grows=True, names=True),
         TableColumn("State", 16, 1, lambda one: state(one.line), left=True, tone=lambda one, _: state_tone(one.line)),
         TableColumn("GPUs", 11, 2, lambda one: words.gpus_free(one.line.health), left=True, tone=_gpu_tone),
         TableColumn("Space", 8, 3, lambda one: words.space(one.line.health)),

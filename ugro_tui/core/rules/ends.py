@@ -10,11 +10,12 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.columns import Column
+from ugro_tui.core.endings import lost_peer
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import LIVING, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.rank import Rank
-from ugro_tui.core.rules.look import MOST_NAMED, Look, alert, each
+from ugro_tui.core.rules.look import MOST_NAMED, Look, about_node, alert, each
 from ugro_tui.core.states import JobStatus, RankState
 
 _SOURCE: Final = re.compile(r"\[[^\]]*\.\w+:\d+\] ")
@@ -31,7 +32,7 @@ class Ends:
             return
         first = job.first_failure(look.now)
         dead = job.current_in(look.states, RankState.DEAD)
-        if first is not None and job.lost_peer(first) and (silent := _without_end(look)):
+        if first is not None and lost_peer(first) and (silent := _without_end(look)):
             yield _lost(look, first, silent)
             return
         silence = write_ages(job.table, look.now)
@@ -47,7 +48,7 @@ class Ends:
         after = first is not None and first is not rank
         where = "" if key == "rank_error" or after else "look at its node's kernel log (dmesg), and "
         next_step = f"{where}read the end of {output_of(look.job, rank)}"
-        follows = after and look.job.lost_peer(rank)
+        follows = after and lost_peer(rank)
         what = cause_of_death(look.job, rank, first)
         if first is not None and follows:
             what = f"followed rank {first.rank}: {_in_short(what)}"
@@ -120,6 +121,18 @@ def _vanished(rank: Rank, code: int | None) -> str:
     if rank.vital is not None and rank.vital.state.over:
         return "killed: its process is gone, without an end record or an error file (SIGKILL?)"
     return "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
+
+
+class Orphans:
+    """Ranks that go on without the torchrun that started them."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """One alert for each node."""
+        job = look.job
+        told = job.manifest.orphaned if job.manifest is not None else {}
+        for node, code in sorted(told.items()) if not job.status(look.now).over else ():
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            yield about_node("launcher_gone", node, f"torchrun has ended there ({how}), and its ranks go on", 0.0)
 
 
 class Restarts:
