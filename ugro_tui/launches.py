@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ugro_tui.config import Config
-from ugro_tui.core.commands import Act, Launch, PlanLaunch, Stop
+from ugro_tui.core.commands import Act, Launch, PlanLaunch, RecallLaunch, Stop
 from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView
+from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, Stage
 from ugro_tui.core.ports import Clock, Collection
 from ugro_tui.core.snapshot import JobView, Question, Snapshot
 from ugro_tui.nodes.base import NeedsPassphrase
@@ -83,6 +83,10 @@ class LaunchDoor:
         match command:
             case PlanLaunch():
                 return _counted(self.plan(command.request))
+            case RecallLaunch():
+                recalled = self.relaunch(command.job_id, resume=False)
+                self._show(LaunchView(command.job_id, Stage.WAITING, recalled=recalled))
+                return ""
             case Launch():
                 return f"job {command.request.job_id} runs: {_counted(self.launch(command.request))}"
             case Stop():
