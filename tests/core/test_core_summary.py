@@ -18,7 +18,7 @@ from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.rank_stats import RankStats
-from ugro_tui.core.records import Matrix
+from ugro_tui.core.records import Manifest, Matrix
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.summary import summarise
@@ -84,6 +84,23 @@ def test_elapsed_time_runs_on_between_records_and_through_phases() -> None:
     assert summarise(state, 10.0).age == 1.0
     state.apply(0, decode(line("phase", name="eval", state="begin", ts=START_TS + 31)), 11.0, "local")
     assert summarise(state, 15.0).duration == 35.0
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "said", "expected"),
+    [
+        ("pending", 2, "pending: requeued by Slurm", JobStatus.PENDING),
+        ("failed", 1, "failed: its time was over", JobStatus.FAILED),
+        ("stopped", 1, "stopped by anna on laptop", JobStatus.STOPPED),
+    ],
+)
+def test_what_a_scheduler_says_of_the_end_comes_before_what_became_of_ranks(
+    status: str, attempt: int, said: str, expected: JobStatus
+) -> None:
+    state = job(start(world_size=2) + steps(0, 30) + end("stopped"))
+    state.apply_manifest(Manifest("slurm", status, attempt, 2, (), None, None, None, {}, said))
+    summary = summarise(state, 60.0)
+    assert (summary.status, summary.verdict) == (expected, said)
 
 
 def test_what_is_not_known_is_not_a_number() -> None:
