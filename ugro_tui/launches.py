@@ -17,6 +17,7 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, Stage
 from ugro_tui.core.ports import Clock, Collection
 from ugro_tui.core.snapshot import JobView, Question, Snapshot
+from ugro_tui.core.states import JobStatus
 from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes
@@ -229,8 +230,10 @@ class LaunchDoor:
 
 
 def _is_unsettled(job: JobView) -> bool:
-    """Whether it waits, or has ended and nobody has written that down."""
-    return job.recorded == "pending" or (job.summary.status.over and job.recorded in ("starting", "running"))
+    """Whether it waits, or has ended, perhaps before its first record, and nobody has written that down."""
+    status = job.summary.status
+    silent = status in (JobStatus.PENDING, JobStatus.STARTING)
+    return job.recorded == "pending" or (job.recorded in ("starting", "running") and (status.over or silent))
 
 
 def _question(key: str) -> Question:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ import pytest
 from tests.act.launching import living, stub_python
 from tests.faults.lab import Lab
 from tests.writing import wait_until
+from ugro_tui import launches
 from ugro_tui.agent import Agent
 from ugro_tui.config import Config
 from ugro_tui.core.attempts import Attempts
@@ -24,6 +26,7 @@ from ugro_tui.core.launching import Backend, LaunchRequest
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.summary import JobSummary
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 STEPS = """
 import os, pathlib, sys, threading
 from ugro_emitter import MetricsEmitter
@@ -49,6 +52,8 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     (tmp_path / "home").mkdir()
     (tmp_path / "train.py").write_text(STEPS)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("SETTLE_SECONDS", "WAIT_SECONDS"):
+        monkeypatch.setattr(launches, name, 0.2)
     with Agent(Config(tmp_path / "jobs", refresh=0.2), notify=True) as made:
         yield made
     for pid in living(tmp_path):
@@ -96,6 +101,31 @@ def test_a_relaunch_goes_on_from_the_checkpoint_as_a_new_attempt(agent: Agent, t
     assert view is not None
     curve = view.curve
     assert (curve.steps[0], curve.steps[-1], list(curve.restarts)) == (1, 30, [21])  # both in one line, and the seam
+
+
+def test_a_job_that_fails_without_a_record_is_settled_by_who_watches(agent: Agent, tmp_path: Path) -> None:
+    flag = tmp_path / "go"
+    waits = f"import os, threading\nwhile not os.path.exists({str(flag)!r}):\n    threading.Event().wait(0.02)\n1 / 0\n"
+    (tmp_path / "train.py").write_text(waits)
+    argv = [
+        sys.executable,
+        "-m",
+        "ugro_tui",
+        "--metrics-dir",
+        str(tmp_path / "jobs"),
+        "launch",
+        "--local",
+        "--nproc",
+        "1",
+    ]
+    argv += ["--name", "job", "--python", str(stub_python(tmp_path)), "--", str(tmp_path / "train.py")]
+    null, env = subprocess.DEVNULL, {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    launcher = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=env)
+    wait_until((tmp_path / "jobs/job/logs/rank_0.log").exists)
+    launcher.kill()
+    launcher.wait()
+    flag.touch()
+    wait_until(lambda: (now := summary(agent)) is not None and now.status is JobStatus.FAILED)
 
 
 @pytest.mark.torchrun
