@@ -15,7 +15,6 @@ from ugro_tui.core.commands import Act, Launch, PlanLaunch, Stop
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView
 from ugro_tui.core.ports import Clock, Collection
-from ugro_tui.core.snapshot import Question, Snapshot
 from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ugro_tui.act.local import LocalJob
     from ugro_tui.act.sites import Site
     from ugro_tui.act.torchrun import Torchrun
+    from ugro_tui.core.snapshot import Question, Snapshot
 
 Result = TypeVar("Result")
 
@@ -202,7 +202,7 @@ class LaunchDoor:
         named = (*specs, *([] if any(spec.name == LOCAL for spec in specs) else [NodeSpec(LOCAL, LOCAL)]))
         own = {spec.name: spec.metrics_dir or config.remote_metrics_dir for spec in named if spec.name != LOCAL}
         here, there = config.metrics_dir, config.remote_metrics_dir
-        made = make_nodes(named, here, there, config.ssh_config, self._secrets, self._clock)
+        made = make_nodes(named, here, there, config.ssh_config, self._secrets, self._clock, self._log)
         return {
             node.name: Site(node, own.get(node.name, str(here)), _address(spec, config), self._note)
             for node, spec in zip(made, named, strict=True)
@@ -231,6 +231,8 @@ class LaunchDoor:
 
 
 def _question(key: str) -> Question:
+    from ugro_tui.core.snapshot import Question
+
     return Question(key, f"Passphrase of the key {key}")
 
 

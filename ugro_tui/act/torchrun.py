@@ -38,7 +38,7 @@ REPORT_SECONDS = 10.0
 
 STOP_MARGIN_SECONDS = 20.0
 ROLLBACK_GRACE_SECONDS = 2.0
-_LOOK_SECONDS, _LOOK_SECONDS_A_NODE = 0.25, 0.02
+_LOOK_SECONDS, _LOOK_SECONDS_A_NODE = 0.2, 0.005
 Result = TypeVar("Result")
 
 
@@ -91,9 +91,9 @@ class Torchrun:
             self._take_back(plan, told, keep=begun)
             raise
 
-    def look(self, job_id: str) -> JobStanding:
+    def look(self, job_id: str, *, brief: bool = False) -> JobStanding:
         """See `Backend.look`."""
-        return self._standing(job_id, "look", {}, ASK_SECONDS)
+        return self._standing(job_id, "look", {"brief": brief}, ASK_SECONDS)
 
     def finalize(self, job_id: str, standing: JobStanding) -> None:
         """See `Backend.finalize`."""
@@ -127,7 +127,7 @@ class Torchrun:
     def close(self) -> None:
         """Let go of all connections."""
         for site in self._sites.values():
-            site.node.close()
+            site.close()
 
     def _chosen(self, request: LaunchRequest) -> list[Site]:
         """The nodes in the order of their node ranks. Raises BadInput."""
@@ -162,8 +162,8 @@ class Torchrun:
 
         def ask(site: Site) -> Survey:
             known = known_of.get(site.name)  # what takes longest is looked at once for each launch
-            own = {"port": port if site is sites[0] else None, "again": known is not None}
-            found = site.ask("survey", {**words, **own}, Survey, seconds=ASK_SECONDS)
+            own = {"meets": site is sites[0], "again": known is not None}
+            found = site.ask("survey", {**words, **own, "port": port}, Survey, seconds=ASK_SECONDS)
             return found if known is None else replace_fields(found, python=known.python, gpus=known.gpus)
 
         surveys = all_of(_names(sites), _unlocked(on_all(sites, ask, ASK_SECONDS + 5.0)))
@@ -248,7 +248,7 @@ class Torchrun:
                 pause.wait(max(_LOOK_SECONDS, _LOOK_SECONDS_A_NODE * len(missing)))
 
     def _look_at(self, plan: LaunchPlan, began: Mapping[str, float], node: NodePlan) -> Look:
-        words = {"job": plan.request.job_id, "since": began[node.node], "tails": [str(node.node_rank)]}
+        words = {"job": plan.request.job_id, "since": began[node.node], "tails": [str(node.node_rank)], "brief": True}
         return self._sites[node.node].ask("look", words, Look, seconds=ASK_SECONDS)
 
     def _take_back(self, plan: LaunchPlan, told: Telling, *, keep: bool) -> None:

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import ast
 import functools
-import inspect
 import threading
 import zlib
 from collections.abc import Iterable
-from types import ModuleType
+from pathlib import Path
 
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import (
-    helper,
-    helper_evidence,
-    helper_files,
-    helper_frame,
-    helper_gpus,
-    helper_health,
-    helper_launch,
-    helper_processes,
-    helper_stacks,
-    helper_supervisor,
-    helper_survey,
-    helper_vitals,
-)
+
+_HERE = Path(__file__).parent
 
 NO_PYTHON = b"no python"
 """Stands behind the mark where no Python was found."""
@@ -65,6 +52,8 @@ def _tries(length: int, mark: str) -> str:
     return f'for p in {_PYTHONS}; do "$p" -ISuc "{start}" {mark}; {_LOOP}; done'
 
 
+_SERVES = "try:\n serve()\nfinally:\n os._exit(0)\n"
+
 _building = threading.Lock()  # Python before 3.12 parses in one thread at a time (CPython issue 106905)
 
 
@@ -77,13 +66,13 @@ def program() -> bytes:
 @functools.cache
 def _program() -> bytes:
     tail = f"try:\n serve({node_layout()!r},sys.argv[1].encode())\nfinally:\n os._exit(0)\n"
-    return _packed((helper_files, helper_vitals, helper, helper_frame), tail)
+    return _packed(("helper_files", "helper_vitals", "helper", "helper_frame"), tail)
 
 
 def evidence_program() -> bytes:
     """The program that a diagnosis runs on a node, packed for `argv_of`; see `helper_evidence`."""
     with _building:
-        return _packed((helper_files, helper_stacks, helper_evidence), "try:\n serve()\nfinally:\n os._exit(0)\n")
+        return _packed(("helper_files", "helper_proc", "helper_stacks", "helper_evidence"), _SERVES)
 
 
 def launch_program() -> bytes:
@@ -94,8 +83,8 @@ def launch_program() -> bytes:
 
 @functools.cache
 def _launch_program() -> bytes:
-    parts = (helper_files, helper_stacks, helper_processes, helper_supervisor, helper_survey, helper_launch)
-    return _packed(parts, "try:\n serve()\nfinally:\n os._exit(0)\n")
+    parts = ("helper_proc", "helper_processes", "helper_supervisor", "helper_survey", "helper_launch")
+    return _packed(parts, _SERVES)
 
 
 def health_part() -> str:
@@ -106,17 +95,17 @@ def health_part() -> str:
 
 @functools.cache
 def _health_part() -> str:
-    return _bare((helper_gpus, helper_health))
+    return _bare(("helper_gpus", "helper_health"))
 
 
-def _packed(parts: Iterable[ModuleType], tail: str) -> bytes:
-    """Modules in one piece, compressed."""
+def _packed(parts: Iterable[str], tail: str) -> bytes:
+    """Modules of this room in one piece, compressed."""
     return zlib.compress(f"{_bare(parts)}\n{tail}".encode(), 9)
 
 
-def _bare(parts: Iterable[ModuleType]) -> str:
-    """Modules in one piece, without what only people read."""
-    tree = _Bare().visit(ast.parse("\n".join(inspect.getsource(part) for part in parts)))
+def _bare(parts: Iterable[str]) -> str:
+    """Modules of this room in one piece, without what only people read."""
+    tree = _Bare().visit(ast.parse("\n".join((_HERE / f"{part}.py").read_text("utf-8") for part in parts)))
     return ast.unparse(ast.fix_missing_locations(tree))
 
 

@@ -1,18 +1,18 @@
 """Launches, looks after and ends a job's part on one node: the program that a launcher runs there, Python >= 3.6.
 
-It comes over standard input; behind it stand a line of JSON, the request, and what is to be unpacked. It answers once,
-in JSON. Nothing passes a shell: commands are lists. It stays only as the supervisor of what it has started.
+It comes over standard input; behind it stand requests, each a line of JSON and what is to be unpacked. It answers them
+in turn, in JSON, until its input ends. Nothing passes a shell: commands are lists. It stays only as the supervisor of
+what it has started.
 """
 
 import json
 import os
-import shutil
 import sys
 import time
 from typing import Any, Callable, Dict, Iterable, List, Tuple
 
+from ugro_tui.nodes.helper_proc import boot_id, heartbeat_of, read_text, state_of
 from ugro_tui.nodes.helper_processes import end_all, of_launch, rest
-from ugro_tui.nodes.helper_stacks import boot_id, heartbeat_of, read_text, state_of
 from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, read_document, write_document
 from ugro_tui.nodes.helper_survey import absolute, lent_folder, survey, unpack
 
@@ -62,6 +62,11 @@ class Job:
     def supervisors(self) -> Dict[str, Dict[str, Any]]:
         """Those of this machine, in this boot."""
         return {rank: one for rank, one in self.documents("supervisor").items() if one.get("boot_id") == boot_id()}
+
+    def agents(self) -> List[int]:
+        """The agents that live."""
+        told = [(one.get("agent"), one.get("agent_start")) for one in self.supervisors().values()]
+        return [pid for pid, start in told if isinstance(pid, int) and start and state_of(pid)[1] == start]
 
     def living(self) -> Dict[int, Tuple[int, int]]:
         """The processes of the job on this machine, but those that watch over them."""
@@ -149,7 +154,8 @@ class Job:
         raise Problem("this launch began here before, and did not come to an end: stop the job, and start it anew")
 
     def look(self) -> Dict[str, Any]:
-        """Where the job stands here. `fresh`: its ranks whose output began since `since`."""
+        """Where the job stands here. `fresh`: its ranks whose output began since `since`; `brief`: of what lives, only
+        the agents are counted."""
         exits, fresh = self.documents("exit"), list(self._fresh(self.request.get("since", 0.0)))
         told = {
             "exists": os.path.isdir(self.folder),
@@ -157,7 +163,7 @@ class Job:
             "ours": bool(self.token),
             "mine": bool(self.token) and self.token == self.request.get("token"),
             "blank": self.manifest.get("status") == "failed" and not self._measured(),
-            "alive": len(self.living()),
+            "alive": len(self.agents() if self.request.get("brief") else self.living()),
             "watched": len(self.watched()),
             "supervisors": sorted(self.documents("supervisor")),
             "exits": exits,
@@ -198,14 +204,14 @@ class Job:
 
     def stop(self) -> Dict[str, Any]:
         """End all processes of the job here, and record it where there were any."""
-        were = len(self.living())
-        left = end_all(self.living, self.request["grace"])
+        were, left = end_all(self.living, self.request["grace"])
         until = time.monotonic() + EXIT_SECONDS
         while self.watched() and time.monotonic() < until:
             rest(0.03)
         if were and not left and self.manifest and self.manifest.get("status") not in ("finished", "failed"):
             self.record(status="stopped", ended=time.time())
-        return dict(self.look(), were=were, left=left)
+        self.request["brief"] = True  # what lives is known
+        return dict(self.look(), alive=len(left), were=were, left=left)
 
     def settle(self) -> Dict[str, Any]:
         """Record how the job ended, where that is not known yet and it is the launch that is meant."""
@@ -219,6 +225,8 @@ class Job:
             return dict(self.look(), were=0, left=[])
         told = self.stop()
         if self.manifest.get("attempt") == 1 and not self.request["keep"]:
+            import shutil
+
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             self.record(status="failed", ended=time.time())
@@ -265,11 +273,9 @@ ACTIONS: Dict[str, Callable[[Dict[str, Any], bytes], Dict[str, Any]]] = {
 }
 
 
-def answered(words: bytes) -> bytes:
+def answered(request: Dict[str, Any], payload: bytes) -> bytes:
     """The answer to a request; what goes wrong is part of it."""
-    line, _, payload = words.partition(b"\n")
     try:
-        request = json.loads(line.decode())
         found = ACTIONS[request["action"]](request, payload)
     except Problem as why:
         found = {"problem": str(why)}
@@ -281,6 +287,13 @@ def answered(words: bytes) -> bytes:
 
 
 def serve() -> None:
-    """Answer the request that stands behind the program on standard input; before the answer stands the mark."""
-    sys.stdout.buffer.write(sys.argv[1].encode() + answered(sys.stdin.buffer.read()))
-    sys.stdout.buffer.flush()
+    """Answer the requests that stand behind the program on standard input, until it ends.
+
+    A request is a line of JSON and as many bytes as it says, an answer the mark, its length in a line, and itself.
+    """
+    source, sink, mark = sys.stdin.buffer, sys.stdout.buffer, sys.argv[1].encode()
+    for line in iter(source.readline, b""):
+        request = json.loads(line.decode())
+        answer = answered(request, source.read(request["payload"]))
+        sink.write(mark + b"%d\n" % len(answer) + answer)
+        sink.flush()

@@ -2,28 +2,31 @@
 Python >= 3.6: see `helper_launch`.
 """
 
-import json
 import os
-import shutil
-import socket
 import stat
-import subprocess
 import time
 from typing import Any, Dict, List
 
-from ugro_tui.nodes.helper_stacks import ran
+from ugro_tui.nodes.helper_proc import ran
 
 PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
 
-# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started.
+# Nothing is imported that takes long: torch takes seconds; what its import says is seen when it is started.
 PROBE = """
-import importlib.util as find, json, sys
-try:
-    from importlib.metadata import version
-    torch = version("torch") if find.find_spec("torch") else None
-except Exception:
-    torch = "?" if find.find_spec("torch") else None
-print(json.dumps({"version": sys.version.split()[0], "torch": torch, "emitter": bool(find.find_spec("ugro_emitter"))}))
+import os, sys
+def found(name):
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, None) if hasattr(finder, "find_spec") else None
+        if spec is not None:
+            return spec
+def version(spec):
+    try:
+        with open(os.path.join(os.path.dirname(spec.origin), "version.py")) as lines:
+            return [line.split("'")[1] for line in lines if line.startswith("__version__ = '")][0]
+    except (OSError, IndexError, TypeError, UnicodeError):
+        return "?"
+torch = found("torch")
+print("\\n%s|%s|%s" % (sys.version.split()[0], version(torch) if torch else "", "yes" if found("ugro_emitter") else ""))
 """
 
 
@@ -40,7 +43,7 @@ def lent_folder(name: str) -> str:
 def survey(request: Dict[str, Any]) -> Dict[str, Any]:
     """What is asked for: `root`, `python`, `workdir`, `script` (empty: brought), `port` (None: a free one), `lent`.
 
-    `again`: what takes longest, the Python and the GPUs, is known already.
+    `meets`: the ranks are to meet here; `again`: what takes longest, the Python and the GPUs, is known already.
     """
     workdir = absolute(request["workdir"] or "~")
     root = absolute(request["root"])
@@ -48,7 +51,7 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
     disk = os.statvfs(there)
     return {
         "root": root,
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "workdir": workdir,
         "script": os.path.join(workdir, os.path.expanduser(request["script"])),
         "lent": lent_folder(request["lent"]),
@@ -60,7 +63,7 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
         "inodes": disk.f_favail if disk.f_files else None,
         "python": {} if request["again"] else python(request["python"], workdir, request["path"]),
         "pythonpath": os.environ.get("PYTHONPATH", ""),
-        "port": port(request["port"]),
+        "port": port(request["port"]) if request["meets"] else None,
         "gpus": [] if request["again"] else gpus(),
         "time": time.time(),
     }
@@ -75,6 +78,9 @@ def existing(path: str) -> str:
 
 def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
     """What an interpreter says of itself, with `path` as its PYTHONPATH; `problem` where it does not run."""
+    import shutil
+    import subprocess
+
     called = os.path.expanduser(name)
     if os.sep in called:
         called = os.path.join(workdir, called)
@@ -92,19 +98,22 @@ def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
             cwd=existing(workdir),
         )
         out, err = child.communicate(timeout=PYTHON_SECONDS)
-        return dict(json.loads(out.decode("utf-8", "replace").strip().splitlines()[-1]), path=found)
+        version, torch, emitter = out.decode("utf-8", "replace").strip().rpartition("\n")[2].split("|")
+        return {"version": version, "torch": torch or None, "emitter": bool(emitter), "path": found}
     except subprocess.TimeoutExpired:
         child.kill()
         return {"problem": "it did not answer within %.0f s" % PYTHON_SECONDS}
     except OSError as error:
         return {"problem": str(error.strerror)}
-    except (ValueError, IndexError, TypeError):
+    except ValueError:
         said = err.decode("utf-8", "replace").strip().splitlines()[-1:]
         return {"problem": said[0] if said else "exit code %s" % child.returncode}
 
 
 def port(wanted: Any) -> Any:
     """A TCP port on which nobody listens: the wanted one (None: any); None where that is taken."""
+    import socket
+
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -117,6 +126,8 @@ def port(wanted: Any) -> Any:
 
 def gpus() -> List[Dict[str, Any]]:
     """NVIDIA GPUs that a job may use, by nvidia-smi: bytes of memory used and in all."""
+    import shutil
+
     if shutil.which("nvidia-smi") is None:
         return []
     argv = ["nvidia-smi", "--query-gpu=index,memory.used,memory.total", "--format=csv,noheader,nounits"]
@@ -137,6 +148,7 @@ def gpus() -> List[Dict[str, Any]]:
 def unpack(payload: bytes, folder: str) -> None:
     """Make a folder of a packed tar, whole or not at all. What would lie outside of it is left out."""
     import io
+    import shutil
     import tarfile
 
     beside = "%s.%d.tmp" % (folder, os.getpid())
