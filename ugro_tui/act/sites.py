@@ -50,6 +50,14 @@ class Exit(msgspec.Struct, frozen=True):
     signal: int | None = None
 
 
+class Command(msgspec.Struct, frozen=True):
+    """What our program has run on a node besides; `code`: None where that did not end in time."""
+
+    argv: list[str]
+    seconds: float
+    code: int | None = None
+
+
 class Look(msgspec.Struct, frozen=True):
     """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks,
     and those that are `beating`: whose heartbeat is new.
@@ -94,6 +102,7 @@ class Survey(Look, frozen=True, kw_only=True):
     pythonpath: str
     port: int | None
     gpus: list[Gpu]
+    ran: list[Command] = msgspec.field(default_factory=list)
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -155,6 +164,8 @@ class Site:
             well = True
         finally:
             self.note(self.name, _spelled(action, words), well, time.monotonic() - began)
+        for one in found.ran if isinstance(found, Survey) else ():
+            self.note(self.name, visible(shlex.join(one.argv)), one.code == 0, one.seconds)
         return found
 
     def close(self) -> None:

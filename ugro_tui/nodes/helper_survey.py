@@ -49,6 +49,7 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
     root = absolute(request["root"])
     there = existing(root)
     disk = os.statvfs(there)
+    ran_here = []  # type: List[Dict[str, Any]]
     return {
         "root": root,
         "host": os.uname().nodename,
@@ -61,10 +62,11 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
         "writable": os.access(there, os.W_OK | os.X_OK),
         "free": disk.f_bavail * disk.f_frsize,
         "inodes": disk.f_favail if disk.f_files else None,
-        "python": {} if request["again"] else python(request["python"], workdir, request["path"]),
+        "python": {} if request["again"] else python(request["python"], workdir, request["path"], ran_here),
         "pythonpath": os.environ.get("PYTHONPATH", ""),
         "port": port(request["port"]) if request["meets"] else None,
-        "gpus": [] if request["again"] else gpus(),
+        "gpus": [] if request["again"] else gpus(ran_here),
+        "ran": ran_here,
         "time": time.time(),
     }
 
@@ -76,8 +78,9 @@ def existing(path: str) -> str:
     return path
 
 
-def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
-    """What an interpreter says of itself, with `path` as its PYTHONPATH; `problem` where it does not run."""
+def python(name: str, workdir: str, path: str, told: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """What an interpreter says of itself, with `path` as its PYTHONPATH; `problem` where it does not run. What is run
+    is added to `told`."""
     import shutil
     import subprocess
 
@@ -88,9 +91,11 @@ def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
     if found is None:
         return {"problem": "there is no program of this name that may be run"}
     environment = dict(os.environ, PYTHONPATH=path) if path else None
+    command, begun = {"argv": [found, "-c", PROBE.strip()], "code": None, "seconds": 0.0}, time.monotonic()
+    told.append(command)
     try:
         child = subprocess.Popen(
-            [found, "-c", PROBE],
+            command["argv"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -98,6 +103,7 @@ def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
             cwd=existing(workdir),
         )
         out, err = child.communicate(timeout=PYTHON_SECONDS)
+        command.update(code=child.returncode, seconds=time.monotonic() - begun)
         version, torch, emitter = out.decode("utf-8", "replace").strip().rpartition("\n")[2].split("|")
         return {"version": version, "torch": torch or None, "emitter": bool(emitter), "path": found}
     except subprocess.TimeoutExpired:
@@ -124,14 +130,16 @@ def port(wanted: Any) -> Any:
         return listener.getsockname()[1]
 
 
-def gpus() -> List[Dict[str, Any]]:
-    """NVIDIA GPUs that a job may use, by nvidia-smi: bytes of memory used and in all."""
+def gpus(told: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """NVIDIA GPUs that a job may use, by nvidia-smi: bytes of memory used and in all; `told`: what was run."""
     import shutil
 
     if shutil.which("nvidia-smi") is None:
         return []
     argv = ["nvidia-smi", "--query-gpu=index,memory.used,memory.total", "--format=csv,noheader,nounits"]
+    begun = time.monotonic()
     code, said = ran(argv, GPU_SECONDS)
+    told.append({"argv": argv, "code": code, "seconds": time.monotonic() - begun})
     rows = [[part.strip() for part in line.split(",")] for line in said.splitlines()] if code == 0 else []
     found = [
         {"index": int(row[0]), "used": int(row[1]) << 20, "total": int(row[2]) << 20}
