@@ -22,7 +22,7 @@ from tests.cgroups import MemoryGroup
 from tests.faults.lab import Lab
 from tests.sshd import Machine, descendants
 from tests.writing import clean_environment, wait_until
-from ugro_tui.act.plan import free_port
+from ugro_tui.act.tensorboard import free_port
 from ugro_tui.agent import Agent
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.summary import JobSummary

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -58,6 +59,8 @@ class Machine:
         self._lines = lines
         self._env = {"HOME": str(self.home), **env}
         self._guard: subprocess.Popen[bytes] | None = None
+        self.within: Sequence[str] = ()
+        """What runs its sshd: the words before the command."""
         self._reserve()
 
     @property
@@ -75,7 +78,7 @@ class Machine:
     @property
     def address(self) -> str:
         """How a known_hosts file names it."""
-        return f"[{self.host}]:{self.port}"
+        return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
 
     def start(self) -> None:
         """Listen; a port that someone else took meanwhile is given up for another one before the first start."""
@@ -134,7 +137,7 @@ class Machine:
     def _listens(self) -> bool:
         assert SSHD is not None
         self.log.write_bytes(b"")
-        argv = [SSHD, "-D", "-f", str(self._config()), "-E", str(self.log)]
+        argv = [*self.within, SSHD, "-D", "-f", str(self._config()), "-E", str(self.log)]
         self._guard = subprocess.Popen(["/bin/sh", "-c", _GUARDED, "sh", *argv], stdin=subprocess.PIPE)
         wait_until(lambda: self._says_so() or (self.log.stat().st_size and not self.processes()), 20)
         if not self._says_so():
@@ -171,6 +174,8 @@ class Machine:
 class Fleet:
     """Machines n1, n2, … with one key that opens them all, and an `ssh_config` that knows them by these names."""
 
+    KIND: ClassVar[type[Machine]] = Machine
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.key = make_key(folder / "id")
@@ -199,7 +204,7 @@ class Fleet:
             started: it listens at once.
         """
         name = f"n{len(self.machines) + 1}"
-        machine = Machine(self.folder / name, name, self.key, lines, env or {})
+        machine = self.KIND(self.folder / name, name, self.key, lines, env or {})
         self.machines.append(machine)
         if started:
             machine.start()

@@ -7,17 +7,17 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.writing import clean_environment
-from ugro_tui.act.local import LocalJob, start
-from ugro_tui.act.plan import LocalPlan
+from tests.writing import clean_environment, wait_until
 from ugro_tui.agent import Agent
-from ugro_tui.clock import SystemClock
 from ugro_tui.config import Config
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.launching import Backend, LaunchRequest
 from ugro_tui.core.states import JobStatus
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -25,28 +25,21 @@ TINY = "--layers=1 --heads=2 --width=32 --context=32 --batch-size=4 --warmup=5 -
 STEPS, BAD_STEP = 60, 40
 
 
-def plan(folder: Path) -> LocalPlan:
+def request(folder: Path) -> LaunchRequest:
     """Two ranks, 60 quick steps, a record each five; the loss of step 40 is no number."""
     text = folder / "text.txt"
     text.write_text("".join(f"{n} bottles of milk on the wall, take {n % 7} down. " for n in range(1500)))
     options = f"--steps={STEPS} --emit-every=5 --inject=nan@{BAD_STEP}"
-    jobs = folder / "jobs"
-    return LocalPlan(
-        job_id="real",
-        script=REPOSITORY / "train" / "train_production.py",
-        metrics_dir=jobs,
-        args=("--job-id=real", f"--metrics-dir={jobs}", f"--data={text}", *TINY.split(), *options.split()),
-        nproc=2,
-        extra_pythonpath=(REPOSITORY / "emitter",),
-        workdir=folder,
-    )
+    return LaunchRequest("real", "", (f"--data={text}", *TINY.split(), *options.split()), Backend.LOCAL, nproc=2)
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Iterator[LocalJob]:
-    started = start(plan(tmp_path), SystemClock())
-    yield started
-    started.stop(grace=1)
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Agent(Config(tmp_path / "jobs", refresh=0.2)) as made:
+        yield made
+        with suppress(BadInput):  # it was not started
+            made.stop("real", grace=1)
 
 
 def board(folder: Path, rank: int) -> dict[int, float]:
@@ -73,15 +66,15 @@ def lasting(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.torchrun
-def test_a_real_run_is_watched_to_its_end(job: LocalJob, tmp_path: Path) -> None:
-    folder = job.plan.folder
-    with Agent(Config(folder.parent, refresh=0.2)) as agent:
-        steps, statuses = watched(agent, job)
-        summary = agent.get_job_summary("real")
-        live = agent.get_live_metrics("real")
+def test_a_real_run_is_watched_to_its_end(agent: Agent, tmp_path: Path) -> None:
+    folder = tmp_path / "jobs" / "real"
+    agent.launch(request(tmp_path))
+    steps, statuses = watched(agent, folder)
+    summary = agent.get_job_summary("real")
+    live = agent.get_live_metrics("real")
 
     log = (folder / "logs" / "rank_0.log").read_text()
-    assert job.wait(60) is not None
+    wait_until(lambda: agent.launches.standing("real").over)
     assert summary["status"] == "finished", log
     assert statuses[-1] is JobStatus.FINISHED
     assert JobStatus.FAILED not in statuses
@@ -109,9 +102,8 @@ def test_a_real_run_is_watched_to_its_end(job: LocalJob, tmp_path: Path) -> None
     assert (code, [lasting(found) for found in told["jobs"]]) == (1, [lasting(summary)])
 
 
-def watched(agent: Agent, job: LocalJob) -> tuple[list[float], list[JobStatus]]:
+def watched(agent: Agent, folder: Path) -> tuple[list[float], list[JobStatus]]:
     """Every step and status that was seen until the job was over."""
-    agent.collector.start_collection("real")
     steps: list[float] = []
     statuses: list[JobStatus] = []
     version = 0
@@ -119,7 +111,7 @@ def watched(agent: Agent, job: LocalJob) -> tuple[list[float], list[JobStatus]]:
     while not (statuses and statuses[-1].over):
         snapshot = agent.collector.wait_newer(version, 1.0)
         version = snapshot.version
-        assert snapshot.now < deadline, (job.plan.folder / "logs" / "torchrun.log").read_text()
+        assert snapshot.now < deadline, (folder / "logs" / "torchrun.0.log").read_text()
         view = snapshot.job("real")
         if view is not None:
             statuses.append(view.summary.status)

@@ -63,7 +63,9 @@ def test_the_probe_sees_what_is_imported(tmp_path: Path) -> None:
 
 def test_headless_modules_bring_no_screens_and_nothing_heavy(tmp_path: Path) -> None:
     names = modules(ui=False)
-    assert {"ugro_tui.cli", "ugro_tui.agent", "ugro_tui.monitor", "ugro_tui.core.job", "ugro_tui.act.local"} <= {*names}
+    assert {"ugro_tui.cli", "ugro_tui.agent", "ugro_tui.monitor", "ugro_tui.core.job", "ugro_tui.act.torchrun"} <= {
+        *names
+    }
     # The one file that knows paramiko is itself imported when a connection is made.
     assert brought(names, SCREENS + HEAVY, tmp_path) == {"ugro_tui.nodes.transport": ["paramiko"]}
 

@@ -22,7 +22,7 @@ from ugro_tui import (
     cli_screens,
     exits,
 )
-from ugro_tui.front import configured
+from ugro_tui.opening import configured
 from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -165,23 +165,30 @@ def demo(
     Further options go to the training script, for instance: --steps 1000, --inject nan@200, --inject crash:rank=1@150.
     """
     cli_screens.require_terminal()
+    cli_screens.hurry()
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
+    from ugro_tui.interrupts import taking_back
 
     agent = Agent(_config(context).here(), notify=True)  # the run is on this machine, whatever else is watched
     print("Starting a training run …", flush=True)
     run = agent.start_demo(context.args)
-    log_to_file(hang_up=lambda: cli_screens.hang_up(None if keep else run))
+    log_to_file(hang_up=lambda: cli_screens.hang_up(None if keep else run.stop))
     try:
+        with taking_back():
+            from ugro_tui.ui import app  # noqa: F401 - takes as long as torchrun to begin
+
+            run.wait_begun()
+        agent.follow(run.job_id)
         with agent:
-            cli_screens.run_screens(agent, run.plan.job_id, stops_training=not keep)
+            cli_screens.run_screens(agent, run.job_id, stops_training=not keep)
     finally:
-        if not keep and run.poll() is None:
+        standing = run.standing()
+        if not (keep or standing is None or standing.over):
             print("Stopping the training run …", flush=True)
             run.stop()
-    print(f"Its files are in {run.plan.folder}; its numbers: {called()} summary {run.plan.job_id}")
-    ended = run.poll()
-    if ended is not None and ended.status == "failed":
+    print(f"Its files are in {agent.config.metrics_dir / run.job_id}; its numbers: {called()} summary {run.job_id}")
+    if standing is not None and standing.status == "failed":
         raise typer.Exit(exits.UNWELL)
 
 

@@ -15,6 +15,7 @@ from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
+from ugro_tui.interrupts import taking_back
 from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ def _go(
             plan = door.plan(request)
         else:
             door.hear(_Progress().tell)
-            plan = door.launch(request)
+            with taking_back():
+                plan = door.launch(request)
     finally:
         door.close()
     if as_json:
@@ -191,7 +193,9 @@ def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchR
     try:
         agent.start()
         agent.launches.hear(_Progress().tell)
-        plan = agent.launch(asked(agent.launches))
+        request = asked(agent.launches)
+        with taking_back():
+            plan = agent.launch(request)
         if not as_json:
             print_lines(started_lines(plan, _nodes_of(config)))
         return followed(agent, plan.request.job_id, as_json=as_json)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ugro_tui import exits
+from ugro_tui.core.numbers import size
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _logs(agent: Agent, job: str, rank: int | None, printed: Printer, most: int 
     if most is not None:
         lines = lines[-most:] if most else []
     elif skipped and not printed.errors:
-        complain([f"{skipped / (1 << 20):,.1f} MiB before this are not shown: they are in the files below logs/"])
+        complain([f"{size(skipped)} before this are not shown: they are in the files below logs/"])
     printed.print(lines)
     complain([stream.problem] if stream.problem else [])
     if follow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ugro_tui import exits
@@ -13,7 +14,6 @@ from ugro_tui.loading import load_numpy
 from ugro_tui.output import only_ascii
 
 if TYPE_CHECKING:
-    from ugro_tui.act.local import LocalJob
     from ugro_tui.agent import Agent
     from ugro_tui.config import Config
 
@@ -25,8 +25,7 @@ NO_UTF8 = "drawn in ASCII: your locale has no UTF-8; LC_ALL=C.UTF-8, or ascii = 
 def show(config: Config, job: str | None) -> None:
     """The full-screen application, on one job or on all."""
     require_terminal()
-    gc.disable()  # what imports make stays: looking through it again and again is a tenth of the start
-    load_numpy()
+    hurry()
     from ugro_tui.agent import Agent
     from ugro_tui.applog import log_to_file
 
@@ -38,11 +37,17 @@ def show(config: Config, job: str | None) -> None:
         run_screens(agent, job)
 
 
-def hang_up(run: LocalJob | None) -> None:
+def hurry() -> None:
+    """Have imports take less time, until screens run."""
+    gc.disable()  # what imports make stays: looking through it again and again is a tenth of the start
+    load_numpy()
+
+
+def hang_up(stop: Callable[[], object] | None) -> None:
     """The terminal is gone: stop what was to end with the application, and end."""
     try:
-        if run is not None:
-            run.stop()
+        if stop is not None:
+            stop()
     finally:
         os._exit(EXIT_HUNG_UP)  # the main thread waits for the terminal and would never hear of it
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from ugro_tui.act.backend import Backend as Running
     from ugro_tui.act.backend import JobStanding
     from ugro_tui.act.coordinator import LaunchCoordinator
-    from ugro_tui.act.local import LocalJob
     from ugro_tui.act.sites import Site
     from ugro_tui.act.torchrun import Torchrun
     from ugro_tui.core.snapshot import Question, Snapshot
+    from ugro_tui.demo_run import DemoRun
 
 Result = TypeVar("Result")
 
@@ -122,14 +122,11 @@ class LaunchDoor:
                     raise
                 self._secrets.put(locked.key, told)
 
-    def demo(self, options: Sequence[str]) -> LocalJob:
-        """Start the demo's training run; see `Launching.start_demo`."""
-        from ugro_tui.act.demo import demo_plan
-        from ugro_tui.act.local import start
+    def demo(self, options: Sequence[str]) -> LaunchRequest:
+        """What `ugro-tui demo` asks for. Raises UgroError."""
+        from ugro_tui.act.demo import demo_request
 
-        job = start(demo_plan(self._config.metrics_dir, options, self._clock), self._clock)
-        self._collected().start_collection(job.plan.job_id)
-        return job
+        return demo_request(self._config.metrics_dir, options, self._clock)
 
     def _collected(self) -> Collection:
         assert self._collection is not None
@@ -258,13 +255,15 @@ class Launching:
         """
         return self.launches.stop(job_id, grace)
 
-    def start_demo(self, options: Sequence[str]) -> LocalJob:
-        """Start the training run of `ugro-tui demo` on this machine and follow it.
+    def start_demo(self, options: Sequence[str]) -> DemoRun:
+        """Start the training run of `ugro-tui demo` on this machine; `DemoRun.wait_begun` tells whether it runs.
 
         Raises:
-            UgroError: it cannot be started; the message says why and what to do.
+            UgroError: there is no such run; the message says why and what to do.
         """
-        return self.launches.demo(options)
+        from ugro_tui.demo_run import DemoRun
+
+        return DemoRun(self.launches, self.launches.demo(options))
 
 
 def _address(spec: NodeSpec, config: Config) -> Callable[[], str]:

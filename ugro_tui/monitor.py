@@ -18,7 +18,7 @@ AWAY_SECONDS = 60.0
 """How long the ranks of nodes that do not answer are waited for when all others have ended: a node that is restarted,
 or a network, is back by then; under DDP they cannot train on alone."""
 
-_ENDED = {"finished", "dead"}
+_ENDED = {"finished", "stopped", "dead"}
 
 
 def follow(agent: Agent, job_id: str, *, as_json: bool) -> tuple[JobView, Snapshot]:

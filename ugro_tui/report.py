@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text, per_step, plain
 from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.states import JobStatus
+from ugro_tui.core.states import JobStatus, RankState
 from ugro_tui.core.summary import JobSummary
 from ugro_tui.nodes.inventory import LOCAL
 
@@ -75,12 +75,17 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
         ("loss", f"{loss_text(summary.final_loss, bad=summary.loss_bad)}  ({_losses(summary)})"),
         ("throughput", f"{compact(summary.throughput)} tok/s  (mean {compact(summary.avg_throughput)})"),
         ("duration", clock(summary.duration)),
-        ("ranks", f"{summary.ranks_ok} of {summary.world_size} well, {summary.ranks_seen} seen"),
+        ("ranks", f"{summary.ranks_ok} of {summary.world_size} well, {_stopped(summary)}{summary.ranks_seen} seen"),
     )
     for name, value in facts:
         yield f"{name:<11}{value}"
     yield ""
     yield from table([_RANK_TITLES, *map(_rank_row, summary.per_rank_stats)])
+
+
+def _stopped(summary: JobSummary) -> str:
+    stopped = summary.per_rank_stats.column("state").count(RankState.STOPPED.word)
+    return f"{stopped} stopped, " if stopped else ""
 
 
 def _losses(summary: JobSummary) -> str:

@@ -21,7 +21,7 @@ from tests.faults.lab import Lab
 from tests.proxy import FaultProxy
 from tests.sshd import Machine
 from tests.writing import clean_environment, wait_until
-from ugro_tui.act.plan import free_port
+from ugro_tui.act.tensorboard import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOB = "ddp"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ugro_tui.act.plan import ENTRY
+from ugro_tui.act.lent import ENTRY
 
 SCRIPT = """
 import json, os, sys

@@ -19,7 +19,6 @@ from tests.nodes.following import Follower
 from tests.slurm_cluster import Cluster, cluster
 from tests.sshd import LOOPBACK, Fleet, Machine, fleet
 from tests.writing import wait_until
-from ugro_tui.act import processes
 from ugro_tui.act.backend import JobStanding
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.act.sites import Site
@@ -28,6 +27,7 @@ from ugro_tui.clock import SystemClock
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodeProgress, SlurmOptions, Stage
 from ugro_tui.nodes.carriers import Connection
+from ugro_tui.nodes.helper_processes import of_launch
 from ugro_tui.nodes.local import LocalNode
 from ugro_tui.nodes.remote import RemoteNode
 from ugro_tui.nodes.secrets import Secrets
@@ -133,7 +133,7 @@ def reach_node(fleet: Fleet, machine: Machine, root: str) -> RemoteNode:
 
 
 def nothing_lives(plan: LaunchPlan) -> bool:
-    return processes.of_launch(plan.request.job_id, plan.token) == ()
+    return of_launch(plan.request.job_id, plan.token, ()) == {}
 
 
 def test_a_job_runs_on_two_nodes_as_it_was_shown_and_all_arrives_as_it_was_given(shop: Shop) -> None:

@@ -19,7 +19,7 @@ from tests.act.launching import WAITS, living, stub_python
 from tests.cgroups import CpuGroup, cpu_group
 from tests.sshd import Fleet, Machine, fleet
 from tests.writing import wait_until
-from ugro_tui.act.plan import ENTRY
+from ugro_tui.act.lent import ENTRY
 
 pytestmark = pytest.mark.bench
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import Call
-from ugro_tui.front import hoisted
+from ugro_tui.opening import hoisted
 
 
 def shown(call: Call, *argv: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from tests.cli.support import REPOSITORY, Call
 from tests.writing import Clock, as_ordinary_user, clean_environment, finished_job
 from ugro_tui import __version__, cli, cli_screens, front
 from ugro_tui.core.errors import BadInput
-from ugro_tui.front import hoisted, opened
+from ugro_tui.opening import hoisted, opened
 from ugro_tui.output import called
 
 

@@ -24,6 +24,7 @@ from tests.core.record_lines import (
 from ugro_tui.core.alerts import Severity
 from ugro_tui.core.documents import parse_error, parse_manifest
 from ugro_tui.core.job import JobState
+from ugro_tui.core.rank_facts import rank_view
 from ugro_tui.core.records import ErrorReport
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus, RankState
@@ -37,8 +38,8 @@ from ugro_tui.core.watch import evaluate
     ("endings", "status", "expected"),
     [
         (("completed", "completed"), JobStatus.FINISHED, ["finished", "finished"]),
-        (("completed", "stopped"), JobStatus.STOPPED, ["finished", "finished"]),
-        (("stopped", "stopped"), JobStatus.STOPPED, ["finished", "finished"]),
+        (("completed", "stopped"), JobStatus.STOPPED, ["finished", "stopped"]),
+        (("stopped", "stopped"), JobStatus.STOPPED, ["stopped", "stopped"]),
         (("failed", "completed"), JobStatus.FAILED, ["dead", "finished"]),
         (("failed", ""), JobStatus.FAILED, ["dead", "running"]),
         (("completed", ""), JobStatus.RUNNING, ["finished", "running"]),
@@ -116,7 +117,7 @@ def test_an_unknown_ending_is_an_ending() -> None:
     [
         ("running", JobStatus.RUNNING, "running", []),
         ("finished", JobStatus.FINISHED, "finished", []),
-        ("stopped", JobStatus.STOPPED, "finished", []),
+        ("stopped", JobStatus.STOPPED, "stopped", []),
         ("failed", JobStatus.FAILED, "dead", [("died silently", 0), ("died silently", 1)]),
     ],
 )
@@ -138,6 +139,22 @@ def test_peers_that_fail_while_a_job_is_stopped_do_not_make_it_fail() -> None:
     assert state.status(1.0) is JobStatus.STOPPED
     assert alerts(state, 1.0) == []
     assert summarise(state, 1.0).verdict == "stopped"
+    assert states(state, 1.0) == ["stopped", "stopped"]
+
+
+def test_what_is_stopped_is_neither_well_nor_failed() -> None:
+    """A rank that SIGTERM ended, one that its script left for it, one that had an error of its own before."""
+    tokens = step(21, throughput=100.0)
+    left = end("failed", error={"type": "SystemExit", "message": "143"})
+    broke = end("failed", error={"type": "ValueError", "message": "bad batch"})
+    state = job(*(start(world_size=3) + steps(1, 20) + tokens + ended for ended in (b"", left, broke)))
+    manifest(state, "stopped", attempt=1)
+    summary = summarise(state, 1.0)
+    assert states(state, 1.0) == ["stopped", "stopped", "dead"]
+    assert (summary.ranks_ok, summary.throughput, summary.unwell) == (0, 200.0, False)
+    shown = rank_view(state, 0, 1.0, summary, {})
+    assert shown is not None
+    assert (shown.state, shown.why) == ("stopped", "its launcher says that the job was stopped")
 
 
 def test_a_rank_that_failed_outweighs_a_launcher_that_saw_nothing() -> None:
@@ -297,7 +314,7 @@ def test_a_job_that_fails_before_its_first_record_says_where_to_look() -> None:
     state = JobState("job")
     manifest(state, "failed", exit_code=2)
     assert "exit code 2" in summarise(state, 1.0).verdict
-    assert "logs/torchrun.log" in summarise(state, 1.0).verdict
+    assert "logs/rank_0.log and of its own" in summarise(state, 1.0).verdict
 
 
 def test_of_ranks_that_stand_still_the_one_that_others_wait_for_comes_first() -> None:

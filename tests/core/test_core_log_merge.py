@@ -59,7 +59,12 @@ def test_without_times_the_same_lines_hold_the_order_together() -> None:
     ]  # fmt: skip
 
 
-WORDS = st.lists(st.sampled_from(["a", "b", "2026-05-16 09:00:01 c", "2026-05-16 09:00:08 d", "rank 1 x"]), max_size=12)
+WORDS = st.lists(
+    st.sampled_from(
+        ["a", "  b", "Traceback (most recent call last)", "2026-05-16 09:00:01 c", "2026-05-16 09:00:08 d", "rank 1 x"]
+    ),
+    max_size=12,
+)
 
 
 @given(st.dictionaries(st.integers(0, 4), WORDS, max_size=4))
@@ -110,3 +115,49 @@ def test_errors_at_the_end_of_a_rank_that_was_long_silent_come_last() -> None:
     assert [message for _, message in told(merged(logs(texts)))] == [
         "a", "loading", "step", "Traceback (most recent call last):", "  File x", "ValueError: x",
     ]  # fmt: skip
+
+
+def _fails(words: str, *, frames: int = 3) -> list[str]:
+    calls = [text for number in range(frames) for text in (f'  File "train.py", line {number}', "    call()")]
+    return ["Traceback (most recent call last):", *calls, words]
+
+
+CHAIN = [
+    *_fails("KeyError: 1"),
+    "",
+    "During handling of the above exception, another exception occurred:",
+    "",
+    *_fails("E: 2"),
+]
+
+
+def test_a_traceback_stays_whole_between_ranks_that_tell_no_time() -> None:
+    found = [line.message for line in merged(logs({0: [f"step {n}" for n in range(60)], 1: ["begin", *CHAIN, "end"]}))]
+    place = found.index(CHAIN[0])
+    assert found[place : place + len(CHAIN)] == CHAIN
+    assert 0 < place < found.index("step 59")
+
+
+def test_tracebacks_that_end_with_other_words_are_told_once() -> None:
+    texts = {0: _fails("Error: 4 MiB free"), 1: _fails("Error: 9 MiB free"), 2: _fails("Error: 4 MiB free", frames=2)}
+    body, shorter = [((0, 1), line) for line in _fails("")[:-1]], [((2,), line) for line in texts[2]]
+    expected = [*body, ((0,), "Error: 4 MiB free"), ((1,), "Error: 9 MiB free"), *shorter]
+    assert told(merged(logs(texts))) == expected
+
+
+@pytest.mark.parametrize("time", ["", "2026-05-16 09:00:00 "])
+def test_a_traceback_that_comes_in_pieces_stays_whole(time: str) -> None:
+    merge, readers = LogMerge(500), [LineReader(0), LineReader(1)]
+    lines = [f"{time}go", *_fails("ValueError: x")]
+    for line in lines:
+        merge.add({0: readers[0].read([f"{time}said with {line}"]), 1: readers[1].read([line])})
+    found = [line.message for line in merge.lines() if line.ranks == (1,)]
+    place = [line.message for line in merge.lines()].index(lines[1])
+    assert found == ["go", *lines[1:]]
+    assert [line.message for line in merge.lines()][place : place + len(lines) - 1] == lines[1:]
+
+
+def test_of_a_rank_that_indents_everything_others_are_heard_in_between() -> None:
+    found = merged(logs({0: ["go", *(f"  {n}" for n in range(2_000))], 1: ["a", "b", "c"]}))
+    places = [place for place, line in enumerate(found) if line.ranks == (1,)]
+    assert places[-1] - places[0] > 400

@@ -22,6 +22,10 @@ NAN = float("nan")
     ("shown", "expected"),
     [
         (numbers.plain(2.34567), "2.346"),
+        (numbers.size(0), "0 B"),
+        (numbers.size(1_023), "1023 B"),
+        (numbers.size(3_482), "3.4 KiB"),
+        (numbers.size(5 << 40), "5,120.0 GiB"),
         (numbers.plain(12_345.6), "12,346"),
         (numbers.plain(0.0), "0"),
         (numbers.plain(3e-5), "3.00e-05"),

@@ -132,7 +132,7 @@ def test_the_launchers_word_on_the_end_comes_first() -> None:
     state = two_ranks()
     state.apply_vital(1, GONE, "local")
     manifest(state, "stopped")
-    assert states(state, 9.0)[1] == "finished"
+    assert states(state, 9.0)[1] == "stopped"
     assert state.status(9.0) is JobStatus.STOPPED
 
 

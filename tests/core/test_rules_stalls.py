@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.record_lines import START_TS, end, line, step
+from tests.core.record_lines import START_TS, end, line, start, step
 from tests.core.rule_scenes import Scene
 from ugro_tui.core.alerts import Severity
 from ugro_tui.core.job import Away
@@ -229,6 +229,16 @@ def test_nothing_is_said_of_the_ranks_of_a_node_that_does_not_answer() -> None:
     assert (alert.age, alert.next_step) == (100.0, "look at its network and its sshd")
     scene.job.away = {"n1": Away(5.0, "no answer", sure=False, next_step="")}
     assert scene.all() == []  # a blip is none
+
+
+def test_ranks_that_wait_may_wait_for_those_of_a_node_that_does_not_answer() -> None:
+    scene = Scene(0)
+    for rank, node in enumerate(("n1", "n2", "n3")):
+        scene.write(rank, start(world_size=3) + b"".join(step(n) for n in range(1, 21)), node)
+    scene.job.away = {"n2": Away(30.0, "no answer", sure=True, next_step="look at its network and its sshd")}
+    alert = scene.tick(30.0)["job_hang"]
+    assert alert.what.endswith("; they may wait for rank 1 on n2, which does not answer")
+    assert alert.next_step.startswith("see whether that node and its network are up")
 
 
 def test_each_node_that_does_not_answer_is_told_by_what_is_wrong_with_it() -> None:

@@ -107,9 +107,23 @@ async def test_the_first_error_is_gone_to_where_it_is_shown_or_said_not_to_be() 
         assert bench.screen.desk.message.text.startswith("first error: rank 1: torch.OutOfMemoryError: CUDA out")
         assert any("ERROR - step 31 failed" in row for row in bench.rows)
         assert bench.screen.copied().endswith("ERROR - step 31 failed")
-        archive.findings[LogFirstError(JOB)] = Finding(LogErrors(None, 2 << 20))
+        archive.findings[LogFirstError(JOB)] = Finding(LogErrors(None, 2 << 10))
         await bench.press("escape", "e")
-        assert bench.screen.desk.message.text == "no error in the logs (2.0 MiB searched)"
+        assert bench.screen.desk.message.text == "no error in the logs (2.0 KiB searched)"
+
+
+async def test_where_no_line_tells_a_time_there_is_no_column_of_times_and_the_order_is_named() -> None:
+    archive = showing(page({0: ["loading", "step 1"], 1: TRACE}))
+    async with logs(archive) as bench:
+        assert "no times told: in order of arrival" in bench.title
+        assert "✖ r1     Traceback (most recent call last):" in bench.rows
+        await bench.tell(LogText(JOB), page({0: steps(1, 9), 1: TRACE}))
+        assert "rank 1 tells no times" in bench.title
+        assert "  r0     05-16 09:00:01 INFO - step 1/500 loss 9.000" in bench.rows
+        await bench.tell(LogText(JOB, 1), page({1: TRACE}))
+        await bench.press("full_stop", "full_stop")
+        assert "arrival" not in bench.title
+        assert bench.rows[0] == "✖ Traceback (most recent call last):"
 
 
 async def test_a_first_error_of_long_ago_is_read_from_the_file() -> None:
@@ -137,7 +151,7 @@ async def test_one_rank_after_the_other_is_chosen() -> None:
         archive.findings[LogText(JOB, rank)] = Finding(page({rank: [f"only {rank}"]}))
     async with logs(archive) as bench:
         await bench.press("full_stop")
-        assert (bench.title, bench.rows[0]) == (f"Logs of {JOB} · rank 0 · following", " " * 17 + "only 0")
+        assert (bench.title, bench.rows[0]) == (f"Logs of {JOB} · rank 0 · following", "  only 0")
         await bench.press("full_stop", "comma", "comma", "comma")
         assert bench.title == f"Logs of {JOB} · rank 3 · following"
         await bench.press("escape")

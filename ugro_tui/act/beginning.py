@@ -13,11 +13,13 @@ def check_agent(node: NodePlan, look: Look, told: Telling) -> None:
     """See whether torchrun lives, or has ended well.
 
     Raises:
-        LaunchError: it has failed; with what it said last.
+        LaunchError: it has failed, with what it said last; or was stopped.
     """
     ended = look.exits.get(str(node.node_rank))
     if ended is None or ended.code == 0:
         return
+    if look.manifest.get("status") == "stopped":
+        raise LaunchError(f"{node.node}: the job was stopped before all of its ranks had begun")
     reasons = [reason for tail in look.said.values() if (reason := _reason(tail))]
     who, said = ("its ranks", reasons[0]) if reasons else ("torchrun", _reason(look.tails.get(str(node.node_rank), "")))
     how = f"signal {ended.signal}" if ended.code is None else f"exit code {ended.code}"

@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ugro_tui.act.demo import find_bundled
 from ugro_tui.act.errors import LaunchError
-from ugro_tui.act.plan import ENTRY
+from ugro_tui.act.lent import ENTRY, find_bundled
 from ugro_tui.act.sites import Site
 from ugro_tui.act.standing import OVER
 from ugro_tui.core.launching import LaunchRequest

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from ugro_tui.act.errors import LaunchError
-from ugro_tui.act.plan import LocalPlan
+from ugro_tui.act.lent import find_bundled
 from ugro_tui.core.errors import BadInput
+from ugro_tui.core.launching import Backend, LaunchRequest
 from ugro_tui.core.ports import Clock
 
 _CPU_RANKS = 2
@@ -23,28 +23,29 @@ _PROBE_SECONDS = 20.0
 """For a program that only prints something; without the persistence daemon the GPU's driver takes seconds to wake."""
 
 
-def demo_plan(metrics_dir: Path, options: Sequence[str], clock: Clock, *, python: str = sys.executable) -> LocalPlan:
+def demo_request(
+    metrics_dir: Path, options: Sequence[str], clock: Clock, *, python: str = sys.executable
+) -> LaunchRequest:
     """A run of one to two minutes; `options` of the training script (`--inject nan@200`) are added last and win.
 
     The job is named after the local time, `demo-<yyyymmdd-hhmmss>`.
 
     Raises:
-        BadInput: an option would give the job another name or place.
+        BadInput: an option would give the job another name or place, or is none.
         LaunchError: this installation does not hold the training script.
     """
     _refuse_own_options(options)
-    script, emitter = find_bundled(Path(__file__).resolve().parents[1])
+    script, _ = find_bundled(Path(__file__).resolve().parents[1])
     job_id = _free_name(metrics_dir, f"demo-{datetime.fromtimestamp(clock.time()):%Y%m%d-%H%M%S}")
     where = ("--job-id", job_id, "--metrics-dir", str(metrics_dir))
     _check_options(script, (*where, *options), python)
-    return LocalPlan(
+    return LaunchRequest(
         job_id=job_id,
-        script=script,
-        metrics_dir=metrics_dir,
+        script=str(script),
         args=(*where, *_CPU_OPTIONS.split(), *options),
+        backend=Backend.LOCAL,
         nproc=count_gpus(os.environ) or _CPU_RANKS,
         python=python,
-        extra_pythonpath=(emitter,),
     )
 
 
@@ -72,24 +73,6 @@ def _check_options(script: Path, options: Sequence[str], python: str) -> None:
     if problem:
         before = "\n" if "\n" in problem else " "  # the lines of a longer answer stay as they are
         raise BadInput(f"the training script: {problem}{before}(all options: {python} {script} --help)")
-
-
-def find_bundled(package: Path) -> tuple[Path, Path]:
-    """The training script and the folder that holds the emitter's package, for the package `ugro_tui` at `package`.
-
-    Raises:
-        LaunchError: they are neither in the package (installed) nor beside it (a checkout).
-    """
-    installed, checkout = package / "bundled", package.parent
-    for script, emitter in (
-        (installed / "train_production.py", installed),
-        (checkout / "train" / "train_production.py", checkout / "emitter"),
-    ):
-        if script.is_file() and (emitter / "ugro_emitter").is_dir():
-            return script, emitter
-    raise LaunchError(
-        f"the demo needs train_production.py and ugro_emitter, and they are not in {installed}: install ugro-tui again"
-    )
 
 
 def count_gpus(environ: Mapping[str, str]) -> int:

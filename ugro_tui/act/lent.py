@@ -13,9 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ugro_tui.act.demo import find_bundled
-from ugro_tui.act.plan import ENTRY
+from ugro_tui.act.errors import LaunchError
 from ugro_tui.core.errors import BadInput
+
+ENTRY = Path(__file__).with_name("entry.py")
+"""Started by torchrun in each rank; becomes the script."""
 
 PACKAGES, SCRIPT = "packages", "train_production.py"
 """Names in the folder that is lent."""
@@ -32,6 +34,24 @@ class Lent:
 
     digest: str
     packed: bytes
+
+
+def find_bundled(package: Path) -> tuple[Path, Path]:
+    """The training script and the folder that holds the emitter's package, for the package `ugro_tui` at `package`.
+
+    Raises:
+        LaunchError: they are neither in the package (installed) nor beside it (a checkout).
+    """
+    installed, checkout = package / "bundled", package.parent
+    for script, emitter in (
+        (installed / "train_production.py", installed),
+        (checkout / "train" / "train_production.py", checkout / "emitter"),
+    ):
+        if script.is_file() and (emitter / "ugro_emitter").is_dir():
+            return script, emitter
+    raise LaunchError(
+        f"train_production.py and ugro_emitter are not in {installed}, where ugro-tui brings them: install it again"
+    )
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from ugro_tui.act.backend import Telling
@@ -42,14 +43,24 @@ def on_all(items: Sequence[Item], work: Callable[[Item], Result], seconds: float
         threading.Thread(target=go, name="launching", daemon=True).start()
     found: dict[int, Result | UgroError] = {}
     until = time.monotonic() + seconds
-    while len(found) < len(items):
-        try:
-            place, result = told.get(timeout=max(0.0, until - time.monotonic()))
-        except queue.Empty:
-            break
-        found[place] = result
+    try:
+        while len(found) < len(items):
+            try:
+                place, result = told.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            found[place] = result
+    finally:
+        _drop(waiting)
     late = UgroError(f"no answer within {seconds:.0f} s: look at the node (ugro-tui doctor)")
     return tuple(found.get(place, late) for place in range(len(items)))
+
+
+def _drop(waiting: queue.SimpleQueue[int]) -> None:
+    """Have nobody begin what was not begun: it is late, or we were interrupted, and what began is taken back."""
+    with suppress(queue.Empty):
+        while True:
+            waiting.get_nowait()
 
 
 def _done(work: Callable[[Item], Result], item: Item) -> Result | UgroError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ugro_tui.core.columns import Column
+from ugro_tui.core.endings import MADE_OF, failed_at, lateness, only_stopped
 from ugro_tui.core.liveness import GONE_SECONDS, LIVING, StallLimit, States, judge
-from ugro_tui.core.peers import only_lost_a_peer
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.ranks import RankTable
 from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Vital
@@ -144,12 +143,15 @@ class JobState:
     def states(self, now: float) -> States:
         """The state of each rank in row order, shape `[ranks]`."""
         said = self._launcher_says()
-        over = None if said is None else RankState.DEAD if said is JobStatus.FAILED else RankState.FINISHED
+        over = None if said is None else MADE_OF[said]
         states = judge(self.table, now, attempt=self._ranks_attempt(), over=over, stall=self.stall)
         slow = self._slow[: len(states)]
         states[: len(slow)][slow & (states[: len(slow)] == RankState.RUNNING)] = RankState.SLOW
         for rank in self.unreachable() if over is None else ():
             states[rank.row] = RankState.UNREACHABLE
+        if said is JobStatus.STOPPED:
+            for row in np.flatnonzero(states == RankState.DEAD).tolist():
+                states[row] = RankState.STOPPED if only_stopped(self.table.by_row[row]) else RankState.DEAD
         return states
 
     def mark_slow(self, rows: npt.NDArray[np.bool_]) -> None:
@@ -262,11 +264,7 @@ class JobState:
         """
         states = self.states(now)
         dead = self.current_in(states, RankState.DEAD)
-        return min(dead, key=lambda rank: (_lateness(rank, self.exit_code(rank)), _failed_at(rank)), default=None)
-
-    def lost_peer(self, rank: Rank) -> bool:
-        """Whether all that a rank that failed says is that another one has gone away."""
-        return (rank.end is not None or rank.error is not None) and _lateness(rank, None) == 2
+        return min(dead, key=lambda rank: (lateness(rank, self.exit_code(rank)), failed_at(rank)), default=None)
 
     def exit_code(self, rank: Rank) -> int | None:
         """How the process of a rank that failed ended, as its launcher says: minus a signal's number, or a code."""
@@ -281,20 +279,3 @@ class JobState:
         if self.manifest is None or self.manifest.attempt < self._ranks_attempt():
             return None
         return _OVER.get(self.manifest.status)
-
-
-def _lateness(rank: Rank, exit_code: int | None) -> int:
-    """0: an error of its own, 1: gone without a word, 2: an end that another rank's end explains.
-
-    A launcher ends the ranks that are left with SIGTERM.
-    """
-    if rank.end is None and rank.error is None:
-        return 2 if exit_code == -signal.SIGTERM else 1
-    message = rank.end.error_message if rank.end is not None else rank.error.message if rank.error else ""
-    return 2 if only_lost_a_peer(message) else 0
-
-
-def _failed_at(rank: Rank) -> float:
-    """When the rank failed, Unix seconds by its node's clock; infinite where that is not known."""
-    told = rank.end or rank.error
-    return told.ts if told is not None and np.isfinite(told.ts) else np.inf

@@ -73,7 +73,8 @@ def judge(table: RankTable, now: float, *, attempt: int, over: RankState | None,
         states[alive] = over
     states[_never_seen(table)] = RankState.UNKNOWN
     states[alive & table.errored[:rows]] = RankState.DEAD
-    states[(ended == Ended.COMPLETED) | (ended == Ended.STOPPED)] = RankState.FINISHED
+    states[ended == Ended.COMPLETED] = RankState.FINISHED
+    states[ended == Ended.STOPPED] = RankState.STOPPED
     states[ended == Ended.FAILED] = RankState.DEAD
     states[table.attempt[:rows] < attempt] = RankState.UNKNOWN
     return states

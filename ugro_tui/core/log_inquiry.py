@@ -64,6 +64,16 @@ class LogPage:
         """The ranks that have a log, ascending."""
         return tuple(sorted({begin.rank for begin in self.begins}))
 
+    def untimed(self) -> tuple[int, ...]:
+        """The ranks of which no line tells a time, ascending: what they said stands in the order that it came in."""
+        left = set(self.ranks)
+        for line in self.lines:
+            if line.time == line.time and not left.isdisjoint(line.ranks):
+                left.difference_update(line.ranks)
+                if not left:
+                    break
+        return tuple(sorted(left))
+
     @property
     def skipped(self) -> int:
         """Bytes of the logs that lie before."""

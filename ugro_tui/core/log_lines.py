@@ -6,6 +6,7 @@ import math
 import re
 from calendar import timegm
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -43,6 +44,8 @@ class LogLine(NamedTuple):
     text: str
     start: int
     spans: tuple[Span, ...]
+    goes_on: bool = False
+    """It belongs to the line that the rank printed before it, as those of a traceback do."""
 
     @property
     def message(self) -> str:
@@ -60,12 +63,28 @@ def without_rank(line: LogLine) -> tuple[str, tuple[Span, ...]]:
     return line.text[cut:], tuple(moved)
 
 
+_INDENTS = (" ", "\t")
+_CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
+
+
+class _Raised(Enum):
+    """Whether a traceback has just ended, and whether another one is announced that belongs to it."""
+
+    NO = 0
+    ONCE = 1
+    AGAIN = 2
+
+    def __bool__(self) -> bool:
+        return self is not _Raised.NO
+
+
 class LineReader:
     """Reads the lines of one rank in order: those of a traceback belong together, and are errors."""
 
     def __init__(self, rank: int) -> None:
         self._ranks = (rank,)
         self._in_traceback = False
+        self._raised = _Raised.NO
         self._time = math.nan
 
     def read(self, lines: Iterable[str]) -> list[LogLine]:
@@ -74,9 +93,9 @@ class LineReader:
 
     def peek(self, line: str) -> LogLine:
         """The meaning of a line that has no end yet."""
-        before = self._in_traceback, self._time
+        before = self._in_traceback, self._raised, self._time
         found = self._line(line)
-        self._in_traceback, self._time = before
+        self._in_traceback, self._raised, self._time = before
         return found
 
     def _line(self, line: str) -> LogLine:
@@ -86,7 +105,20 @@ class LineReader:
             time = self._glog_time(text, start)
         if time == time:
             self._time = time
-        return LogLine(self._ranks, self._level(text[start:] if start else text), time, text, start, spans)
+        message = text[start:] if start else text
+        goes_on = time != time and self._goes_on(message)
+        return LogLine(self._ranks, self._level(message), time, text, start, spans, goes_on)
+
+    def _goes_on(self, message: str) -> bool:
+        """Whether a line that tells no time belongs to the one before it."""
+        if self._in_traceback or message[:1] in _INDENTS:
+            return not message.startswith(TRACEBACK)
+        if self._raised is _Raised.NO:
+            return False
+        if message.startswith(_CHAINED):
+            self._raised = _Raised.AGAIN
+            return True
+        return not message or (self._raised is _Raised.AGAIN and message.startswith(TRACEBACK))
 
     def _glog_time(self, text: str, start: int) -> float:
         """The time of a line of glog, which does not tell the year: that of the last line that did."""
@@ -97,11 +129,14 @@ class LineReader:
         return _unix(_year(self._time), *map(int, date)) + _fraction(fraction)
 
     def _level(self, message: str) -> Level:
+        if self._raised and message and not message.startswith(_CHAINED):
+            self._raised = _Raised.NO
         if message.lstrip().startswith(TRACEBACK):
             self._in_traceback = True
             return Level.ERROR
         if self._in_traceback:
             self._in_traceback = not message or message[0] in " |+"
+            self._raised = _Raised.NO if self._in_traceback else _Raised.ONCE
             return Level.ERROR if self._in_traceback else max(Level.ERROR, level_of(message))
         return level_of(message)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from ugro_tui.core.log_blocks import Said, folded, grown, joined, unfolded, what_is_said
 from ugro_tui.core.log_level import Level
 from ugro_tui.core.log_lines import LogLine
 
@@ -19,11 +19,8 @@ SILENT_SECONDS = 600.0
 OPEN_LINES = 4_000
 """Newest lines that those of other ranks, which come later, may still go between."""
 
-_RANK = re.compile(r"(?i)\b(?:local[_ ]?|global[_ ]?)?rank(?:[ _:=#]| = |: )?(\d{1,6})\b")
-
-
-Keyed: TypeAlias = tuple[float, LogLine]
-"""A line and its time: what it tells, or what is known of it; NaN where nothing is."""
+Keyed: TypeAlias = tuple[float, Said]
+"""A line or a block of lines, and its time: what it tells, or what is known of it; NaN where nothing is."""
 
 
 class LogMerge:
@@ -40,8 +37,9 @@ class LogMerge:
         self._newest = math.nan
         self.dropped = 0
 
-    def add(self, news: Mapping[int, Sequence[LogLine]]) -> None:
+    def add(self, told: Mapping[int, Sequence[LogLine]]) -> None:
         """Take in what these ranks said since: what tells no time was said after all that was known before."""
+        news = {rank: self._blocks(rank, lines) for rank, lines in told.items() if lines}
         waiting = sum(map(len, self._open.values()))
         if waiting and any(news.values()) and math.isnan(self._newest):
             self._settle(waiting, 0)
@@ -56,7 +54,21 @@ class LogMerge:
         if count > 2 * OPEN_LINES:
             self._settle(count, OPEN_LINES)
 
-    def _keyed(self, rank: int, lines: Sequence[LogLine]) -> list[Keyed]:
+    def _blocks(self, rank: int, lines: Sequence[LogLine]) -> list[Said]:
+        """The lines of a rank that are new, in blocks. One that had begun before goes on: where nothing tells the time
+        it counts as new, else it stays in its place."""
+        last = self._open.get(rank)
+        if not last or not lines[0].goes_on:
+            return folded(lines)
+        more = next((place for place, line in enumerate(lines) if not line.goes_on), len(lines))
+        time, said = last.pop()
+        block, rest = grown(said, lines[:more]), folded(lines[more:])
+        if math.isnan(self._newest):
+            return [*block, *rest]
+        last.extend((time, part) for part in block)
+        return rest
+
+    def _keyed(self, rank: int, lines: Sequence[Said]) -> list[Keyed]:
         """The lines of a rank with their times; of the first ones, what is known by when they came."""
         came = math.nextafter(self._newest, math.inf)
         first = next((line.time for line in lines if line.time == line.time), came)
@@ -66,7 +78,7 @@ class LogMerge:
     def lines(self, halves: Mapping[int, LogLine] | None = None) -> tuple[LogLine, ...]:
         """All lines; behind them those of `halves`, which have no end yet."""
         unfinished = {rank: [half] for rank, half in (halves or {}).items()}
-        return (*self._settled, *_merged(self._open), *merged(unfinished))
+        return (*self._settled, *unfolded(_merged(self._open)), *merged(unfinished))
 
     def _settle(self, count: int, left: int) -> None:
         """Have the older of `count` open lines be as they are from now on, all but `left` of them."""
@@ -77,7 +89,7 @@ class LogMerge:
             for rank in line.ranks:
                 said[rank] = said.get(rank, 0) + 1
         self._open = {rank: pairs[said.get(rank, 0) :] for rank, pairs in self._open.items()}
-        self._settled += older
+        self._settled += unfolded(older)
         surplus = len(self._settled) - self._most
         if surplus > 0:
             self.dropped += surplus
@@ -86,12 +98,12 @@ class LogMerge:
 
 def merged(logs: Mapping[int, Sequence[LogLine]]) -> list[LogLine]:
     """The lines of all ranks in one order."""
-    keyed = {rank: _paced(lines, math.nan) for rank, lines in logs.items() if lines}
+    keyed = {rank: _paced(folded(lines), math.nan) for rank, lines in logs.items() if lines}
     _last_errors_last(keyed)
-    return _merged(keyed)
+    return list(unfolded(_merged(keyed)))
 
 
-def _merged(logs: Mapping[int, Sequence[Keyed]]) -> list[LogLine]:
+def _merged(logs: Mapping[int, Sequence[Keyed]]) -> list[Said]:
     logs = {rank: logs[rank] for rank in sorted(logs) if logs[rank]}
     if len(logs) == 1:
         return [line for pairs in logs.values() for _, line in pairs]
@@ -113,13 +125,13 @@ def _begun(pairs: Sequence[Keyed]) -> Iterator[Keyed]:
     return ((first if math.isnan(time) else time, line) for time, line in pairs)
 
 
-def _paced(lines: Sequence[LogLine], since: float) -> list[Keyed]:
+def _paced(lines: Sequence[Said], since: float) -> list[Keyed]:
     """Each line with its time, that of the line before where it tells none; `since`: that of the line before all.
 
     It never steps back, so that the order within a rank stays.
     """
     now = since
-    found = []
+    found: list[Keyed] = []
     for line in lines:
         if line.time > now or now != now:
             now = line.time
@@ -142,10 +154,10 @@ def _last_errors_last(logs: Mapping[int, list[Keyed]]) -> None:
         pairs[place:] = [(newest, line) for _, line in pairs[place:]]
 
 
-def _once(keyed: Sequence[tuple[float, LogLine]]) -> list[LogLine]:
+def _once(keyed: Sequence[Keyed]) -> list[Said]:
     """What ranks said within `NEAR_SECONDS` of each other is told once, where it was said first."""
-    found: list[LogLine] = []
-    others: dict[int, list[LogLine]] = {}
+    found: list[Said] = []
+    others: dict[int, list[Said]] = {}
     seen: dict[str, tuple[int, float]] = {}
     reached: dict[int, int] = {}
     for now, line in keyed:
@@ -164,13 +176,13 @@ def _once(keyed: Sequence[tuple[float, LogLine]]) -> list[LogLine]:
     return found
 
 
-def _fitted(found: Sequence[LogLine], lines: Sequence[LogLine]) -> list[LogLine]:
+def _fitted(found: Sequence[Said], lines: Sequence[Said]) -> list[Said]:
     """The lines of a rank that tells no time, told once where others said the same, and in between by their place."""
     places: dict[str, list[int]] = {}
     for place, line in enumerate(found):
         places.setdefault(what_is_said(line), []).append(place)
-    whole: list[LogLine] = []
-    alone: list[LogLine] = []
+    whole: list[Said] = []
+    alone: list[Said] = []
     reached = 0
     for line in lines:
         same = _next(places.get(what_is_said(line), ()), reached)
@@ -188,34 +200,9 @@ def _next(places: Sequence[int], begin: int) -> int | None:
     return places[index] if index < len(places) and places[index] - begin <= NEAR_LINES else None
 
 
-def _interleaved(some: Sequence[LogLine], others: Sequence[LogLine]) -> list[LogLine]:
+def _interleaved(some: Sequence[Said], others: Sequence[Said]) -> list[Said]:
     """Both in one order: the middle of the one is beside the middle of the other."""
     if not some or not others:
         return [*some, *others]
     placed = [(index / len(lines), line) for lines in (some, others) for index, line in enumerate(lines)]
     return [line for _, line in sorted(placed, key=lambda pair: pair[0])]
-
-
-def what_is_said(line: LogLine) -> str:
-    """What two ranks must have in common to have said the same: all but their own numbers, and the time."""
-    said = line.message
-    return _masked(said) if "ank" in said or "ANK" in said else said
-
-
-def joined(line: LogLine, others: Sequence[LogLine]) -> LogLine:
-    """All of them as one line. Where they name their own ranks, `*` stands for the numbers."""
-    ranks = tuple(sorted({*line.ranks, *(rank for other in others for rank in other.ranks)}))
-    text, message = line.text, line.message
-    if any(other.message != message for other in others):
-        text = text[: line.start] + _RANK.sub(_stars, message)
-    return line._replace(ranks=ranks, text=text)
-
-
-def _masked(text: str) -> str:
-    return _RANK.sub(lambda found: found.group().replace(found.group(1), "*"), text)
-
-
-def _stars(found: re.Match[str]) -> str:
-    """As many stars as there were digits: what is written in colour stays in its place."""
-    digits = found.group(1)
-    return found.group()[: -len(digits)] + "*" * len(digits)

@@ -55,6 +55,17 @@ def gibibytes(value: float) -> str:
     return f"{value / 2**30:.1f}G" if abs(value) < 1e5 * 2**30 else f"{value / 2**30:.0e}G"
 
 
+def size(count: int) -> str:
+    """A number of bytes in the unit that fits: 512 B, 3.4 KiB, 9.5 MiB, 1,024.0 GiB."""
+    if count < 1024:
+        return f"{count} B"
+    scaled, unit = next(((count / step, unit) for step, unit in _UNITS if count < 1024 * step), (count / 2**30, "GiB"))
+    return f"{scaled:,.1f} {unit}"
+
+
+_UNITS = ((2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"))
+
+
 def duration(seconds: float) -> str:
     """A span in its two largest units: 0.4s, 12s, 3m 5s, 2h 7m, 4d 3h."""
     if not math.isfinite(seconds):

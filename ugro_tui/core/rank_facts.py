@@ -113,7 +113,7 @@ def _counts(job: JobState, rank: Rank, told: RankSummary | None) -> Counts:
 def _starts(rank: Rank, state: RankState) -> tuple[Begun, ...]:
     """Its starts, the newest last, which has the end of the process that there is now."""
     ends = [_ended(end) for end in rank.ends]
-    over = state in (RankState.DEAD, RankState.FINISHED)
+    over = state in (RankState.DEAD, RankState.FINISHED, RankState.STOPPED)
     last = "" if not over else _ended(rank.end)
     pairs = zip(rank.starts, [*ends, last], strict=True)
     return tuple(Begun(at, step, ended) for (at, step), ended in pairs) if rank.starts else ()
@@ -134,8 +134,8 @@ def _why(job: JobState, rank: Rank, state: RankState, summary: JobSummary, told:
     if state is RankState.UNREACHABLE:
         away = next((job.away[name] for name in sorted(rank.sources.names) if name in job.away), None)
         return "" if away is None else f"{away.why}; what is shown is what it told before"
-    if state is RankState.FINISHED:
-        return _why_finished(job, rank)
+    if state in (RankState.FINISHED, RankState.STOPPED):
+        return _why_over(job, rank)
     alert = next((one for one in summary.alerts if one.rank == rank.rank and one.rule in _STATE_RULES), None)
     if alert is not None and state is not RankState.RUNNING:
         return alert.what
@@ -162,8 +162,9 @@ def _why_unknown(job: JobState, rank: Rank, ages: Ages) -> str:
     return f"nothing heard for {duration(ages.write)}, and no heartbeat tells what it does"
 
 
-def _why_finished(job: JobState, rank: Rank) -> str:
+def _why_over(job: JobState, rank: Rank) -> str:
     ended = Ended(int(job.table.ended[rank.row]))
-    if ended is Ended.NO:
-        return "its launcher says that the job is over"
+    if ended in (Ended.NO, Ended.FAILED):
+        stopped = job.manifest is not None and job.manifest.status == "stopped"
+        return f"its launcher says that the job {'was stopped' if stopped else 'is over'}"
     return "it said that it has completed" if ended is Ended.COMPLETED else "it said that it was stopped"

@@ -32,6 +32,7 @@ WORST_FIRST: Final = (
     RankState.UNREACHABLE,
     RankState.SLOW,
     RankState.UNKNOWN,
+    RankState.STOPPED,
     RankState.RUNNING,
     RankState.FINISHED,
 )
@@ -39,7 +40,8 @@ WORST_FIRST: Final = (
 _WORDS: Final = [state.word for state in RankState]
 """By the number of a state: making a `RankState` of each of 8,192 takes 6 ms."""
 
-_WELL: Final = (RankState.RUNNING, RankState.FINISHED)
+_CALM: Final = (RankState.RUNNING, RankState.FINISHED, RankState.STOPPED)
+"""States in which nothing is to be looked for: a person knows why they stopped a rank."""
 
 RANK_FIELDS: Final = (
     Field("rank", NUMBER, whole=True),
@@ -111,7 +113,7 @@ def trouble(ranks: RankColumns, accused: Collection[int] = ()) -> Numbers:
     are equally bad, the one that is further behind is worse.
     """
     badness = np.zeros(max(RankState) + 1)
-    for place, state in enumerate(reversed([state for state in WORST_FIRST if state not in _WELL])):
+    for place, state in enumerate(reversed([state for state in WORST_FIRST if state not in _CALM])):
         badness[state] = place + 3.0
     found = badness[ranks.state]
     accusation = np.where(np.isin(ranks.rank, list(accused)), 1.0, 0.0)

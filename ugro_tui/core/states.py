@@ -16,6 +16,8 @@ class RankState(IntEnum):
     DEAD = 5
     UNREACHABLE = 6
     FINISHED = 7
+    STOPPED = 8
+    """Ended by a person, or with the others: neither well nor a failure of its own."""
 
     @property
     def word(self) -> str:

@@ -24,7 +24,10 @@ from ugro_tui.core.watch import evaluate, worst
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """One job in numbers. Times in s, throughput in tokens/s over the ranks that are well; NaN: not known."""
+    """One job in numbers. Times in s, throughput in tokens/s; NaN: not known.
+
+    Throughput is over the ranks that are well, and over those that were stopped, as they were last.
+    """
 
     job_id: str
     status: JobStatus
@@ -91,6 +94,7 @@ def summarise(
     ranks = stats_of(job, current, states, first)
     here, latest = states[job.current_rows()], job.table.latest[job.current_rows()]
     well = np.isin(here, _WELL)
+    counted = well | (here == RankState.STOPPED)
     pace = _pace(current)
     step = job.step()
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
@@ -111,7 +115,7 @@ def summarise(
         loss_bad=bad,
         last_finite_loss=_mean(ranks.column("last_finite_loss")),
         min_loss=_least(ranks.column("min_loss")),
-        throughput=_total(latest[well, Column.THROUGHPUT].tolist()),
+        throughput=_total(latest[counted, Column.THROUGHPUT].tolist()),
         avg_throughput=_total(ranks.column("avg_throughput")),
         tokens=_greatest(latest[:, Column.TOKENS].tolist()),
         age=_youngest(job, now),
@@ -143,7 +147,7 @@ def _failed_before_records(job: JobState) -> str:
     """What is known of a job of which no rank is known to have failed: its launcher's word."""
     code = job.manifest.exit_code if job.manifest else None
     ended = "" if code is None else f" with exit code {code}"
-    return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and logs/torchrun.log"
+    return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and of its own log"
 
 
 def _progress(job: JobState, states: States) -> str:

@@ -83,7 +83,7 @@ def launch_program() -> bytes:
 
 @functools.cache
 def _launch_program() -> bytes:
-    parts = ("helper_proc", "helper_processes", "helper_supervisor", "helper_survey", "helper_launch")
+    parts = ("helper_proc", "helper_processes", "helper_supervisor", "helper_survey", "helper_job", "helper_launch")
     return _packed(parts, _SERVES)
 
 

@@ -113,5 +113,6 @@ def end_all(living: Callable[[], Family], grace: float) -> Tuple[int, List[int]]
 def await_end(awaited: List[Tuple[int, int]], seconds: float) -> None:
     """Wait until all of these have ended, or the time is up: cheaper than to look for processes all the time."""
     until = time.monotonic() + seconds
+    rest(0.03)
     while any(state_of(pid)[1] == start for pid, start in awaited) and time.monotonic() < until:
         rest(0.03)

@@ -11,9 +11,11 @@ from ugro_tui.nodes.helper_proc import ran
 
 PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
 
-# Nothing is imported that takes long: torch takes seconds; what its import says is seen when it is started.
+# Nothing is imported that takes long: torch takes seconds; what its import says is seen when it is started. Where it is
+# run does not count: a script finds what lies beside it, not what lies there (a checkout of torch, say).
 PROBE = """
 import os, sys
+sys.path = [place for place in sys.path if place]
 def found(name):
     for finder in sys.meta_path:
         spec = finder.find_spec(name, None) if hasattr(finder, "find_spec") else None
@@ -91,11 +93,11 @@ def python(name: str, workdir: str, path: str, told: List[Dict[str, Any]]) -> Di
     if found is None:
         return {"problem": "there is no program of this name that may be run"}
     environment = dict(os.environ, PYTHONPATH=path) if path else None
-    command, begun = {"argv": [found, "-c", PROBE.strip()], "code": None, "seconds": 0.0}, time.monotonic()
-    told.append(command)
+    argv, begun = [found, "-c", PROBE.strip()], time.monotonic()
+    told.append({"argv": argv, "code": None, "seconds": 0.0})
     try:
         child = subprocess.Popen(
-            command["argv"],
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -103,7 +105,7 @@ def python(name: str, workdir: str, path: str, told: List[Dict[str, Any]]) -> Di
             cwd=existing(workdir),
         )
         out, err = child.communicate(timeout=PYTHON_SECONDS)
-        command.update(code=child.returncode, seconds=time.monotonic() - begun)
+        told[-1].update(code=child.returncode, seconds=time.monotonic() - begun)
         version, torch, emitter = out.decode("utf-8", "replace").strip().rpartition("\n")[2].split("|")
         return {"version": version, "torch": torch or None, "emitter": bool(emitter), "path": found}
     except subprocess.TimeoutExpired:
@@ -174,7 +176,7 @@ def unpack(payload: bytes, folder: str) -> None:
                     shutil.copyfileobj(source, sink)
                 os.chmod(path, stat.S_IRUSR | stat.S_IWUSR | (member.mode & 0o755))
         os.rename(beside, folder)
-    except OSError:
+    except BaseException as error:  # a payload that was cut, by who was killed as it came, is no OSError
         shutil.rmtree(beside, ignore_errors=True)
-        if not os.path.isdir(folder):  # else another launch was quicker
+        if not (isinstance(error, OSError) and os.path.isdir(folder)):  # else another launch was quicker
             raise

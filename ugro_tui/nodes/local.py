@@ -86,9 +86,11 @@ class LocalNode:
         return told(self._name, words, latency=0.0, clock_offset=0.0)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
-        """Run a command and wait for its end; see `Node.run`."""
+        """Run a command and wait for its end; see `Node.run`. It does not hear what is typed at our terminal."""
         try:
-            done = subprocess.run(argv, input=stdin, capture_output=True, timeout=seconds, check=False)
+            done = subprocess.run(
+                argv, input=stdin, capture_output=True, timeout=seconds, check=False, start_new_session=True
+            )
         except subprocess.TimeoutExpired:
             raise NodeSilent(f"{self._name}: {argv[0]} did not end within {seconds:.0f} s") from None
         except OSError as error:

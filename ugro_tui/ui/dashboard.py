@@ -78,6 +78,8 @@ class TrainingDashboard(FilteredScreen):
     _zoom = 0
     _drawn_job = ""
     _wants_metrics = False
+    _pictured = False
+    """Whether a picture of a job was painted: what is read from files waits for it, so that it comes sooner."""
 
     def parts(self) -> Iterable[Widget]:
         """All parts, those of every size; classes say which are shown."""
@@ -135,15 +137,23 @@ class TrainingDashboard(FilteredScreen):
         self.put("alert-lines", alert_lines(view, desk.snapshot, MOST_ALERTS, desk.elapsed))
         if self._is_shown("loss"):
             chart = self.query_one(MetricChart)
-            chart.show(*self._curves.traces(view, zoomed=chart.view.window is not None))
+            zoomed = chart.view.window is not None
+            chart.show(*self._curves.traces(view, zoomed=zoomed, validation=self._pictured))
         self._draw_tail()
         self._name_panes(view)
+        if not self._pictured:
+            self.call_after_refresh(self._draw_files)
         if self._wants_metrics and self.in_front:
             self.action_metric()
 
+    def _draw_files(self) -> None:
+        if not self._pictured:
+            self._pictured = True
+            self.show()
+
     def _draw_tail(self) -> None:
         rank, view = self.query_one(RankTable).key, self.desk.view
-        if view is not None and isinstance(rank, int) and self._is_shown("log"):
+        if self._pictured and view is not None and isinstance(rank, int) and self._is_shown("log"):
             lines = max(1, self.query_one("#log-tail").size.height)
             self.put("log-tail", log_tail(self.desk.archive, view.job_id, rank, lines))
 

@@ -21,15 +21,18 @@ class JobCurves:
         self._made: dict[tuple[str, str], tuple[Lines, Curve]] = {}
         self.metric = LOSS
 
-    def traces(self, view: JobView, *, zoomed: bool) -> tuple[list[Trace], str]:
-        """The curves, and what is said where there is no point of them. `zoomed`: a part of them is looked at."""
+    def traces(self, view: JobView, *, zoomed: bool, validation: bool = True) -> tuple[list[Trace], str]:
+        """The curves, and what is said where there is no point of them.
+
+        `zoomed`: a part of them is looked at. `validation`: with the loss that was validated, which is read from files.
+        """
         if self.metric != LOSS:
             found = self._archive.look(MetricLines(view.job_id, self.metric))
             return self._read(view.job_id, self.metric, found), self._note(found)
         lines = self._archive.look(MetricLines(view.job_id, LOSS)).content if zoomed else None
         summary = view.summary
         loss = Trace("Loss", view.curve, lines, summary.final_loss, summary.min_loss, summary.loss_bad)
-        return [loss, *self._validation(view)], "no loss recorded yet"
+        return [loss, *(self._validation(view) if validation else ())], "no loss recorded yet"
 
     def _validation(self, view: JobView) -> list[Trace]:
         name = validation_loss(view.metrics)

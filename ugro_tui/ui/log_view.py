@@ -79,6 +79,7 @@ class LogView(ScrollView, can_focus=True):
         self._paint: LogPainter | None = None
         self._aside = 0
         self.stamps = True
+        self.untimed: tuple[int, ...] = ()
         self.follow = True
         self.wrap = False
         self.matches = LogMatches()
@@ -88,6 +89,7 @@ class LogView(ScrollView, can_focus=True):
         """Show this page from now on; `anew`: it does not go on from the one before."""
         gone = page.dropped - self._dropped
         self._lines, self._dropped, self._columns = page.lines, page.dropped, page.ranks
+        self.untimed = page.untimed()
         self._paint = None
         if anew:
             self.matches.current = self.marked = None
@@ -126,7 +128,7 @@ class LogView(ScrollView, can_focus=True):
             styles = {name: self.get_component_rich_style(name) for name in self.COMPONENT_CLASSES}
             self._paint = LogPainter(styles, self.app.console)
             self._paint.ranks = ranks_width(self._columns)
-        self._paint.stamps = self.stamps
+        self._paint.stamps = self.stamps and len(self.untimed) < max(1, len(self._columns))
         return self._paint
 
     def notify_style_update(self) -> None:

@@ -14,6 +14,7 @@ from ugro_tui.core.archive import Finding
 from ugro_tui.core.log_inquiry import LogError, LogErrors, LogFirstError, LogPage, LogPlace, LogText
 from ugro_tui.core.log_level import Level
 from ugro_tui.core.log_lines import ranks_text
+from ugro_tui.core.numbers import size
 from ugro_tui.core.text import visible
 from ugro_tui.ui.log_view import LogView
 from ugro_tui.ui.screen import UgroScreen
@@ -146,9 +147,19 @@ class LogsScreen(UgroScreen):
         text, page = self._text, self._shown[1]
         if page is None:
             return []
-        skipped = f"{page.skipped / (1 << 20):,.1f} MiB before not shown" if page.skipped else ""
+        skipped = f"{size(page.skipped)} before not shown" if page.skipped else ""
         way = "around its first error (f: newest)" if self._around else "following" if text.follow else "not following"
-        return [way, "wrapped" if text.wrap else "", skipped]
+        return [way, self._order(), "wrapped" if text.wrap else "", skipped]
+
+    def _order(self) -> str:
+        """By what the lines of several ranks are ordered, where that is not their time."""
+        untimed, every = self._text.untimed, len(self._ranks)
+        if not untimed or self._rank is not None or every < 2:
+            return ""
+        if len(untimed) == every:
+            return "no times told: in order of arrival"
+        who = f"rank {untimed[0]} tells" if len(untimed) == 1 else f"ranks {ranks_text(untimed)} tell"
+        return f"{who} no times"
 
     def on_log_view_changed(self) -> None:
         """The title tells of the view."""
@@ -217,7 +228,7 @@ class LogsScreen(UgroScreen):
         self._seeking = False
         first = found.content.first
         if first is None:
-            self.say(f"no error in the logs ({found.content.searched / (1 << 20):,.1f} MiB searched)")
+            self.say(f"no error in the logs ({size(found.content.searched)} searched)")
         else:
             self._go_to(first)
 

@@ -17,6 +17,7 @@ RANK_GLYPHS: Final = {
     RankState.DEAD: "✖",
     RankState.UNREACHABLE: "⌁",
     RankState.FINISHED: "✔",
+    RankState.STOPPED: "■",
 }
 
 RANK_TONES: Final = {
@@ -28,6 +29,7 @@ RANK_TONES: Final = {
     RankState.DEAD: "bad",
     RankState.UNREACHABLE: "warn",
     RankState.FINISHED: "quiet",
+    RankState.STOPPED: "quiet",
 }
 
 RANK_STYLES: Final = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
@@ -11,10 +11,7 @@ from textual.fuzzy import Matcher
 from textual.markup import escape
 
 from ugro_tui.ui import offers
-from ugro_tui.ui.offers import NOUNS, Offer
-
-if TYPE_CHECKING:
-    from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.offers import NOUNS, Deeds, Offer
 
 HINT: Final = "job NAME · rank 11 · node NAME · theme NAME · set gpu_underused.threshold 70"
 """What stands in the line before anything is typed."""
@@ -30,11 +27,8 @@ class Palette(Provider):
     """Finds what is typed."""
 
     @property
-    def _own(self) -> UgroApp:
-        from ugro_tui.ui.app import UgroApp
-
-        assert isinstance(self.app, UgroApp)
-        return self.app
+    def _own(self) -> Deeds:
+        return cast("Deeds", self.app)  # no other application lists this among its commands
 
     async def discover(self) -> Hits:
         """All there is, while nothing is typed."""
@@ -50,7 +44,7 @@ class Palette(Provider):
             yield Hit(score, Content(offer.text), offer.run, offer.text, escape(offer.says))
 
 
-def typed_as_command(app: UgroApp, words: list[str]) -> Offer | None:
+def typed_as_command(app: Deeds, words: list[str]) -> Offer | None:
     """The command that these words are, if they are one in full: `rank 11`, `set NAME NUMBER`, `NAME NUMBER`."""
     match words:
         case [offers.RANK, *rest] if len(rest) < 2:
@@ -64,7 +58,7 @@ def typed_as_command(app: UgroApp, words: list[str]) -> Offer | None:
     return None
 
 
-def _like(app: UgroApp, words: list[str]) -> Iterator[tuple[float, Offer]]:
+def _like(app: Deeds, words: list[str]) -> Iterator[tuple[float, Offer]]:
     """Offers whose text, or what they say, is like what was typed, with how much it is."""
     wanted = " ".join(words[1:] if words[:1] == [offers.SET] else words)
     matcher = Matcher(wanted)

@@ -90,7 +90,8 @@ def _numbers(view: JobView, width: int) -> Content:
             f"  mean {compact(summary.avg_throughput)} tok/s" if over else f"  {compact(summary.throughput)} tok/s"
         ]
     ranks = f"  {summary.ranks_ok}/{summary.world_size} ranks"
-    parts += [(ranks, "" if summary.ranks_ok >= summary.world_size else "bold $warning")]
+    well = summary.ranks_ok >= summary.world_size or summary.status is JobStatus.STOPPED
+    parts += [(ranks, "" if well else "bold $warning")]
     return Content.assemble(*parts)
 
 

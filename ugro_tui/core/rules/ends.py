@@ -10,6 +10,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.columns import Column
+from ugro_tui.core.endings import lost_peer
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import LIVING, write_ages
 from ugro_tui.core.numbers import duration
@@ -31,7 +32,7 @@ class Ends:
             return
         first = job.first_failure(look.now)
         dead = job.current_in(look.states, RankState.DEAD)
-        if first is not None and job.lost_peer(first) and (silent := _without_end(look)):
+        if first is not None and lost_peer(first) and (silent := _without_end(look)):
             yield _lost(look, first, silent)
             return
         silence = write_ages(job.table, look.now)
@@ -47,7 +48,7 @@ class Ends:
         after = first is not None and first is not rank
         where = "" if key == "rank_error" or after else "look at its node's kernel log (dmesg), and "
         next_step = f"{where}read the end of {output_of(look.job, rank)}"
-        follows = after and look.job.lost_peer(rank)
+        follows = after and lost_peer(rank)
         what = cause_of_death(look.job, rank, first)
         if first is not None and follows:
             what = f"followed rank {first.rank}: {_in_short(what)}"

@@ -28,6 +28,8 @@ _LOOKS_APART_SECONDS = 10.0
 
 _LIVING = [int(state) for state in LIVING]
 
+_FIRST_THE_NODE = "see whether that node and its network are up: once they are, a job may go on by itself"
+
 _HELD = "held by a signal (SIGSTOP) or a debugger"
 
 
@@ -119,13 +121,23 @@ def _hang(look: Look, hung: Rows) -> Alert:
     what = f"all {len(hung)} ranks{heard} stopped {at} {duration(age)} ago"
     culprits, why = _culprits(look, hung)
     if not len(culprits):
-        what += "; the heartbeats do not tell which one the others wait for"
-        return alert("job_hang", None, what, age, value=age)
+        unheard = _unheard(look)
+        what += f"; {unheard or 'the heartbeats do not tell which one the others wait for'}"
+        return alert("job_hang", None, what, age, next_step=_FIRST_THE_NODE if unheard else "", value=age)
     first = look.job.table.by_row[int(culprits[0])]
     where = "" if not first.node else f" on {first.node}"
     more = f" and {len(culprits) - 1} more" if len(culprits) > 1 else ""
     what += f"; rank {first.rank}{where}{more} {why}"
     return alert("job_hang", first, what, age, next_step=_advice(look, first), value=age)
+
+
+def _unheard(look: Look) -> str:
+    """Whom those that are heard of may wait for: ranks on nodes that do not answer; empty where all answer."""
+    ranks = look.job.unreachable()
+    if not ranks:
+        return ""
+    first, more = min(ranks, key=lambda rank: rank.rank), f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
+    return f"they may wait for rank {first.rank}{more} on {first.node}, which does not answer"
 
 
 def _culprits(look: Look, hung: Rows) -> tuple[Rows, str]:
