@@ -14,8 +14,8 @@ import pytest
 
 from tests.writing import wait_until
 from ugro_tui.nodes import helper_processes
+from ugro_tui.nodes.helper_proc import state_of
 from ugro_tui.nodes.helper_processes import end_all, of_launch, send
-from ugro_tui.nodes.helper_stacks import state_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 

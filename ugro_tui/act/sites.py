@@ -60,7 +60,7 @@ class Command(msgspec.Struct, frozen=True):
 
 class Look(msgspec.Struct, frozen=True):
     """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks,
-    and those that are `beating`: whose heartbeat is new.
+    those that are `beating`: whose heartbeat is new, and those that are `talking`: that have written into their logs.
 
     `mine`: the launch has the token that was asked for; `blank`: it failed before a rank wrote a record; `said`: the
     ends of the output of some ranks, where an agent has failed.
@@ -77,6 +77,7 @@ class Look(msgspec.Struct, frozen=True):
     exits: dict[str, Exit]
     fresh: list[int]
     beating: list[int]
+    talking: list[int]
     tails: dict[str, str]
     time: float
     said: dict[str, str] = msgspec.field(default_factory=dict)
@@ -106,10 +107,11 @@ class Survey(Look, frozen=True, kw_only=True):
 
 
 class Began(msgspec.Struct, frozen=True):
-    """An agent began, by the node's clock; `found`: it had begun before."""
+    """An agent began, by the node's clock; `found`: it had begun before; `emits`: its script names the emitter."""
 
     began: float
     found: bool = False
+    emits: bool = True
 
 
 class Done(msgspec.Struct, frozen=True):

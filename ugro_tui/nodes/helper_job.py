@@ -18,6 +18,9 @@ TAIL = 1 << 16
 MOST_SAID = 4096
 """The same of a rank's."""
 
+MOST_SCRIPT = 1 << 20
+"""Bytes of a script that are looked at."""
+
 CLAIM_SECONDS, EXIT_SECONDS = 5.0, 3.0
 """How long another start of the same launch, and a supervisor whose agent has ended, may take."""
 
@@ -143,14 +146,15 @@ class Job:
         if said.get("problem"):
             raise Problem("it could not be started: %s" % said["problem"])
         self.record(status="running")
-        return {"began": began}
+        return {"began": began, "emits": names_emitter(self.request["script"])}
 
     def _found(self, rank: str) -> Dict[str, Any]:
         until = time.monotonic() + CLAIM_SECONDS
         while time.monotonic() < until:
             found = self.supervisors().get(rank)
             if found:
-                return {"began": found["started"], "found": True}
+                emits = names_emitter(self.request["script"])
+                return {"began": found["started"], "found": True, "emits": emits}
             rest(0.05)
         raise Problem("this launch began here before, and did not come to an end: stop the job, and start it anew")
 
@@ -170,10 +174,11 @@ class Job:
             "exits": exits,
             "fresh": fresh,
             "beating": list(self._since(self.request.get("since", 0.0), "", "heartbeat.rank-", ".json")),
+            "talking": [rank for rank in fresh if self._talks(rank)],
             "time": time.time(),
         }
         failed = [rank for rank, one in exits.items() if one.get("code") != 0]
-        told["said"] = {rank: self._tail("rank_%d.log" % rank)[-MOST_SAID:] for rank in fresh[:4] if failed}
+        told["said"] = {rank: self._tail("rank_%d.log" % rank, MOST_SAID) for rank in fresh[:4] if failed}
         told["tails"] = {rank: self._tail("torchrun.%s.log" % rank) for rank in failed or self.request.get("tails", [])}
         return told
 
@@ -191,15 +196,21 @@ class Job:
             if named and os.stat(self._path(folder, name)).st_mtime >= since - 1.0:
                 yield int(number)
 
+    def _talks(self, rank: int) -> bool:
+        """Whether the log of a rank that has begun goes on behind the line that begins it."""
+        return (
+            not self._tail("rank_%d.log" % rank, MOST_SAID).rstrip("\n").rpartition("\n")[2].startswith("== attempt ")
+        )
+
     def _measured(self) -> bool:
         """Whether a rank has written records."""
         return any(name.startswith("metrics") for name in os.listdir(self.folder))
 
-    def _tail(self, name: str) -> str:
+    def _tail(self, name: str, most: int = TAIL) -> str:
         try:
             with open(self._path("logs", name), "rb") as stream:
-                stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL))
-                return stream.read(TAIL).decode("utf-8", "replace")
+                stream.seek(max(0, os.fstat(stream.fileno()).st_size - most))
+                return stream.read(most).decode("utf-8", "replace")
         except OSError:
             return ""
 
@@ -243,6 +254,15 @@ class Job:
         elif self.manifest.get("status") not in OVER:  # somebody may have stopped it meanwhile
             self.record(status="failed", ended=time.time())
         return told
+
+
+def names_emitter(script: str) -> bool:
+    """Whether a training script names the emitter; one that cannot be read may."""
+    try:
+        with open(script, "rb") as stream:
+            return b"ugro_emitter" in stream.read(MOST_SCRIPT)
+    except OSError:
+        return True
 
 
 def environment_of(request: Dict[str, Any]) -> Dict[bytes, bytes]:
