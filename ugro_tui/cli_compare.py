@@ -39,9 +39,9 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         """Two to four jobs or attempts side by side: final numbers, the loss at the same step and at the same number
         of tokens, and what differs in how they were started.
 
-        A star marks the best of each line, where it is clear what is better. Options come from the script
-        (`MetricsEmitter(config=...)`), else from the command line that the launcher has noted. Exit code 4 (3: no node
-        at all) where a node could not be read.
+        A star marks what is better by more than noise; of the last and least losses only where all runs have come
+        equally far. Options come from the script (`MetricsEmitter(config=...)`), else from the command line that the
+        launcher has noted. Exit code 4 (3: no node at all) where a node could not be read.
         """
         from ugro_tui.core.compared import runs_named
         from ugro_tui.core.comparing import comparison_of

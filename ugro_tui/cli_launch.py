@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ugro_tui import cli_slurm, exits
-from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.cli_variables import pairs, secrets_from
+from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
 from ugro_tui.output import called, print_json, print_lines
@@ -56,7 +58,9 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
         rdzv: Annotated[str, typer.Option(metavar="KIND", help="static, or c10d.")] = "static",
         max_restarts: Annotated[int, typer.Option(metavar="N", help="Of failed ranks, by torchrun.")] = 0,
         env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A variable of the ranks.")] = None,
-        secret: Annotated[list[str] | None, typer.Option(metavar="K=FILE", help="A variable from a file.")] = None,
+        secret: Annotated[
+            list[str] | None, typer.Option(metavar="K[=FILE]", help="A variable from a file, or asked for.")
+        ] = None,
         sync_code: Annotated[str, typer.Option(metavar="DIR", help="Copy this folder, and run in the copy.")] = "",
         local: Annotated[bool, typer.Option("--local", help="On this machine.")] = False,
         kind: cli_slurm.Kind = "",
@@ -91,7 +95,7 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
             rendezvous=rdzv,
             max_restarts=max_restarts,
             environment=pairs(env or (), "--env"),
-            secrets=pairs(secret or (), "--secret"),
+            secrets=secrets_from(secret or ()),
             sync_code=os.path.abspath(os.path.expanduser(sync_code)) if sync_code else "",
             slurm=cli_slurm.slurm_of(
                 backend, login=login, nodes=slurm_nodes, gpus=gpus_per_node, words=asked, extra=sbatch or ()
@@ -142,21 +146,6 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
             print_lines([f"job {job}: {standing.status}"])
 
 
-def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """`K=V` texts as a mapping.
-
-    Raises:
-        BadInput: one of them has no `=`, or no name before it.
-    """
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise BadInput(f"{option}: {visible(text, 80)!r} is no NAME=VALUE: write {option} NAME=VALUE")
-        found[name] = value
-    return found
-
-
 def _go(
     config: Config, asked: Callable[[LaunchDoor], LaunchRequest], *, dry_run: bool, wait: bool, as_json: bool
 ) -> None:
@@ -178,7 +167,7 @@ def _go(
     if as_json:
         print_json(plan_dict(plan), pretty=True)
     else:
-        print_lines(plan_lines(plan) if dry_run else started_lines(plan, _nodes_of(config)))
+        print_lines(plan_lines(plan) if dry_run else started_lines(plan, config.retyped))
     if not (dry_run or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
         from ugro_tui import cli_screens
 
@@ -197,7 +186,7 @@ def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchR
         with taking_back():
             plan = agent.launch(request)
         if not as_json:
-            print_lines(started_lines(plan, _nodes_of(config)))
+            print_lines(started_lines(plan, config.retyped))
         return followed(agent, plan.request.job_id, as_json=as_json)
     finally:
         agent.close()
@@ -251,28 +240,22 @@ class _Progress:
                 print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
 
 
-def _nodes_of(config: Config) -> str:
-    """The option that names the nodes, where the settings do not."""
-    named = config.origins.get("nodes", "").startswith("command line")
-    return f" --nodes {shlex.quote(','.join(config.nodes))}" if named else ""
-
-
-def started_lines(plan: LaunchPlan, nodes: str = "") -> Iterator[str]:
-    """What was started, and what to do next."""
+def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
+    """What was started, and what to do next; `options` are those that the next command has to repeat."""
     job = plan.request.job_id
     attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
     slurm = plan.request.slurm.nodes
-    nodes_of_slurm = f"{slurm} node{'s' if slurm > 1 else ''}, submitted by {plan.nodes[0].node}"
+    nodes_of_slurm = f"{counted(slurm, 'node')}, submitted by {plan.nodes[0].node}"
     where = nodes_of_slurm if plan.script else ", ".join(node.node for node in plan.nodes)
     done = "waits for Slurm:" if plan.script else "runs:"
-    yield f"job {job} {done} {plan.world_size} ranks on {where}{attempt}"
-    yield f"watch it: {called()} watch {job}{nodes}"
-    yield f"stop it: {called()} stop {job}{nodes}"
+    yield f"job {job} {done} {counted(plan.world_size, 'rank')} on {where}{attempt}"
+    yield f"watch it: {called()} watch {job}{options}"
+    yield f"stop it: {called()} stop {job}{options}"
 
 
 def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     """All that would be done."""
-    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {plan.world_size} ranks"
+    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {counted(plan.world_size, 'rank')}"
     for copy in plan.copies:
         yield f"  copy {visible(copy, 500)}"
     for node in plan.nodes:
@@ -280,11 +263,15 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
         yield f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
         yield f"  in {visible(node.workdir, 500)}"
         yield from (f"  {visible(f'{name}={value}', 500)}" for name, value in sorted(node.environment.items()))
-        yield from (f"  {name} from {visible(path, 500)}" for name, path in sorted(plan.request.secrets.items()))
+        yield from (f"  {name}=<hidden> ({_source(path)})" for name, path in sorted(plan.request.secrets.items()))
         yield f"  {visible(shlex.join(node.command), 4000)}"
     if plan.script:
         yield "the script for sbatch:"
         yield from (visible(line, 10_000) for line in plan.script.splitlines())
+
+
+def _source(path: str) -> str:
+    return f"from {visible(path, 500)}" if path else "asked for when it is launched"
 
 
 def plan_dict(plan: LaunchPlan) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -38,7 +39,7 @@ SETTLE_SECONDS = 5.0
 WAIT_SECONDS = 30.0
 """How often it is asked why a job waits."""
 
-MOST_SETTLED_AT_ONCE = 8
+MOST_SETTLED_AT_ONCE, MOST_TRIES = 8, 12
 
 
 class LaunchDoor:
@@ -68,6 +69,7 @@ class LaunchDoor:
         self._made: LaunchCoordinator | None = None
         self._collection: Collection | None = None
         self._settled: set[tuple[str, int]] = set()
+        self._tries: Counter[tuple[str, int]] = Counter()
         self._over = threading.Event()
 
     def use(self, collection: Collection) -> None:
@@ -94,8 +96,12 @@ class LaunchDoor:
         return self._unlocked(lambda one: one.plan(self._completed(request)))
 
     def launch(self, request: LaunchRequest) -> LaunchPlan:
-        """Start a job; see `LaunchCoordinator.launch`."""
-        return self._unlocked(lambda one: one.launch(self._completed(request)))
+        """Start a job, whose secrets are asked for where they have no file; see `LaunchCoordinator.launch`."""
+        from ugro_tui.act.brought import asked_for  # only who launches pays for it
+
+        self._coordinator()
+        with asked_for(request, self._secrets, self._ask):
+            return self._unlocked(lambda one: one.launch(self._completed(request)))
 
     def relaunch(self, job_id: str, *, resume: bool) -> LaunchRequest:
         """What to ask for to start a job again; see `LaunchCoordinator.relaunch`."""
@@ -157,14 +163,17 @@ class LaunchDoor:
             ]
             fresh = [one for one in ended if one not in self._settled]
             for job_id, attempt in fresh[:MOST_SETTLED_AT_ONCE]:
-                self._settled.add((job_id, attempt))
-                self._try(job_id)
+                self._tries[job_id, attempt] += 1
+                # Ranks say that they end before their agents have: then it is asked again.
+                if self._try(job_id) or self._tries[job_id, attempt] >= MOST_TRIES:
+                    self._settled.add((job_id, attempt))
 
-    def _try(self, job_id: str) -> None:
+    def _try(self, job_id: str) -> bool:
+        """Whether no more can be learned from asking again."""
         try:
-            self.standing(job_id)
+            return self.standing(job_id).over
         except UgroError:  # the next application tries again; what a person asks for says what is wrong
-            return
+            return True
 
     def _coordinator(self) -> LaunchCoordinator:
         """Raises BadInput: nothing may be started or stopped from here."""
@@ -187,8 +196,8 @@ class LaunchDoor:
         specs = self._config.inventory()
         names = [spec.name for spec in specs] or [LOCAL]
         sites = self._sites(specs)
-        self._torchrun = torchrun = Torchrun(sites, self._clock, names)
-        slurm = SlurmBackend(sites, self._clock)
+        self._torchrun = torchrun = Torchrun(sites, self._clock, names, self._secrets.get)
+        slurm = SlurmBackend(sites, self._clock, self._secrets.get)
         backends: dict[Backend, Running] = {Backend.SSH: torchrun, Backend.LOCAL: torchrun, Backend.SLURM: slurm}
         return LaunchCoordinator(backends, self._collected(), self._tell)
 

@@ -11,69 +11,121 @@ import pytest
 
 from ugro_tui.act import slurm_standing
 from ugro_tui.act.clerk import Manifest, brought
-from ugro_tui.nodes import helper_clerk
+from ugro_tui.nodes import helper_batch, helper_clerk
 
 TOKEN = "1" * 32
+SECRET = "s'ecret\n$x"
+
+SHOWN = """JobId=7 JobName=job
+   JobState={} Reason={} Dependency=(null)
+   Requeue=1 Restarts={} BatchFlag=1 Reboot=0 ExitCode=0:0
+   Comment=JobState=NODE_FAIL Reason=x
+"""
+"""As Slurm 22.05 prints it, while the script of a job that is ended still runs."""
+
+CANCELLED = "slurmstepd-n1: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-26T07:12:44 {}***\n"
+BY_OTHERS = "cancelled by scancel, not by ugro-tui"
+OOM = "slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=7.0. Some of your processes may have been killed.\n"
 
 
 def claimed(root: Path, attempt: int = 1, token: str = TOKEN) -> dict[str, Any]:
     """What a claim of the job answers."""
     record = {"attempt": attempt, "token": token, "status": "pending"}
     told = {"root": str(root), "job": "job", "token": token, "record": record, "files": {"a/b.py": "x\udcff"}}
+    told["secrets"] = {"KEY": SECRET}
     answer: dict[str, Any] = json.loads(helper_clerk.answered(json.dumps({"do": "claim", **told}).encode()))
     return answer
 
 
 def document(root: Path) -> dict[str, Any]:
-    return helper_clerk.read(str(root / "job"))
+    return helper_batch.read(str(root / "job"))
 
 
 @pytest.fixture
 def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a job that runs as number 7 of a Slurm whose scontrol says what `reason` holds."""
+    """The folder of a job that runs as number 7 of a Slurm whose scontrol says what `shown` holds."""
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
-    scontrol.write_text(f'#!/bin/sh\necho "JobState=COMPLETING Reason=$(cat {tmp_path}/reason) Dependency=(null)"\n')
+    scontrol.write_text(f"#!/bin/sh\ncat {tmp_path}/shown\n")
     scontrol.chmod(0o755)
-    (tmp_path / "reason").write_text("None")
-    for name, value in (("PATH", f"{scontrol.parent}:{os.environ['PATH']}"), ("UGRO_LAUNCH_TOKEN", TOKEN)):
+    monkeypatch.setattr(helper_batch, "CAUSE_SECONDS", 0.0)
+    environment = {"UGRO_LAUNCH_TOKEN": TOKEN, "UGRO_ATTEMPT": "1", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1"}
+    for name, value in {"PATH": f"{scontrol.parent}:{os.environ['PATH']}", **environment}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
     claimed(tmp_path)
-    helper_clerk.main([str(tmp_path / "job"), "running"])
+    helper_batch.told_by_script([str(tmp_path / "job"), "running"])
     return tmp_path / "job"
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "reason", "asked", "status"),
+    ("code", "told", "shown", "log", "asked", "ends"),
     [
-        ("0", "no", "None", False, "finished"),
-        ("1", "no", "None", False, "failed"),
-        ("143", "yes", "None", False, "stopped"),
-        ("143", "yes", "TimeLimit", False, "failed"),
-        ("143", "no", "None", True, "stopped"),
+        ("0", "no", ("RUNNING", "None", 0), "", "", ("finished", "")),
+        ("1", "no", ("RUNNING", "None", 0), "", "", ("failed", "")),
+        ("1", "no", None, "", "", ("failed", "")),
+        ("137", "no", ("RUNNING", "None", 0), OOM, "", ("failed", "failed: out of memory: ")),
+        ("143", "yes", ("COMPLETING", "None", 0), CANCELLED.format(""), "", ("stopped", BY_OTHERS)),
+        ("143", "no", ("COMPLETING", "None", 0), "", "", ("stopped", BY_OTHERS)),
+        ("0", "yes", ("COMPLETING", "None", 0), "", "", ("stopped", BY_OTHERS)),
+        ("143", "yes", None, "", "", ("stopped", BY_OTHERS)),
+        ("143", "yes", ("COMPLETING", "TimeLimit", 0), "", "", ("failed", "failed: its time was over")),
+        ("143", "no", ("COMPLETING", "None", 0), CANCELLED.format("DUE TO PREEMPTION "), "",
+         ("failed", "failed: it was preempted")),
+        ("0", "no", ("NODE_FAIL", "NodeDown", 0), "", "", ("failed", "failed: a node failed")),
+        ("143", "no", ("RUNNING", "None", 0), "", "anna on laptop", ("stopped", "stopped by anna on laptop")),
+        ("0", "no", ("PENDING", "None", 1), "", "", ("pending", "pending: requeued by Slurm")),
+        ("143", "yes", ("COMPLETING", "None", 1), CANCELLED.format("DUE TO PREEMPTION "), "",
+         ("pending", "pending: requeued by Slurm: it was preempted")),
     ],
-)
-def test_the_script_tells_its_end(batch: Path, code: str, told: str, reason: str, asked: bool, status: str) -> None:
-    assert (document(batch.parent)["status"], document(batch.parent)["slurm_job_id"]) == ("running", "7")
-    (batch.parent / "reason").write_text(reason)
-    if asked:
-        helper_clerk.change(str(batch), TOKEN, {"stop_asked": True})
-    helper_clerk.main([str(batch), "ended", code, told])
-    assert (document(batch.parent)["status"], document(batch.parent)["exit_code"]) == (status, int(code))
+)  # fmt: skip
+def test_the_script_tells_its_end(
+    batch: Path, code: str, told: str, shown: tuple[object, ...] | None, log: str, asked: str, ends: tuple[str, str]
+) -> None:
+    first = document(batch.parent)
+    assert (first["status"], first["slurm_job_id"], first["attempt"]) == ("running", "7", 1)
+    (batch.parent / "shown").write_text(SHOWN.format(*shown) if shown else "")
+    former = CANCELLED.format("DUE TO TIME LIMIT ")
+    (batch / "logs" / "slurm-7.out").write_text(f"{former}== attempt 1: job 7 of Slurm on n1, now ==\n{log}")
+    helper_batch.change(str(batch), TOKEN, {"stop_asked": asked})
+    helper_batch.told_by_script([str(batch), "ended", code, told])
+    found = document(batch.parent)
+    assert (found["status"], found["said"][: len(ends[1]) or None]) == ends
+    assert (batch / "launch" / "secrets.json").exists() is (ends[0] == "pending")
+    if ends[0] == "pending":
+        assert (found["attempt"], found.get("ended")) == (2, None)
+        return
 
-    helper_clerk.change(str(batch), TOKEN, {"status": "unknown", "more": 1})
-    helper_clerk.change(str(batch), "of another launch", {"status": "running", "more": 2})
-    assert (document(batch.parent)["status"], document(batch.parent)["more"]) == (status, 1)
+    assert found["exit_code"] == int(code)
+    helper_batch.change(str(batch), TOKEN, {"status": "unknown", "more": 1})
+    helper_batch.change(str(batch), "of another launch", {"status": "running", "more": 2})
+    helper_batch.change(str(batch), TOKEN, {"more": 3}, 2)
+    assert (document(batch.parent)["status"], document(batch.parent)["more"]) == (ends[0], 1)
+
+
+def test_a_requeued_script_begins_another_attempt_whatever_was_written_of_the_last(
+    batch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper_batch.change(str(batch), TOKEN, {"status": "failed", "said": "x", "ended": 1.0, "exits": {"0": 1}})
+    (batch / "errors" / "rank_0.json").write_text("{}")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    monkeypatch.setenv("UGRO_ATTEMPT", "3")
+    helper_batch.told_by_script([str(batch), "running"])
+    found = document(batch.parent)
+    assert (found["status"], found["attempt"], found["said"], found["ended"], found["exits"]) == (
+        "running", 3, "", None, {}
+    )  # fmt: skip
+    assert list((batch / "errors").iterdir()) == []
 
 
 def test_a_job_is_claimed_once_and_again_when_it_is_over(tmp_path: Path) -> None:
     assert claimed(tmp_path)["told"]["found"] is False
     assert (tmp_path / "job" / "launch" / "a" / "b.py").read_bytes() == b"x\xff"
+    secrets = tmp_path / "job" / "launch" / "secrets.json"
+    assert (json.loads(secrets.read_text()), secrets.stat().st_mode & 0o777) == ({"KEY": SECRET}, 0o600)
     assert claimed(tmp_path)["told"]["found"] is True
     assert "exists there already" in claimed(tmp_path, token="2" * 32)["problem"]
     assert "attempt 1 of it has not ended" in claimed(tmp_path, 2, "2" * 32)["problem"]
-    helper_clerk.change(str(tmp_path / "job"), TOKEN, {"status": "failed"})
+    helper_batch.change(str(tmp_path / "job"), TOKEN, {"status": "failed"})
     assert claimed(tmp_path, 2, "2" * 32)["told"]["manifest"]["attempt"] == 2
 
     request = {"root": str(tmp_path), "job": "job", "token": "2" * 32}
@@ -101,6 +153,7 @@ def test_a_job_has_all_that_it_needs_with_it() -> None:
         (Manifest(status="failed", exit_code=1, exits={1: -15}), "failed: exit code 1"),
         (Manifest(status="failed", signal=9), "failed: signal 9"),
         (Manifest(status="failed"), ""),
+        (Manifest(status="failed", exit_code=143, said="failed: its time was over"), "failed: its time was over"),
         (Manifest(status="finished", exit_code=0), ""),
     ],
 )  # fmt: skip

@@ -77,7 +77,7 @@ class Shop:
 
     def made(self, node: Any) -> SlurmBackend:
         """A backend that submits on this node."""
-        return SlurmBackend({node.name: Site(node, str(self.root), lambda: LOOPBACK)}, SystemClock())
+        return SlurmBackend({node.name: Site(node, str(self.root), lambda: LOOPBACK)}, SystemClock(), pace=0.3)
 
     def request(
         self, *args: str, job_id: str = "job", slurm: SlurmOptions | None = None, **changes: Any

@@ -38,8 +38,8 @@ def test_two_jobs_as_text(call: Call) -> None:
     assert told[:2] == [["A", "B"], ["run", "first", "second"]]
     for row in (
         ["status", "finished", "running"],
-        ["last loss", "0.5000", "0.4000 *"],
-        ["min loss", "0.5000", "0.2500 *"],
+        ["last loss", "0.5000", "0.4000"],
+        ["min loss", "0.5000", "0.2500"],
         ["at step", "20", "1"],
         ["loss at step 20", "0.5000", "0.2500 (-0.250) *"],
         ["lr", "0.0003", "0.0005"],

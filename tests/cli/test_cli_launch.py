@@ -9,7 +9,7 @@ import pytest
 
 from tests.act.launching import TELLS, WAITS, living, stub_python
 from tests.cli.support import Call
-from ugro_tui.cli_launch import pairs
+from ugro_tui.cli_variables import pairs
 from ugro_tui.core.errors import BadInput
 
 

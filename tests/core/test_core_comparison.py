@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.ui.scenes import COMPLETED, Run, ended, job, non_finite, snapshot
@@ -24,7 +24,7 @@ NAN = math.nan
 TOLD = Attempt(1, JobStatus.FINISHED, 2, "H100", 40.0, 4e3, 60.0, 200.0, {"lr": "0.1", "width": "128"})
 
 
-def line(rank: int, steps: Sequence[float], values: Sequence[float], tokens: float = NAN) -> Line:
+def line(rank: int, steps: npt.ArrayLike, values: npt.ArrayLike, tokens: float = NAN) -> Line:
     """A line with `tokens` for each step."""
     step = np.array(steps, float)
     return Line(rank, step, step * 0.5, step * tokens, np.array(values, float))
@@ -149,3 +149,39 @@ def test_only_what_belongs_to_an_attempt_is_asked_for() -> None:
         MetricLines("a", "loss", attempt=1), MetricLines("a", "metrics.val_loss", attempt=1),
     }  # fmt: skip
     assert gather(RunName("a", 7), None, look).problem == "job a has no attempt 7: its records tell of 1, 2"
+
+
+def noisy(level: float, seed: int, last: int = 200, sigma: float = 0.1) -> Lines:
+    """Four ranks whose loss falls to `level`, with noise around it."""
+    steps, random = np.arange(1.0, last + 1), np.random.default_rng(seed)
+    return lines(*(line(rank, steps, level + 3 / steps + random.normal(0, sigma, last), 10) for rank in range(4)))
+
+
+def finished(name: str, loss: Lines, step: float = 200.0, status: JobStatus = JobStatus.FINISHED) -> Side:
+    return Side(RunName(name), None, replace(TOLD, status=status, step=step), 1, loss)
+
+
+def test_noise_is_not_better() -> None:
+    alike = compared([finished("a", noisy(2.0, 1)), finished("b", noisy(2.02, 2)), finished("c", noisy(2.0, 3))])
+    assert {one.best for one in alike.rows} == {()}
+    assert [alike.best_at(one) for one in alike.differences] == [(), ()]
+    better = compared([finished("a", noisy(2.0, 1)), finished("b", noisy(1.0, 2)), finished("c", noisy(1.01, 3))])
+    assert row(better, "last loss").best == row(better, "min loss").best == (1, 2)
+    assert [better.best_at(one) for one in better.differences] == [(1, 2), (1, 2)]
+    assert better.differences[0].spreads[0] == pytest.approx(0.05, rel=0.5)
+    sure = compared([finished("a", noisy(2.0, 1, sigma=1e-4)), finished("b", noisy(1.99, 2, sigma=1e-4))])
+    assert row(sure, "last loss").best == (1,)
+
+
+def test_a_run_that_is_ahead_is_not_better_for_it() -> None:
+    behind = finished("b", noisy(2.0, 2, last=100), 100.0, JobStatus.RUNNING)
+    found = compared([finished("a", noisy(1.0, 1)), behind])
+    assert row(found, "last loss").best == row(found, "min loss").best == ()
+    assert [found.best_at(one) for one in found.differences] == [(0,), (0,)]  # at the same place they may be compared
+
+
+def test_total_steps_are_told_once_where_an_option_says_the_same() -> None:
+    configs = [{"steps": "100", "total_steps": "100"}, {"steps": "200", "total_steps": "200"}]
+    assert [one.name for one in config_difference(configs)[0]] == ["steps"]
+    configs[1]["total_steps"] = "150"
+    assert [one.name for one in config_difference(configs)[0]] == ["steps", "total_steps"]

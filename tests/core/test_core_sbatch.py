@@ -31,7 +31,10 @@ HOSTILE = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(W
 DOUBLE = """#!/bin/sh
 case $0 in
 */srun) while [ "$1" != sh ]; do shift; done; SLURM_NODEID=1 exec "$@";;
-*/scontrol) printf 'first\\nsecond\\n';;
+*/scontrol) case $2 in
+  hostnames) printf 'first\\nsecond\\n';;
+  node) printf 'NodeName=%s Arch=x86_64\\n   NodeAddr=%s NodeHostName=h Version=22.05\\n' "$3" "$ADDRESS";;
+  esac;;
 *) printf '%s\\0' "$PWD" "$MINE" "$UGRO_JOB_ID" "$UGRO_ATTEMPT" "$UGRO_LAUNCH_TOKEN" "$#" "$@";;
 esac
 """
@@ -61,7 +64,8 @@ def test_the_script_is_what_a_person_would_write() -> None:
     slurm = SlurmOptions(
         "login", 2, "gpu", "physics", "2-0", 8, ("--exclusive", "--constraint=a100&nvlink", "--comm=x # y")
     )
-    script = script_of(request("--steps", "5000", slurm=slurm), place(), RUN)
+    hidden = {"HF_TOKEN": "/home/you/token", "OTHER": ""}
+    script = script_of(request("--steps", "5000", slurm=slurm, secrets=hidden), place(), RUN)
     assert options(script) == {
         "--job-name": "job",
         "--comment": f"ugro:{TOKEN}",
@@ -81,6 +85,9 @@ def test_the_script_is_what_a_person_would_write() -> None:
         "--comm": "x # y",
     }
     assert '--nnodes "$SLURM_NNODES" --nproc-per-node 4' in script
+    assert "\nexport UGRO_SECRETS=/jobs/job/launch/secrets.json\n" in script
+    assert "HF_TOKEN" not in script
+    assert "UGRO_SECRETS" not in script_of(request(), place(), RUN)
     assert "/jobs/job/launch/entry.py /code/train.py --steps 5000" in script
     assert agent_command(request("a b"), place(), RUN) == (
         "python3", "-m", "torch.distributed.run", "--node-rank", "$SLURM_NODEID", "--nnodes", "$SLURM_NNODES",
@@ -94,6 +101,7 @@ def test_c10d_and_an_address_are_as_asked_for() -> None:
     assert "--max-restarts 3" in script
     assert '--rdzv-backend c10d --rdzv-endpoint "$master:$port" --rdzv-id job' in script
     assert "\nmaster=10.0.0.1\n" in script
+    assert "is_host=$((SLURM_NODEID == 0))" in script
     assert "--master-addr" not in script
 
 
@@ -130,6 +138,15 @@ def test_a_shell_gets_every_word_as_it_was_given(tools: Path, args: list[str], s
     assert told == [word for call in calls for word in (*heads, str(len(call)), *call)]
 
 
+@pytest.mark.parametrize(("address", "master"), [("10.0.0.7", "10.0.0.7"), ("(null)", "first"), ("", "first")])
+def test_ranks_meet_where_slurm_reaches_the_first_node(tools: Path, address: str, master: str) -> None:
+    text = script_of(request(), place(script="/train.py"), RUN)
+    env = {"PATH": f"{tools}:{os.environ['PATH']}", "SLURM_JOB_ID": "1", "ADDRESS": address, "SLURM_RESTART_COUNT": "3"}
+    told = subprocess.run(["sh"], input=text.encode(), env=env, stdout=subprocess.PIPE, check=True).stdout.split(b"\0")
+    assert told[told.index(b"--master-addr") + 1].decode() == master
+    assert told[3] == b"5"  # the attempt: the second, and three more
+
+
 @given(HOSTILE)
 def test_sbatch_gets_every_option_as_it_was_given(value: str) -> None:
     slurm = SlurmOptions(partition="p" + value, extra=(f"--constraint={value}",))
@@ -162,8 +179,7 @@ def test_logs_lie_in_the_job_s_folder_whatever_its_name(name: str) -> None:
         ({"args": ("a\r\nb",)}, "line end of Windows"),
         ({"args": ("\ud800",)}, "cannot be given to a program"),
         ({"environment": {"a b": "1"}}, "'a b' cannot name an environment variable"),
-        ({"secrets": {"KEY": "/key"}}, "secrets are not carried by Slurm"),
-        ({"sync_code": "code"}, "code is not copied for Slurm"),
+        ({"secrets": {"a b": "/key"}}, "'a b' cannot name an environment variable"),
         ({"nproc": 0}, "number of ranks a node of job job cannot be 0"),
         ({"slurm": SlurmOptions(nodes=0)}, "number of nodes of job job cannot be 0"),
         ({"slurm": SlurmOptions(extra=("-n 3",))}, "'-n 3' is not an option of sbatch as it is needed here"),

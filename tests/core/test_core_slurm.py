@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ugro_tui.core.slurm import SlurmJob, from_sacct, from_scontrol, marked, place_in_queue, sentence
+from ugro_tui.core.slurm import Queue, SlurmJob, from_sacct, from_scontrol, marked, sentence
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.text import visible
 
@@ -87,10 +87,28 @@ def test_sacct_tells_the_same() -> None:
     assert from_sacct("Slurm accounting storage is disabled\n", "12") is None
 
 
-def test_the_place_in_the_queue_is_counted_in_the_partitions_of_the_job() -> None:
-    lines = ["7|cpu", "3_[1-9]|gpu", "8|cpu,gpu", "12|gpu", "9|gpu"]
-    assert place_in_queue(lines, shown("PENDING")) == 3
-    assert place_in_queue(lines[:3], shown("PENDING")) is None
+LISTED = """2026-11-26T05:23:15
+7|PENDING|Priority|cpu||N/A
+3_[1-9]|PENDING|Resources|gpu||2026-11-26T14:20:00
+6|RUNNING|None|gpu|n[1-2,7]|2026-11-26T05:23:15
+8|PENDING|Priority|cpu,gpu||N/A
+12|PENDING|Priority|gpu||2026-11-26T14:20:00
+9|PENDING|ReqNodeNotAvail, UnavailableNodes:n[1-3]|gpu||N/A
+"""
+
+
+def test_a_queue_tells_of_all_jobs_and_of_the_place_in_the_partitions_of_each() -> None:
+    queue = Queue.of(LISTED)
+    found, running = queue.job("12"), queue.job("6")
+    assert found is not None
+    assert running is not None
+    assert sentence(found, queue.place(found)) == (
+        "pending: Priority (others come first), 3rd in the queue, starts about 14:20"
+    )
+    assert (sentence(running), queue.place(running)) == ("running, on n[1-2,7]", None)
+    assert queue.job("13") is None
+    assert queue.place(shown("PENDING")) == 3
+    assert Queue.of(LISTED.partition("12|")[0]).place(shown("PENDING")) is None
 
 
 def test_a_launch_is_known_by_its_mark() -> None:
@@ -103,7 +121,7 @@ def test_a_launch_is_known_by_its_mark() -> None:
 def test_whatever_is_printed_breaks_nothing(text: str) -> None:
     assert from_scontrol(text) is None
     assert from_sacct(text, "12") is None
-    assert place_in_queue(text.splitlines(), shown("PENDING")) is None
+    assert Queue.of(text).place(shown("PENDING")) is None
     assert marked(text.splitlines(), "ugro:1") is None
     told = from_scontrol(SHOWN.format(number=12, state="PENDING", reason=text, code=text, start=text, nodes=text))
     assert told is not None

@@ -178,6 +178,16 @@ def test_a_restart_does_not_count_the_time_between_the_runs() -> None:
     assert summary.eta == 80.0
 
 
+def test_restarts_are_the_starts_within_an_attempt() -> None:
+    state = job(start() + steps(1, 20))
+    assert summarise(state, 1.0).restarts == 0
+    state.apply(0, decode(start(START_TS + 60, run_id="again") + step(11)), 60.0, "local")
+    state.apply(0, decode(start(START_TS + 60, run_id="again")), 61.0, "local")  # its file was made anew
+    assert (summarise(state, 61.0).attempt, summarise(state, 61.0).restarts) == (1, 1)
+    state.apply(0, decode(start(START_TS + 90, attempt=2)), 90.0, "local")
+    assert (summarise(state, 90.0).attempt, summarise(state, 90.0).restarts) == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("step_", "total", "pace", "expected"),
     [

@@ -124,7 +124,7 @@ async def test_a_zoom_over_time_shows_that_time_although_the_lines_begin_later()
 async def test_the_title_tells_what_is_seen() -> None:
     bad = [row.copy() for row in RANKS] + [RANKS[0] + 3]
     bad[2][400] = np.nan
-    async with charted(trace_of(bad)) as (app, _):
+    async with charted(trace_of(bad), size=(140, 30)) as (app, _):
         text = app.chart.title().plain
         assert (
             "loss  last 2.335  min 1.942  ── median of 9 ranks  ░ min–max  a rank 8  ✖ NaN at step 400 (rank 2)" in text
@@ -139,6 +139,22 @@ async def test_the_title_tells_what_is_seen() -> None:
         assert "1 outlier hidden" in app.chart.title().plain
         assert "over time" in app.chart.title().plain
         assert seen(app).count("✖") == 1
+
+
+def test_a_narrow_title_says_less_and_cuts_no_word() -> None:
+    bad = [row.copy() for row in RANKS] + [RANKS[0] + 3]
+    bad[2][400] = np.nan
+    traces, view = [trace_of(bad)], ChartView(axis=Axis.TIME, level=4, log=True, window=(75.0, 125.0))
+    whole = metric_title(traces, view, None).plain
+    found = [metric_title(traces, view, None, room=room).plain for room in range(len(whole) + 1)]
+    assert all(len(text) <= room for room, text in enumerate(found) if room >= 53)
+    assert found[-1] == whole
+    assert found[74] == "loss  last 2.335  min 1.942  ✖ NaN at step 400  time · smooth · log · zoom"
+    assert found[53] == "loss  last 2.335  ✖ NaN  time · smooth · log · zoom"
+    names = [trace_of([RANKS[0]], f"a-very-long-name-of-a-run-{number}") for number in range(4)]
+    brief = metric_title(names, ChartView(), None, room=70).plain
+    assert len(brief) <= 70
+    assert [part for part in "0123" if f"run-{part}" in brief] == []
 
 
 def test_a_log_scale_says_what_it_leaves_out() -> None:

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from textual.content import Content
 
-from tests.ui.scenes import healthy
+from tests.ui.scenes import Run, healthy, job, snapshot
 from ugro_tui.core.curve import Axis
 from ugro_tui.ui.columns import GAP, fitting
+from ugro_tui.ui.panels import job_bar
 from ugro_tui.ui.plane import limits
 from ugro_tui.ui.rank_columns import COLUMNS, RankLines
 from ugro_tui.ui.spark import sparkline
 from ugro_tui.ui.ticks import log_ticks, round_ticks, tick_label, time_label, time_ticks, x_ticks, y_ticks
+from ugro_tui.ui.wording import Words, shortened, title
 
 NUMBERS = st.floats(width=64)
 
@@ -136,3 +140,32 @@ def test_limits_are_finite_and_ordered(values: list[float]) -> None:
     assert frame.bottom < frame.top
     assert math.isfinite(frame.bottom)
     assert math.isfinite(frame.top)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "expected"),
+    [
+        ("short", 5, "short"),
+        ("gpt2-xl-owt-lr3e-4-bs512-seed17", 16, "gpt2-…512-seed17"),
+        ("gpt2-xl-owt-lr3e-4-bs512-seed18", 16, "gpt2-…512-seed18"),
+        ("漢字漢字漢字漢字漢字1", 10, "漢字…漢字1"),
+        ("name", 1, "…"),
+    ],
+)
+def test_names_keep_their_differing_end(name: str, width: int, expected: str) -> None:
+    assert shortened(name, width) == expected
+    assert cell_len(expected) <= width
+
+
+def test_a_title_loses_whole_words_the_least_needed_first() -> None:
+    forms = [("Loss",), ("  last 2.31  min 2.30", "  last 2.31"), ("  median of 16 ranks", "")]
+    parts = [Words(tuple(map(Content, words)), rank) for rank, words in enumerate(forms)]
+    found = {title(parts, room).plain for room in range(60)}
+    assert found == {"Loss  last 2.31", "Loss  last 2.31  min 2.30", "Loss  last 2.31  min 2.30  median of 16 ranks"}
+    assert title(parts, None).plain == "Loss  last 2.31  min 2.30  median of 16 ranks"
+
+
+def test_the_job_bar_marks_that_there_are_more_jobs_on_the_left() -> None:
+    jobs = snapshot(*(job(Run(f"sweep-{number}", ranks=1, steps=2)) for number in range(6))).jobs
+    assert job_bar(jobs, "sweep-0", 60).plain.startswith(" 1/6  ● ")
+    assert job_bar(jobs, "sweep-5", 40).plain == " 6/6 ‹ ●  sweep-4  ●  sweep-5 "

@@ -8,6 +8,7 @@ from ugro_tui.act.backend import Telling
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.act.sites import Began, Look
 from ugro_tui.core.launching import LaunchPlan, NodePlan, NodeProgress, Stage
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 
 REPORT_SECONDS = 10.0
@@ -54,7 +55,7 @@ class Beginning:
 
     def said(self, look: Look, now: float) -> str:
         """What is to be said when no more is waited for; empty before. Nothing is called well that was not heard of."""
-        ranks = f"{self.node.nproc} rank{'s' if self.node.nproc > 1 else ''}"
+        ranks = counted(self.node.nproc, "rank")
         if self._all(look, look.beating):  # a heartbeat tells that the script is well so far
             return f"{ranks} run{'' if self.node.nproc > 1 else 's'}"
         if not self._all(look, look.fresh):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +18,14 @@ from ugro_tui.act.sites import Site
 from ugro_tui.act.standing import OVER
 from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.core.text import visible
-from ugro_tui.nodes import helper_clerk
 from ugro_tui.nodes.base import NodeLied, NodeUnfit, Ran
-from ugro_tui.nodes.bootstrap import NO_PYTHON, argv_of
+from ugro_tui.nodes.bootstrap import NO_PYTHON, argv_of, batch_program, clerk_program
 
-ASK_SECONDS = 30.0
-"""How long the login node may take for an answer, a busy shared filesystem included."""
+ASK_SECONDS, COPY_SECONDS = 30.0, 300.0
+"""How long the login node may take for an answer, a busy shared filesystem included; and to take in code."""
 
 BUNDLED = "train_production.py"
 """The script that is brought where none is named."""
-
-_SOURCE = Path(helper_clerk.__file__)
 
 Answered = TypeVar("Answered")
 
@@ -110,16 +106,17 @@ class Clerk:
                 self.site.note(self.name, said, well, time.monotonic() - began)
         return ran
 
-    def ask(self, do: str, job_id: str, kind: type[Answered], **more: Any) -> Answered:
-        """What `helper_clerk` answers.
+    def ask(self, do: str, job_id: str, kind: type[Answered], payload: bytes = b"", /, **more: Any) -> Answered:
+        """What `helper_clerk` answers. What is asked goes over its standard input alone: it may hold secrets.
 
         Raises:
             NodeError: the login node cannot be asked, or what comes is no answer.
             LaunchError: it was not done; says why.
         """
-        program, mark = zlib.compress(_SOURCE.read_bytes(), 9), secrets.token_hex(8)
-        request = json.dumps({"do": do, "root": self.site.root, "job": job_id, **more}).encode()
-        ran = self.run(argv_of(program, mark), program + request, said=f"ugro-tui's clerk: {do} {job_id}")
+        program, mark = clerk_program(), secrets.token_hex(8)
+        request = json.dumps({"do": do, "root": self.site.root, "job": job_id, **more}).encode() + b"\n" + payload
+        seconds = COPY_SECONDS if payload else ASK_SECONDS
+        ran = self.run(argv_of(program, mark), program + request, seconds, f"ugro-tui's clerk: {do} {job_id}")
         data = ran.out.partition(mark.encode())[2]  # a login script may print something before
         if not data or data.startswith(NO_PYTHON):
             said = visible(ran.err.decode("utf-8", "replace").strip(), 200)
@@ -141,5 +138,5 @@ def brought() -> dict[str, str]:
     """
     script, emitter = find_bundled(Path(__file__).resolve().parents[1])
     package = {f"packages/ugro_emitter/{path.name}": path for path in sorted((emitter / "ugro_emitter").glob("*.py"))}
-    files = {"entry.py": ENTRY, "clerk.py": _SOURCE, BUNDLED: script, **package}
-    return {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+    files = {"entry.py": ENTRY, BUNDLED: script, **package}
+    return {name: path.read_text(encoding="utf-8") for name, path in files.items()} | {"clerk.py": batch_program()}

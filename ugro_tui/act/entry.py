@@ -3,10 +3,12 @@
     python -m torch.distributed.run ... entry.py SCRIPT [ARGUMENT ...]
 
 Needs UGRO_METRICS_DIR, UGRO_JOB_ID and torchrun's RANK. Sends stdout and stderr to `logs/rank_{RANK}.log`, tells
-torch elastic to report an exception in `errors/rank_{RANK}.json`, and becomes `python SCRIPT [ARGUMENT ...]`.
+torch elastic to report an exception in `errors/rank_{RANK}.json`, and becomes `python SCRIPT [ARGUMENT ...]`. Where
+UGRO_SECRETS names a file of variables, they are known to the rank from here on, and to nothing that has started it.
 Stands alone, and runs on Python 3.6 or later: it is also copied to nodes.
 """
 
+import json
 import os
 import socket
 import sys
@@ -25,6 +27,7 @@ def main(script: str, arguments: "list[str]") -> None:
     os.environ["PYTHONUNBUFFERED"] = "1"
     sys.stderr.write(header(rank) + "\n")
     sys.stderr.flush()
+    take_secrets()
     os.execv(sys.executable, [sys.executable, script, *arguments])
 
 
@@ -43,6 +46,18 @@ def claim_error_file(path: str) -> None:
     if os.path.lexists(path):
         os.unlink(path)
     os.environ["TORCHELASTIC_ERROR_FILE"] = path
+
+
+def take_secrets() -> None:
+    """Take variables from the file that UGRO_SECRETS names, if it names one; without them the script must not run."""
+    path = os.environ.pop("UGRO_SECRETS", "")
+    if not path:
+        return
+    try:
+        with open(path, encoding="utf-8") as stream:
+            os.environ.update(json.load(stream))
+    except (OSError, ValueError) as error:
+        sys.exit(f"the secrets of this launch cannot be read from {path}: {error}; launch the job again")
 
 
 def header(rank: str) -> str:

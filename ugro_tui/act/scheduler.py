@@ -1,27 +1,42 @@
-"""Slurm's commands, run on a login node: what is asked, what comes back, and what its errors mean."""
+"""Slurm's commands, run on a login node: what is asked, what comes back, and what its errors mean.
+
+slurmctld answers all users of a cluster, so it is asked seldom: one squeue tells of all jobs, and its answer is used
+for a while; a single job is asked for when it is in no queue any more, which is once.
+"""
 
 from __future__ import annotations
 
 import re
+import threading
 
 from ugro_tui.act.clerk import Clerk
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.core.errors import UgroError
+from ugro_tui.core.ports import Clock
 from ugro_tui.core.slurm import (
     MARKED_FORMAT,
     QUEUE_FORMAT,
     SACCT_FORMAT,
+    Queue,
     SlurmJob,
     from_sacct,
     from_scontrol,
     marked,
-    place_in_queue,
 )
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import Ran
 
 SUBMIT_SECONDS = 60.0
 """A busy controller lets sbatch wait."""
+
+QUEUE_SECONDS = 10.0
+"""How long an answer of squeue is used, for all jobs."""
+
+BUSY = 10
+"""It is used at least so many times as long as squeue took: a busy slurmctld is asked a tenth of the time at most."""
+
+# The cluster's time tells whether a job starts on this day.
+_SQUEUE = ("sh", "-c", 'date +%FT%T; exec squeue -a -h -S -p,i -o "$1"', "squeue", QUEUE_FORMAT)
 
 _NUMBER = re.compile(r"(\d{1,12})(;[\w.-]+)?\s*", re.ASCII)
 
@@ -33,11 +48,16 @@ class SlurmError(UgroError):
 
 
 class Scheduler:
-    """Slurm, by its commands on one login node."""
+    """Slurm, by its commands on one login node. Any thread may call it. `pace`: as `QUEUE_SECONDS`."""
 
-    def __init__(self, clerk: Clerk) -> None:
+    def __init__(self, clerk: Clerk, clock: Clock, pace: float = QUEUE_SECONDS) -> None:
         """Nothing is run yet."""
         self._clerk = clerk
+        self._clock = clock
+        self._pace = pace
+        self._asking = threading.Lock()
+        self._queue, self._silent = Queue({}), ""
+        self._asked, self._took = float("-inf"), 0.0
 
     def test(self, script: str) -> None:
         """Ask whether Slurm would take the script.
@@ -69,13 +89,35 @@ class Scheduler:
             raise LaunchError(f"{self._clerk.name}: Slurm does not take the job: {_said(ran)}")
         return ran
 
-    def look(self, number: str) -> SlurmJob | None:
-        """What Slurm knows of a job; None where it knows none of this number, by scontrol or sacct.
+    def queue(self, age: float | None = None) -> Queue:
+        """All jobs that wait or run, as they were at most `age` seconds ago (None: as the pace has it, 0: now).
+
+        Raises:
+            SlurmError: Slurm does not answer.
+            NodeError: the login node does not.
+        """
+        with self._asking:
+            wanted = max(self._pace if age is None else age, BUSY * self._took) if age != 0 else 0.0
+            began = self._clock.monotonic()
+            if began - self._asked >= wanted:
+                ran = self._clerk.run(_SQUEUE)
+                self._asked = self._clock.monotonic()
+                self._took = self._asked - began
+                self._queue = Queue.of(ran.out.decode("utf-8", "replace"))
+                self._silent = "" if ran.code == 0 else str(self._unanswered("squeue", ran))
+            if self._silent:
+                raise SlurmError(self._silent)
+            return self._queue
+
+    def look(self, number: str, age: float | None = None) -> SlurmJob | None:
+        """What Slurm knows of a job; None where it knows none of this number, by squeue, scontrol or sacct.
 
         Raises:
             SlurmError: it does not answer.
             NodeError: the login node does not.
         """
+        if (listed := self.queue(age).job(number)) is not None and not listed.status.over:
+            return listed
         ran = self._clerk.run(["scontrol", "show", "job", number])
         if ran.code == 0 and (job := from_scontrol(ran.out.decode("utf-8", "replace"))) is not None:
             return job
@@ -85,9 +127,8 @@ class Scheduler:
         return from_sacct(kept.out.decode("utf-8", "replace"), number) if kept.code == 0 else None
 
     def place(self, job: SlurmJob) -> int | None:
-        """Where a job that waits stands among those that may be seen, from 1; None where Slurm does not say."""
-        ran = self._clerk.run(["squeue", "-h", "-t", "PENDING", "-S", "-p,i", "-p", job.partition, "-o", QUEUE_FORMAT])
-        return place_in_queue(ran.out.decode("utf-8", "replace").splitlines(), job) if ran.code == 0 else None
+        """Where a job that waits stood among those that may be seen, from 1; None where that is not known."""
+        return self._queue.place(job)
 
     def find(self, name: str, mark: str) -> str | None:
         """The number of the job of this name whose comment is `mark`; None where there is none.

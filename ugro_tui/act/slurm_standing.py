@@ -15,7 +15,9 @@ from ugro_tui.nodes.nodelist import expand, split
 def written(manifest: Manifest, said: str = "") -> JobStanding:
     """As job.json has the end; `said`: Slurm's words on it, where it still knows."""
     code, signal = manifest.exit_code, manifest.signal
-    if manifest.status == "failed" and (why := _why(manifest)):
+    if manifest.said:
+        said = manifest.said
+    elif manifest.status == "failed" and (why := _why(manifest)):
         said = f"failed: {why}"
     nodes = _nodes(manifest.slurm_nodes, code, signal)
     standing = _standing(manifest, manifest.status, said, nodes)
@@ -47,6 +49,11 @@ def forgotten(manifest: Manifest, number: str | None) -> JobStanding:
         return _standing(manifest, "failed", "failed: it was never submitted")
     said = f"failed: Slurm has forgotten job {number}, and nobody has written down how it ended"
     return _standing(manifest, "failed", said)
+
+
+def silent(manifest: Manifest, why: str) -> JobStanding:
+    """Slurm does not answer, and nothing has been written of an end: it may wait, run, or be over."""
+    return _standing(manifest, "unknown", f"unknown: {why}")
 
 
 def told(manifest: Manifest, job: SlurmJob, place: int | None) -> JobStanding:

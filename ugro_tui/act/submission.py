@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from ugro_tui.act.clerk import BUNDLED, Survey
 from ugro_tui.act.standing import manifest_of
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest
-from ugro_tui.core.sbatch import Place
+from ugro_tui.core.sbatch import SECRETS, Place
 from ugro_tui.core.text import visible
+
+PYTHON = "python3"
 
 
 def attempt_of(request: LaunchRequest, survey: Survey) -> int:
@@ -24,11 +28,40 @@ def attempt_of(request: LaunchRequest, survey: Survey) -> int:
     return survey.manifest.attempt + 1
 
 
-def place_of(request: LaunchRequest, survey: Survey) -> Place:
+def place_of(request: LaunchRequest, survey: Survey, attempt: int) -> Place:
     """Where things lie; what we bring lies in the job's own directory, which all its nodes see."""
-    lent = f"{survey.root}/{request.job_id}/launch"
-    script = survey.script if request.script else f"{lent}/{BUNDLED}"
-    return Place(survey.root, survey.workdir, survey.python, script, lent)
+    folder = f"{survey.root}/{request.job_id}"
+    workdir, script = survey.workdir, survey.script
+    if request.sync_code:
+        workdir = str(PurePosixPath(folder, code_folder(attempt), request.workdir))
+        script = str(PurePosixPath(workdir, request.script))
+    if not request.script:
+        script = f"{folder}/launch/{BUNDLED}"
+    return Place(survey.root, workdir, survey.python, script, f"{folder}/launch")
+
+
+def code_folder(attempt: int) -> str:
+    """Where the code of an attempt lies in the job's directory."""
+    return f"code/{attempt}"
+
+
+def asked_of(request: LaunchRequest) -> dict[str, str]:
+    """What the login node is to look for. What is brought with the code is not there yet."""
+    brought = bool(request.sync_code)
+    return {
+        "workdir": "" if brought else request.workdir,
+        "script": "" if brought else request.script,
+        "python": request.python or PYTHON,
+    }
+
+
+def copies_of(request: LaunchRequest, place: Place, login: str) -> Iterator[str]:
+    """What is copied to the login node's filesystem, in words."""
+    if request.sync_code:
+        yield f"the code in {request.sync_code} to {place.workdir} on {login}"
+    yield f"the entry wrapper and the emitter to {place.lent} on {login}"
+    if request.secrets:
+        yield f"the secrets to {place.lent}/{SECRETS} on {login}, which you alone can read, until the job has ended"
 
 
 def missing(request: LaunchRequest, survey: Survey) -> str:
@@ -37,7 +70,7 @@ def missing(request: LaunchRequest, survey: Survey) -> str:
         return "there is no sbatch: is it the login node? Name it with --login"
     if not survey.has_workdir:
         return f"there is no folder {visible(survey.workdir, 200)} to run in: name another one with --workdir"
-    if request.script and not survey.has_script:
+    if request.script and not request.sync_code and not survey.has_script:
         return f"there is no training script {visible(survey.script, 200)}: give its path on the shared filesystem"
     if not survey.has_python:
         return f"there is no Python {visible(survey.python, 200)}: give the path of one with --python"

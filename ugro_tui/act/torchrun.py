@@ -12,7 +12,7 @@ from msgspec.structs import replace as replace_fields
 
 from ugro_tui.act.backend import JobStanding, Telling
 from ugro_tui.act.beginning import Beginning, check_agent, outlived
-from ugro_tui.act.brought import check_files, secrets_of
+from ugro_tui.act.brought import Typed, check_files, secrets_of
 from ugro_tui.act.errors import LaunchError, StopError
 from ugro_tui.act.judgement import problems, warnings
 from ugro_tui.act.lent import code, lent, pack
@@ -40,11 +40,19 @@ Result = TypeVar("Result")
 class Torchrun:
     """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours.
 
-    `usual` are the names of those that are taken where none is asked for; by default all.
+    `usual` are the names of those that are taken where none is asked for; by default all. `typed`: what a person has
+    typed as a secret, by its key.
     """
 
-    def __init__(self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        sites: Mapping[str, Site],
+        clock: Clock,
+        usual: Sequence[str] = (),
+        typed: Typed = lambda _: None,
+    ) -> None:
         self._sites = sites
+        self._typed = typed
         self._usual = tuple(usual or sites)
         self._planned: tuple[LaunchRequest, str, dict[str, Survey]] | None = None
         self._clock = clock
@@ -61,7 +69,7 @@ class Torchrun:
         sites = [self._sites[node.node] for node in plan.nodes]
         for site in sites:
             told(NodeProgress(site.name, Stage.PREFLIGHT, "looks whether it can"))
-        check_files(plan.request)
+        check_files(plan.request, self._typed)
         surveys = self._surveys(plan.request, sites, plan.token, port_of(plan))
         found, wrong = [], []
         for node, survey in zip(plan.nodes, surveys, strict=True):
@@ -192,7 +200,7 @@ class Torchrun:
     def _begin(self, plan: LaunchPlan, told: Telling) -> list[Began]:
         """Start all agents. Raises LaunchError."""
         document = manifest_of(plan, self._clock.time())
-        hidden = secrets_of(plan.request)
+        hidden = secrets_of(plan.request, self._typed)
 
         def begin(node: NodePlan) -> Began:
             told(NodeProgress(node.node, Stage.STARTING, "starts torchrun"))
@@ -200,6 +208,7 @@ class Torchrun:
                 "job": plan.request.job_id,
                 "token": plan.token,
                 "manifest": document,
+                "node": node.node,
                 "node_rank": node.node_rank,
                 "nproc": node.nproc,
                 "ranks": list(range(node.first_rank, node.first_rank + node.nproc)),

@@ -13,6 +13,7 @@ from ugro_tui.core.alerts import Severity
 from ugro_tui.core.archive import Lines
 from ugro_tui.core.attempts import Attempt
 from ugro_tui.core.compared import RunName
+from ugro_tui.core.noise import best_of, spread
 from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, plain
 from ugro_tui.core.run_config import Config
 from ugro_tui.core.same_place import Difference, differences
@@ -108,15 +109,16 @@ def compared(sides: Sequence[Side], metric: str = LOSS) -> Comparison:
 
 def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
     last, least = "last loss", "min loss"
+    lowest = min if _as_far(sides) else None
     losses, held = [_ends(side.loss) for side in sides], [_ends(side.validation) for side in sides]
     rows = [
         _texts("status", [_status(side) for side in sides]),
         _texts("attempt", [_attempt(side) for side in sides]),
-        _numbers(last, map(_last_loss, sides, losses), plain, min),
-        _numbers(least, map(_least_loss, sides, losses), plain, min),
+        _numbers(last, map(_last_loss, sides, losses), plain, lowest, [ends.spread for ends in losses]),
+        _numbers(least, map(_least_loss, sides, losses), plain, lowest, [ends.spread for ends in losses]),
         _numbers("  at step", [ends.least_at for ends in losses], count),
-        _numbers("last val loss", [ends.last for ends in held], plain, min),
-        _numbers("min val loss", [ends.least for ends in held], plain, min),
+        _numbers("last val loss", [ends.last for ends in held], plain, lowest, [ends.spread for ends in held]),
+        _numbers("min val loss", [ends.least for ends in held], plain, lowest, [ends.spread for ends in held]),
         *(_metric_rows(sides, metric) if metric != LOSS else ()),
         _numbers("steps", [_step(side) for side in sides], count),
         _numbers("tokens", [_of(side, "tokens") for side in sides], compact),
@@ -128,6 +130,12 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
         _texts("alerts", [_alerts(side) for side in sides]),
     ]
     return [row for row in rows if row.name in _ALWAYS or any(text != UNKNOWN for text in row.texts)]
+
+
+def _as_far(sides: Sequence[Side]) -> bool:
+    """Whether all runs have come to their end, or equally far: else the one that is ahead has a lower loss for that."""
+    steps = {_step(side) for side in sides}
+    return {_status(side) for side in sides} <= {"finished", ""} or len(steps) == 1
 
 
 _ALWAYS: Final = ("status", "last loss", "min loss", "steps", "duration")
@@ -152,21 +160,13 @@ def _numbers(
     values: Iterable[Value],
     text: Callable[[float], str],
     better: Callable[[Iterable[float]], float] | None = None,
+    spreads: Sequence[float] = (),
 ) -> Row:
     found = tuple(values)
     texts = tuple(value if isinstance(value, str) else text(value) for value in found)
-    best = best_of(found, better) if better is not None else ()
+    best = best_of(found, better, spreads) if better is not None else ()
     alike = any(texts[place] == texts[best[0]] for place in range(len(found)) if place not in best) if best else False
     return Row(name, found, texts, () if alike else best)
-
-
-def best_of(values: Sequence[Value], better: Callable[[Iterable[float]], float]) -> tuple[int, ...]:
-    """The places of the best value; none where fewer than two are known, or all of these are alike."""
-    known = [value for value in values if isinstance(value, float | int) and math.isfinite(value)]
-    if len(known) < 2 or len(set(known)) == 1:
-        return ()
-    best = better(known)
-    return tuple(place for place, value in enumerate(values) if value == best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +177,7 @@ class _Ends:
     least: float = math.nan
     least_at: float = math.nan
     most: float = math.nan
+    spread: float = math.nan
 
 
 def _ends(lines: Lines | None) -> _Ends:
@@ -189,7 +190,7 @@ def _ends(lines: Lines | None) -> _Ends:
     if not finite:
         return _Ends(last)
     least, at = min((float(value.min()), float(step[value.argmin()])) for step, value in finite)
-    return _Ends(last, least, at, max(float(value.max()) for _, value in finite))
+    return _Ends(last, least, at, max(float(value.max()) for _, value in finite), spread(finite))
 
 
 def _last_loss(side: Side, ends: _Ends) -> Value:
@@ -246,12 +247,19 @@ def _alerts(side: Side) -> str:
 # --- how they were started
 
 
+def _doubled(configs: Sequence[Config]) -> set[str]:
+    """`total_steps`, where an option such as `steps` or `max_steps` says the same of every run."""
+    told = [config.get("total_steps") for config in configs]
+    options = {name for config in configs for name in config if name.endswith("steps")} - {"total_steps"}
+    return {"total_steps"} if any([config.get(name) for config in configs] == told for name in options) else set()
+
+
 def config_difference(configs: Sequence[Config | None]) -> tuple[tuple[Setting, ...], int]:
     """What differs, by name, and how many names have the same value in all; runs that tell nothing are left out."""
     told = [config for config in configs if config]
     if len(told) < 2:
         return (), 0
-    names = sorted({name for config in told for name in config})
+    names = sorted({name for config in told for name in config} - _doubled(told))
     differing = [name for name in names if len({config.get(name) for config in told}) > 1]
     settings = tuple(
         Setting(name, tuple(config.get(name) if config else None for config in configs)) for name in differing

@@ -45,6 +45,8 @@ class Rank:
     """What was last said of a process of this rank; `vital` is what to judge by."""
     tally: Tally = field(default_factory=Tally)
     attempt: int = 1
+    restarts: int = 0
+    """How often it was started again within this attempt, as torchrun does after a failure."""
     first_step: float = np.nan
     """The lowest step of this attempt: older rows of `series` are from attempts before it."""
     phase: str = ""

@@ -172,6 +172,8 @@ class RankTable:
         del rank.ends[: 1 - MAX_STARTS]
         rank.starts.append((start.ts, float(np.fmax(last, rank.starts[-1][1])) if rank.starts else last))
         del rank.starts[:-MAX_STARTS]
+        again = rank.start is not None and rank.start.attempt == start.attempt
+        rank.restarts = rank.restarts + 1 if again else 0
         rank.start, rank.end, rank.bad = start, None, None
         rank.ended_at = rank.first_step = np.nan
         rank.first_ts = rank.last_ts = start.ts

@@ -11,6 +11,7 @@ import numpy as np
 
 from ugro_tui.core.archive import Floats, Line, Lines
 from ugro_tui.core.curve import Axis
+from ugro_tui.core.noise import best_of, spread
 from ugro_tui.core.numbers import compact, count, plain
 
 Points: TypeAlias = tuple[Floats, Floats]
@@ -21,12 +22,13 @@ Points: TypeAlias = tuple[Floats, Floats]
 class Difference:
     """A metric of all runs at the same place of an axis: the last that all have come to. NaN where not known.
 
-    `beyond`: by how much each is above the first.
+    `beyond`: by how much each is above the first. `spreads`: how much each varies by itself, NaN where not known.
     """
 
     axis: Axis
     at: float
     values: tuple[float, ...]
+    spreads: tuple[float, ...] = ()
 
     @property
     def beyond(self) -> tuple[float, ...]:
@@ -35,9 +37,8 @@ class Difference:
 
     @property
     def least(self) -> tuple[int, ...]:
-        """Which have the lowest value; empty where all that are known are alike."""
-        known = {value for value in self.values if not math.isnan(value)}
-        return tuple(place for place, value in enumerate(self.values) if len(known) > 1 and value == min(known))
+        """Which have the lowest value, or one that cannot be told from it; empty where that is so of all."""
+        return best_of(self.values, min, self.spreads)
 
 
 def differences(shown: Sequence[Lines | None]) -> list[Difference]:
@@ -48,7 +49,7 @@ def differences(shown: Sequence[Lines | None]) -> list[Difference]:
         at = _common_end(points)
         values = tuple(_value_at(one, at) for one in points)
         if sum(not math.isnan(value) for value in values) > 1:
-            found.append(Difference(axis, at, values))
+            found.append(Difference(axis, at, values, tuple(spread(one, at) for one in points)))
     return found
 
 

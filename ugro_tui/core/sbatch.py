@@ -31,6 +31,9 @@ _OURS = re.compile(
     "open-mode|output|parsable|partition|test-only|time|wait|wrap"
 )
 
+SECRETS = "secrets.json"
+"""The file beside the script's programs that holds secrets, for its owner alone; see `nodes/helper_batch.py`."""
+
 _LONGEST = 4_000
 """Characters of one option: sbatch reads 8,192 bytes."""
 
@@ -75,31 +78,37 @@ def script_of(request: LaunchRequest, place: Place, run: Run) -> str:
         "",
         f"cd {shlex.quote(place.workdir)} || exit 72",
         *(f"export {name}={shlex.quote(value)}" for name, value in _environment(request, run, place)),
+        # A requeue runs the script once more: another attempt.
+        f"export UGRO_ATTEMPT=$(({run.attempt} + ${{SLURM_RESTART_COUNT:-0}}))",
         f'export PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}"{shlex.quote(f"{place.lent}/packages")}',
         # Since Slurm 22.05 a step does not ask for the cores of its job by itself.
         '[ -z "$SLURM_CPUS_PER_TASK" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
         # torchrun would allow one thread a rank.
         f"threads=$((SLURM_CPUS_ON_NODE > {run.nproc} ? SLURM_CPUS_ON_NODE / {run.nproc} : 1))",
         'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}"',
-        f"master={_master(request)}",
+        *_master(request),
         "port=$((20000 + SLURM_JOB_ID % 10000))",
         # A shell that ends at SIGTERM could not tell how the job ended.
         "told=no",
         "trap 'told=yes' TERM",
         "",
         f"{clerk} running",
-        f"srun --export=ALL --kill-on-bad-exit=1 --ntasks-per-node=1 sh -c {shlex.quote(_AGENT)} \\",
+        f"srun --export=ALL --kill-on-bad-exit=1 --ntasks-per-node=1 sh -c {shlex.quote(_agent(request))} \\",
         f"  {shlex.quote(place.python)} {_torchrun(request, run)} \\",
         f"  {shlex.join(torchrun)}",
         "code=$?",
+        # What Slurm ends it ends as a whole: who writes down the end is spared.
+        "trap '' TERM",
         f'{clerk} ended "$code" "$told"',
         'exit "$code"',
     ]
     return "\n".join(lines) + "\n"
 
 
-_AGENT = 'exec "$0" -m torch.distributed.run --node-rank "$SLURM_NODEID" "$@"'
-"""What runs on each node; the number of a node is known there alone."""
+def _agent(request: LaunchRequest) -> str:
+    """What runs on each node; the number of a node is known there alone."""
+    host = ' --rdzv-conf "is_host=$((SLURM_NODEID == 0))"' if request.rendezvous == "c10d" else ""
+    return f'exec "$0" -m torch.distributed.run --node-rank "$SLURM_NODEID"{host} "$@"'
 
 
 def agent_command(request: LaunchRequest, place: Place, run: Run) -> tuple[str, ...]:
@@ -120,16 +129,9 @@ def check_request(request: LaunchRequest) -> None:
     for text in (request.script, *request.args, request.python, request.workdir, *request.environment.values()):
         _check_text(text)
     _check_text(request.master_addr)
-    for name in request.environment:
+    for name in (*request.environment, *request.secrets):
         if not _VARIABLE.fullmatch(name):
             raise BadInput(f"{_shown(name)} cannot name an environment variable: use letters, digits and '_'")
-    if request.secrets:
-        raise BadInput(
-            "secrets are not carried by Slurm, which keeps the script of a job where others may read it: have your "
-            "training script read them from a file on the shared filesystem"
-        )
-    if request.sync_code:
-        raise BadInput("code is not copied for Slurm: put it on the shared filesystem, and name it with --workdir")
 
 
 def _check_place(place: Place) -> None:
@@ -211,15 +213,19 @@ def _environment(request: LaunchRequest, run: Run, place: Place) -> Iterator[tup
     yield "PYTHONUNBUFFERED", "1"
     yield "UGRO_JOB_ID", request.job_id
     yield "UGRO_METRICS_DIR", place.root
-    yield "UGRO_ATTEMPT", str(run.attempt)
     yield "UGRO_LAUNCH_TOKEN", run.token
+    if request.secrets:
+        yield "UGRO_SECRETS", f"{place.lent}/{SECRETS}"
 
 
-def _master(request: LaunchRequest) -> str:
-    """The first host: all ranks meet there."""
+def _master(request: LaunchRequest) -> Iterator[str]:
+    """All ranks meet on the first node, by the address by which Slurm itself reaches it: names need not resolve."""
     if request.master_addr:
-        return shlex.quote(request.master_addr)
-    return '$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
+        yield f"master={shlex.quote(request.master_addr)}"
+        return
+    yield 'first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
+    yield r"""master=$(scontrol show node "$first" | sed -n 's/^.*NodeAddr=\([^ (]*\).*$/\1/p')"""
+    yield 'master="${master:-$first}"'
 
 
 def _torchrun(request: LaunchRequest, run: Run) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.text import visible
 
-QUEUE_FORMAT = "%i|%P"
-"""Of squeue, for `place_in_queue`."""
+QUEUE_FORMAT = "%i|%T|%r|%P|%N|%S"
+"""Of squeue, for `Queue`."""
 
 MARKED_FORMAT = "%i|%k"
 """Of squeue, for `marked`."""
@@ -109,19 +109,38 @@ def _ended(job: SlurmJob, code: str) -> SlurmJob:
     return replace(job, exit_code=int(found.group(1)), signal=int(found.group(2)) or None)
 
 
-def place_in_queue(lines: Sequence[str], job: SlurmJob) -> int | None:
-    """Where the job stands, from 1, among those that wait for its partition; None where it is not among them.
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """All jobs that wait or run, as `squeue -S -p,i` lists them at one moment: the first starts first, as far as
+    priorities go. `asked`: that moment, a local time of the cluster."""
 
-    `lines` are of `squeue -t PENDING -S -p,i`, in `QUEUE_FORMAT`: the first starts first, as far as priorities go.
-    """
-    place = 0
-    for line in lines:
-        number, _, partitions = line.strip().partition("|")
-        if set(partitions.split(",")) & set(job.partition.split(",")):
-            place += 1
-            if number == job.job_id:
-                return place
-    return None
+    rows: Mapping[str, tuple[str, ...]]
+    asked: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Queue:
+        """From a line with the time, and lines in `QUEUE_FORMAT`; what is none is left out."""
+        asked, *lines = text.splitlines() or [""]
+        rows = (tuple(line.strip().split("|")) for line in lines)
+        return cls({row[0]: row for row in rows if len(row) == 6}, visible(asked, 40))
+
+    def job(self, number: str) -> SlurmJob | None:
+        """A job that waits or runs; None where there is none of this number."""
+        if number not in self.rows:
+            return None
+        _, state, *rest = (visible("" if field in _NOTHING else field, 200) for field in self.rows[number])
+        reason, partition, nodes, start = rest
+        return SlurmJob(number, state, reason, nodes, partition, start, self.asked)
+
+    def place(self, job: SlurmJob) -> int | None:
+        """Where it stands, from 1, among those that wait for its partition; None where it is not among them."""
+        wanted, place = set(job.partition.split(",")), 0
+        for number, state, _, partitions, *_ in self.rows.values():
+            if state == "PENDING" and wanted & set(partitions.split(",")):
+                place += 1
+                if number == job.job_id:
+                    return place
+        return None
 
 
 def marked(lines: Sequence[str], mark: str) -> str | None:

@@ -53,6 +53,8 @@ class JobSummary:
     verdict: str
     unjudged: tuple[str, ...] = ()
     """What no rule judges, and why."""
+    restarts: int = 0
+    """How often torchrun has started the ranks again within this attempt."""
 
     @property
     def missing(self) -> int:
@@ -123,6 +125,7 @@ def summarise(
         per_rank_stats=ranks,
         verdict=_verdict(job, status, alerts, states),
         unjudged=unjudged,
+        restarts=max((rank.restarts for rank in current if rank.attempt == job.attempt), default=0),
     )
 
 

@@ -83,8 +83,33 @@ def launch_program() -> bytes:
 
 @functools.cache
 def _launch_program() -> bytes:
-    parts = ("helper_proc", "helper_processes", "helper_supervisor", "helper_survey", "helper_job", "helper_launch")
-    return _packed(parts, _SERVES)
+    parts = ("helper_proc", "helper_processes", "helper_supervisor", "helper_survey")
+    return _packed((*parts, "helper_unpack", "helper_job", "helper_launch"), _SERVES)
+
+
+def clerk_program() -> bytes:
+    """The program that answers about jobs of Slurm on a login node, packed for `argv_of`; see `helper_clerk`."""
+    with _building:
+        return _clerk_program()
+
+
+@functools.cache
+def _clerk_program() -> bytes:
+    return _packed(("helper_batch", "helper_unpack", "helper_clerk"), _SERVES)
+
+
+def batch_program() -> str:
+    """The program that the batch script of a job of Slurm runs, for people to read too; see `helper_batch`."""
+    return f"{_source('helper_batch')}{_AS_PROGRAM}"
+
+
+_AS_PROGRAM = """
+
+if __name__ == "__main__":
+    import sys
+
+    told_by_script(sys.argv[1:])
+"""
 
 
 def health_part() -> str:
@@ -105,8 +130,12 @@ def _packed(parts: Iterable[str], tail: str) -> bytes:
 
 def _bare(parts: Iterable[str]) -> str:
     """Modules of this room in one piece, without what only people read."""
-    tree = _Bare().visit(ast.parse("\n".join((_HERE / f"{part}.py").read_text("utf-8") for part in parts)))
+    tree = _Bare().visit(ast.parse("\n".join(map(_source, parts))))
     return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _source(part: str) -> str:
+    return (_HERE / f"{part}.py").read_text("utf-8")
 
 
 class _Bare(ast.NodeTransformer):

@@ -1,25 +1,19 @@
-"""What is written about a job of Slurm on its shared filesystem: by a launcher on the login node, by its batch script.
+"""Answers launchers about jobs of Slurm, on the login node: what is there, what is written of a job, what it needs.
 
-As a program on standard input it answers one request, a line of JSON behind it, in JSON. As a file in the job's own
-directory it is run by the batch script: `clerk.py FOLDER running`, `clerk.py FOLDER ended CODE TOLD`. Python >= 3.6.
+A program on standard input; behind it stand a line of JSON, the request, and what is to be unpacked. It answers once,
+in JSON. Python >= 3.6.
 """
 
 import contextlib
-import fcntl
 import json
 import os
-import re
 import shutil
-import socket
-import subprocess
 import sys
 import time
-from typing import Any, Dict, Iterator
+from typing import Any, Callable, Dict
 
-OVER = ("finished", "failed", "stopped")
-SCONTROL_SECONDS = 10
-TAIL = 1 << 20
-FAILURE = re.compile(rb"^ +rank +: (\d{1,6}) \(local_rank: \d+\)\n +exitcode +: (-?\d{1,9}) ", re.M)
+from ugro_tui.nodes.helper_batch import OVER, SECRETS, change, clear_errors, read, write
+from ugro_tui.nodes.helper_unpack import unpack
 
 
 class Problem(Exception):
@@ -34,54 +28,6 @@ def absolute(path: str) -> str:
 def folder_of(request: Dict[str, Any]) -> str:
     """The directory of the job that is meant."""
     return os.path.join(absolute(request["root"]), request["job"])
-
-
-def read(folder: str) -> Dict[str, Any]:
-    """job.json; empty where there is none."""
-    try:
-        with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def write(folder: str, document: Dict[str, Any]) -> None:
-    """Replace job.json in one step, synced to the disk. Raises OSError."""
-    beside = os.path.join(folder, ".job.json.%s.%d.tmp" % (socket.gethostname(), os.getpid()))
-    try:
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, os.path.join(folder, "job.json"))
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
-
-
-@contextlib.contextmanager
-def held(folder: str) -> Iterator[None]:
-    """Keep the other writer away, where the filesystem knows locks: the batch script, or a launcher."""
-    with open(os.path.join(folder, "launch", "lock"), "a") as lock:
-        with contextlib.suppress(OSError):
-            fcntl.lockf(lock, fcntl.LOCK_EX)
-        yield
-
-
-def change(folder: str, token: str, news: Dict[str, Any]) -> Dict[str, Any]:
-    """Take `news` into job.json, if it is of this launch; what it says then. An end that is written stays."""
-    with held(folder):
-        document = read(folder)
-        if document.get("token") != token:
-            return document
-        if document.get("status") in OVER:
-            news = {name: value for name, value in news.items() if name not in ("status", "ended")}
-        document.update(news)
-        write(folder, document)
-        return document
 
 
 def survey(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -109,7 +55,7 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
 def claim(request: Dict[str, Any]) -> Dict[str, Any]:
     """Make the job's directory ours and put what it needs there; a launch that did so before finds it as it is.
 
-    `job`, `token`, `record` (job.json), `files` (text by their paths below `launch/`).
+    `job`, `token`, `record` (job.json), `files` (text by their paths below `launch/`), `secrets` (variables of ranks).
     """
     folder, known = folder_of(request), read(folder_of(request))
     if known.get("token") == request["token"]:
@@ -125,15 +71,36 @@ def claim(request: Dict[str, Any]) -> Dict[str, Any]:
             raise Problem("attempt %s of it has not ended: stop it first" % known.get("attempt")) from None
     for name in ("launch", "logs", "errors"):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
-    for name in os.listdir(os.path.join(folder, "errors")):
-        os.unlink(os.path.join(folder, "errors", name))  # a rank would seem to have failed in this attempt
+    clear_errors(folder)
     for path, text in request["files"].items():
         place = os.path.join(folder, "launch", path)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with open(place, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
+    hide(os.path.join(folder, SECRETS), request["secrets"])
     write(folder, request["record"])
     return {"manifest": request["record"], "found": False}
+
+
+def hide(path: str, secrets: Dict[str, str]) -> None:
+    """Write variables into a file that nobody else may read at any moment; none: no file."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    if secrets:
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            json.dump(secrets, file)
+
+
+def bring(request: Dict[str, Any], payload: bytes) -> Dict[str, Any]:
+    """Put code into the directory of the launch that has claimed it, into `folder` below it, once."""
+    folder = folder_of(request)
+    if read(folder).get("token") != request["token"]:
+        raise Problem("job %s was launched by somebody else meanwhile" % request["job"])
+    place = os.path.join(folder, request["folder"])
+    if not os.path.isdir(place):
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        unpack(payload, place)
+    return {}
 
 
 def tell(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -143,8 +110,8 @@ def tell(request: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def note(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Take `news` into the job.json of this launch."""
-    return {"manifest": change(folder_of(request), request["token"], request["news"])}
+    """Take `news` into the job.json of this launch; where an `attempt` is named, only while it is that."""
+    return {"manifest": change(folder_of(request), request["token"], request["news"], request.get("attempt", 0))}
 
 
 def withdraw(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -160,14 +127,22 @@ def withdraw(request: Dict[str, Any]) -> Dict[str, Any]:
     return {}
 
 
-ACTIONS = {"survey": survey, "claim": claim, "tell": tell, "note": note, "withdraw": withdraw}
+ACTIONS: Dict[str, Callable[[Dict[str, Any], bytes], Dict[str, Any]]] = {
+    "survey": lambda request, _: survey(request),
+    "claim": lambda request, _: claim(request),
+    "code": bring,
+    "tell": lambda request, _: tell(request),
+    "note": lambda request, _: note(request),
+    "withdraw": lambda request, _: withdraw(request),
+}
 
 
-def answered(line: bytes) -> bytes:
+def answered(words: bytes) -> bytes:
     """The answer to a request; what goes wrong is part of it."""
+    line, _, payload = words.partition(b"\n")
     try:
         request = json.loads(line.decode())
-        found = {"told": ACTIONS[request["do"]](request)}  # type: Dict[str, Any]
+        found = {"told": ACTIONS[request["do"]](request, payload)}  # type: Dict[str, Any]
     except Problem as why:
         found = {"problem": str(why)}
     except OSError as error:
@@ -175,56 +150,7 @@ def answered(line: bytes) -> bytes:
     return json.dumps(found).encode()
 
 
-def running(folder: str) -> None:
-    """The batch script has begun."""
-    job = os.environ.get("SLURM_JOB_ID", "")
-    news = {
-        "status": "running",
-        "said": "",
-        "slurm_job_id": job,
-        "slurm_nodes": os.environ.get("SLURM_JOB_NODELIST", ""),
-    }
-    change(folder, os.environ["UGRO_LAUNCH_TOKEN"], news)
-
-
-def ended(folder: str, code: int, told: bool) -> None:
-    """The batch script ends. `told`: by Slurm, because somebody cancels the job or its time is over."""
-    stopped = read(folder).get("stop_asked") or (told and not time_was_up())
-    status = "finished" if code == 0 else "stopped" if stopped else "failed"
-    news = {"status": status, "ended": time.time(), "exit_code": code, "exits": exits(folder) if code else {}}
-    change(folder, os.environ["UGRO_LAUNCH_TOKEN"], news)
-
-
-def exits(folder: str) -> Dict[str, int]:
-    """The exit codes of ranks as torchrun tells them at the end, minus a signal's number where one ended them."""
-    try:
-        with open(os.path.join(folder, "logs", "slurm-%s.out" % os.environ["SLURM_JOB_ID"]), "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            return {rank.decode(): int(code) for rank, code in FAILURE.findall(file.read())}
-    except (OSError, KeyError):
-        return {}
-
-
-def time_was_up() -> bool:
-    """Whether Slurm ends this job at its limit of time."""
-    try:
-        command = ["scontrol", "show", "job", os.environ.get("SLURM_JOB_ID", "")]
-        told = subprocess.run(command, stdout=subprocess.PIPE, timeout=SCONTROL_SECONDS, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return b" Reason=TimeLimit " in told
-
-
-def main(arguments: "list[str]") -> None:
-    """See the head of this file."""
-    if len(arguments) == 1:
-        sys.stdout.buffer.write(arguments[0].encode() + answered(sys.stdin.buffer.read()))
-        sys.stdout.buffer.flush()
-    elif arguments[1] == "running":
-        running(arguments[0])
-    else:
-        ended(arguments[0], int(arguments[2]), arguments[3] == "yes")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def serve() -> None:
+    """Answer the request that stands behind the program on standard input; before the answer stands the mark."""
+    sys.stdout.buffer.write(sys.argv[1].encode() + answered(sys.stdin.buffer.read()))
+    sys.stdout.buffer.flush()

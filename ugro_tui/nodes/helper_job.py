@@ -251,7 +251,7 @@ class Job:
             import shutil
 
             shutil.rmtree(self.folder, ignore_errors=True)
-        elif self.manifest.get("status") not in OVER:  # somebody may have stopped it meanwhile
+        elif self.manifest and self.manifest.get("status") not in OVER:  # else somebody was quicker, with a stop too
             self.record(status="failed", ended=time.time())
         return told
 

@@ -11,7 +11,8 @@ import sys
 from typing import Any, Callable, Dict
 
 from ugro_tui.nodes.helper_job import Job, Problem
-from ugro_tui.nodes.helper_survey import lent_folder, survey, unpack
+from ugro_tui.nodes.helper_survey import lent_folder, survey
+from ugro_tui.nodes.helper_unpack import unpack
 
 
 def lend(request: Dict[str, Any], payload: bytes) -> Dict[str, Any]:
@@ -65,6 +66,9 @@ def serve() -> None:
     source, sink, mark = sys.stdin.buffer, sys.stdout.buffer, sys.argv[1].encode()
     for line in iter(source.readline, b""):
         request = json.loads(line.decode())
-        answer = answered(request, source.read(request["payload"]))
+        payload = source.read(request["payload"])
+        if len(payload) < request["payload"]:  # who asked was killed meanwhile
+            return
+        answer = answered(request, payload)
         sink.write(mark + b"%d\n" % len(answer) + answer)
         sink.flush()

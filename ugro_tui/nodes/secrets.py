@@ -1,4 +1,4 @@
-"""Passphrases of keys, in this process's memory alone."""
+"""Passphrases of keys and secrets of jobs, in this process's memory alone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import threading
 
 
 class Secrets:
-    """What a person typed for a key file, by its path. Any thread may call it; nothing is ever written or shown."""
+    """What a person typed, for a key file by its path. Any thread may call it; nothing is ever written or shown."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[str, str] = {}
 
     def get(self, key: str) -> str | None:
-        """The passphrase of the key file `key`; None while it has to be asked for."""
+        """What was typed for `key`; None while it has to be asked for."""
         with self._lock:
             return self._known.get(key)
 
@@ -27,6 +27,11 @@ class Secrets:
         with self._lock:
             if self._known.get(key) == text:
                 del self._known[key]
+
+    def forget(self, key: str) -> None:
+        """It is not needed any more."""
+        with self._lock:
+            self._known.pop(key, None)
 
     def __repr__(self) -> str:
         return "<Secrets>"

@@ -15,6 +15,7 @@ from ugro_tui.core.numbers import compact, count, loss_text, plain
 from ugro_tui.core.text import visible
 from ugro_tui.ui.strokes import Drawing, Trace, letter
 from ugro_tui.ui.ticks import time_label
+from ugro_tui.ui.wording import Words, shortened, title
 
 Part: TypeAlias = Content | str | tuple[str, str]
 
@@ -23,32 +24,51 @@ LINE_STYLES = ("$accent", "$success", "$primary", "$foreground")
 
 _NAME_LENGTH = 40
 
+_LENGTHS = (_NAME_LENGTH, 24, 16, 10, 0)
+"""What is left of names where room is short."""
 
-def metric_title(traces: Sequence[Trace], view: ChartView, made: Drawing | None, *, brief: bool = False) -> Content:
-    """The title of a chart of these curves; `made` is what is drawn of them."""
+
+def metric_title(
+    traces: Sequence[Trace], view: ChartView, made: Drawing | None, *, brief: bool = False, room: int | None = None
+) -> Content:
+    """The title of a chart of these curves; `made` is what is drawn of them.
+
+    `room`: the cells that it may take: what explains itself is left out first, then how the chart is looked at is said
+    in fewer words.
+    """
     if not traces:
         return Content("")
-    parts: list[Part] = [(name_of(traces[0]), "bold"), "  "] if len(traces) == 1 else []
-    parts += _readout(traces, view, made) if view.cursor is not None else _summary(traces)
+    parts = [_words(((name_of(traces[0]), "bold"), "  "))] if len(traces) == 1 else []
+    parts += _readout(traces, view, made) if view.cursor is not None else [_summary(traces)]
     parts += [] if brief else _legend(traces, view, traces[0].curve.ranks)
     parts += [*_marks(traces), *_hints(view, made)]
-    return Content.assemble(*parts)
+    return title(parts, room)
 
 
-def name_of(trace: Trace) -> str:
+def _words(*forms: Sequence[Part], rank: int = 0) -> Words:
+    return Words(tuple(Content.assemble(*form) for form in forms), rank)
+
+
+def name_of(trace: Trace, length: int = _NAME_LENGTH) -> str:
     """The name of a curve, short and harmless: it may come from a node."""
-    return visible(trace.name, _NAME_LENGTH)
+    return shortened(visible(trace.name), length)
 
 
-def _summary(traces: Sequence[Trace]) -> list[Part]:
+def _summary(traces: Sequence[Trace]) -> Words:
     """The newest and the lowest value of each curve."""
     if len(traces) > 1:
-        return _joined(
-            [(f"{SIGNS[place]} {name_of(trace)}", LINE_STYLES[place % 4]), f" {_last(trace)}"]
-            for place, trace in enumerate(traces)
-        )
-    (trace,) = traces
-    return [f"last {_last(trace)}  min {plain(_least(trace))}"]
+        told = [(place, trace, _last(trace)) for place, trace in enumerate(traces)]
+        return _words(*(_several(told, length) for length in _LENGTHS), rank=1)
+    last = f"last {_last(traces[0])}"
+    return _words([f"{last}  min {plain(_least(traces[0]))}"], [last], rank=2)
+
+
+def _several(told: Iterable[tuple[int, Trace, str]], length: int) -> list[Part]:
+    """Each curve by its sign and so much of its name (0: nothing), with a value of it."""
+    return _joined(
+        [(f"{SIGNS[place]} {name_of(trace, length)}" if length else SIGNS[place], LINE_STYLES[place % 4]), f" {value}"]
+        for place, trace, value in told
+    )
 
 
 def _last(trace: Trace) -> str:
@@ -66,7 +86,7 @@ def _joined(groups: Iterable[list[Part]]) -> list[Part]:
     return parts
 
 
-def _readout(traces: Sequence[Trace], view: ChartView, made: Drawing | None) -> list[Part]:
+def _readout(traces: Sequence[Trace], view: ChartView, made: Drawing | None) -> list[Words]:
     """The values at the cursor."""
     x = 0.0 if view.cursor is None else view.cursor
     reads = [(trace, read) for trace in traces if (read := reading(trace.curve, view.axis, x)) is not None]
@@ -77,16 +97,10 @@ def _readout(traces: Sequence[Trace], view: ChartView, made: Drawing | None) -> 
     if view.axis is not Axis.STEP:
         where += f" at {x_text(view.axis, first.x)}"
     if len(traces) > 1:
-        told = _joined(
-            [
-                (f"{SIGNS[traces.index(one)]} {name_of(one)}", LINE_STYLES[traces.index(one) % 4]),
-                f" {plain(read.median)}",
-            ]
-            for one, read in reads
-        )
-        return [f"{where}: ", *told]
+        told = [(traces.index(one), one, plain(read.median)) for one, read in reads]
+        return [_words(*([f"{where}: ", *_several(told, length)] for length in _LENGTHS), rank=1)]
     several = trace.curve.ranks > 1
-    text = f"{where}: {'median ' if several else ''}{plain(first.median)}"
+    brief = text = f"{where}: {'median ' if several else ''}{plain(first.median)}"
     if first.high > first.low:
         text += f", {plain(first.low)}–{plain(first.high)}"
     if view.weight and made is not None and made.cursor is not None:
@@ -94,48 +108,58 @@ def _readout(traces: Sequence[Trace], view: ChartView, made: Drawing | None) -> 
         text += f", smoothed {plain(10**y if view.log else y)}"
     letters = {line.rank: letter(place) for place, line in enumerate(trace.curve.outliers)}
     away = [(f" {letters[rank]} rank {rank} {plain(value)}", "$error") for rank, value in first.outliers]
-    return [(text, "bold"), *(away if view.outliers else [])]
+    return [_words([(text, "bold")], [(brief, "bold")], rank=2), *_fewer(away if view.outliers else [], rank=3)]
 
 
-def _legend(traces: Sequence[Trace], view: ChartView, ranks: int) -> list[Part]:
-    parts: list[Part] = []
+def _fewer(parts: Sequence[Part], rank: int) -> list[Words]:
+    """Parts of which the last ones are left out first."""
+    return [_words([part], [], rank=rank) for part in parts]
+
+
+def _legend(traces: Sequence[Trace], view: ChartView, ranks: int) -> list[Words]:
+    parts: list[Words] = []
     if len(traces) == 1 and ranks > 1:
-        parts += [("  ── ", LINE_STYLES[0]), f"median of {ranks} ranks", ("  ░ ", "$text-muted"), "min–max"]
+        line, band = ("  ── ", LINE_STYLES[0]), ("  ░ ", "$text-muted")
+        parts.append(_words([line, f"median of {ranks} ranks", band, "min–max"], [line, "median"], [], rank=9))
     names = [line.rank for trace in traces for line in trace.curve.outliers]
     if names and not view.outliers:
-        parts += [("  o ", "$text-muted"), f"{len(names)} outlier{'s' if len(names) > 1 else ''} hidden"]
+        hidden = f"{len(names)} outlier{'s' if len(names) > 1 else ''} hidden"
+        parts.append(_words([("  o ", "$text-muted"), hidden], [], rank=7))
     elif view.cursor is None or len(traces) > 1:
         for place, rank in enumerate(names):
-            parts += [(f"  {letter(place)} ", "bold $error"), f"rank {rank}"]
+            sign = (f"  {letter(place)} ", "bold $error")
+            parts.append(_words([sign, f"rank {rank}"], [], rank=7))
     return parts
 
 
-def _marks(traces: Sequence[Trace]) -> list[Part]:
-    parts: list[Part] = []
+def _marks(traces: Sequence[Trace]) -> list[Words]:
+    parts: list[Words] = []
     if any(trace.curve.restarts for trace in traces):
-        parts += [("  │ ", "$warning"), "restart"]
+        parts.append(_words([("  │ ", "$warning"), "restart"], [], rank=6))
     bad = next((trace.curve.bad for trace in traces if trace.curve.bad), ())
     if bad:
         rank, step = bad[0]
         there = {other for other, at in bad if at == step}
         who = f"{len(there)} ranks" if len(there) > 1 else f"rank {rank}"
-        parts += [("  ✖ ", "bold $error"), f"NaN at step {step:,.0f} ({who})"]
+        sign, since = ("  ✖ ", "bold $error"), f"NaN at step {step:,.0f}"
+        parts.append(_words([sign, f"{since} ({who})"], [sign, since], [sign, "NaN"], rank=4))
     return parts
 
 
-def _hints(view: ChartView, made: Drawing | None) -> list[Part]:
-    """How it is looked at, where that is not as at first."""
-    hints: list[str] = []
+def _hints(view: ChartView, made: Drawing | None) -> list[Words]:
+    """How it is looked at, where that is not as at first; where room is short in one word each."""
+    hints: list[tuple[str, str]] = []
     if view.axis is not Axis.STEP:
-        hints.append(f"over {view.axis.value}")
+        hints.append((f"over {view.axis.value}", view.axis.value))
     if view.weight:
-        hints.append(f"smooth {view.weight:g}")
+        hints.append((f"smooth {view.weight:g}", "smooth"))
     if view.log:
         hidden = 0 if made is None else made.hidden
-        hints.append("log y" + (f" ({hidden} points ≤ 0 left out)" if hidden else ""))
+        hints.append(("log y" + (f" ({hidden} points ≤ 0 left out)" if hidden else ""), "log"))
     if view.window is not None:
-        hints.append(f"zoom {x_text(view.axis, view.window[0])}–{x_text(view.axis, view.window[1])}")
-    return [(f"  {' · '.join(hints)}", "$text-muted")] if hints else []
+        hints.append((f"zoom {x_text(view.axis, view.window[0])}–{x_text(view.axis, view.window[1])}", "zoom"))
+    forms = [[(f"  {' · '.join(words)}", "$text-muted")] for words in zip(*hints, strict=True)]
+    return [_words(*forms, rank=5)] if hints else []
 
 
 def x_text(axis: Axis, x: float) -> str:

@@ -8,6 +8,8 @@ from typing import Final, Generic, TypeVar
 
 from rich.cells import cell_len, set_cell_size
 
+from ugro_tui.ui.wording import shortened
+
 R = TypeVar("R")
 """What one line of a table is made from."""
 
@@ -30,7 +32,8 @@ class TableColumn(Generic[R]):
     `cell` is the text of a row; `tone` its style by name (`good`, `warn`, `bad`, `quiet`, `trend`; empty for none) from
     the row and that text. `field`: what the column sorts by, the name of a `Field`; empty where it cannot. `falling`:
     whether its greatest values come first when it is chosen to sort by. `left`: texts; numbers stand on the right.
-    `grows`: a text that is as wide as the longest value of its field, where there is room.
+    `grows`: a text that is as wide as the longest value of its field, where there is room. `names`: it holds names,
+    which lose their middle where room is short.
     """
 
     title: str
@@ -41,11 +44,13 @@ class TableColumn(Generic[R]):
     falling: bool = False
     left: bool = False
     grows: bool = False
+    names: bool = False
     tone: Callable[[R, str], str] | None = None
 
     def text(self, row: R) -> str:
         """The cell, exactly `width` wide."""
-        return fit(self.cell(row), self.width, left=self.left)
+        cell = self.cell(row)
+        return fit(shortened(cell, self.width) if self.names else cell, self.width, left=self.left)
 
     def heading(self, mark: str = "") -> str:
         """The title, exactly `width` wide, with the mark of the sort behind it."""

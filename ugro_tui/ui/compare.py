@@ -152,15 +152,11 @@ class CompareScreen(UgroScreen):
         marked = len(self.desk.marked)
         more = f"  the first {MOST} of {marked} marked" if marked > MOST else ""
         problem = next((one.problem for one in found if one.problem and not one.loading), "")
-        self.put(
-            "compare-title",
-            Content.assemble(
-                (" Compare  ", "bold"),
-                signed_names([one.side.run.text for one in found]),
-                (more, "$warning"),
-                (f"  ⚠ {visible(problem, 200)}" if problem else "", "$warning"),
-            ),
-        )
+        ends = Content.styled(f"{more}{f'  ⚠ {visible(problem, 200)}' if problem else ''}", "$warning")
+        begin = Content.styled(" Compare  ", "bold")
+        room = self.size.width - begin.cell_length - min(ends.cell_length, self.size.width // 3)
+        names = signed_names([one.side.run.text for one in found], room)
+        self.put("compare-title", Content("").join([begin, names, ends]))
 
     def _draw_tables(self, found: list[Gathered]) -> None:
         """Numbers and options, compared anew only where something of it is new."""
@@ -184,16 +180,19 @@ class CompareScreen(UgroScreen):
     def _name_panes(self) -> None:
         comparison = self._compared[1] if self._compared is not None else None
         told = "" if comparison is None else comparison.settings_text
+        tab = f"  tab: {PANES[(self._pane + 1) % len(PANES)]}"
+        compact = self.has_class("-compact")
         titles = {
-            "curves": self._chart.title(brief=self.has_class("-compact")),
-            "numbers": Content.assemble("Numbers  ", (f"{BEST} best", "$success")),
+            "curves": self._chart.title(brief=True, beside=1 + len(tab), width=self.size.width)
+            if compact
+            else self._chart.title(),
+            "numbers": Content.assemble("Numbers  ", (f"{BEST} best beyond noise", "$success")),
             "options": Content(f"Options: {told}" if comparison is not None and comparison.settings else "Options"),
         }
         for name, text in titles.items():
             if self.is_new(f"{name} title", text):
                 self.query_one(f"#{name}").border_title = text
-        after = PANES[(self._pane + 1) % len(PANES)]
-        self.put("pane-title", Content.assemble(" ", titles[PANES[self._pane]], (f"  tab: {after}", "$text-muted")))
+        self.put("pane-title", Content.assemble(" ", titles[PANES[self._pane]], (tab, "$text-muted")))
 
     # --- keys
 

@@ -15,6 +15,7 @@ from ugro_tui.core.states import JobStatus
 from ugro_tui.ui.chart_title import LINE_STYLES
 from ugro_tui.ui.columns import fit
 from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES
+from ugro_tui.ui.wording import shortened
 
 BEST: Final = "★"
 """Behind the best of a row."""
@@ -56,12 +57,18 @@ def settings(comparison: Comparison, width: int) -> Content:
     return Content("\n").join(lines)
 
 
-def signed_names(comparison_runs: Sequence[str]) -> Content:
-    """The runs with their signs, in the colours of their curves."""
+def signed_names(names: Sequence[str], room: int) -> Content:
+    """The runs with their signs, in the colours of their curves; names are shortened alike for `room` cells."""
+    length = max([8, *(length for length in range(8, 80) if _taken(names, length) <= room)])
     parts: list[Part] = []
-    for place, name in enumerate(comparison_runs):
-        parts += [("  " if place else "", ""), (f"{SIGNS[place]} ", f"bold {LINE_STYLES[place]}"), name]
+    for place, name in enumerate(names):
+        parts += [("  " if place else "", ""), (f"{SIGNS[place]} ", f"bold {LINE_STYLES[place]}")]
+        parts.append(shortened(name, length))
     return Content.assemble(*parts)
+
+
+def _taken(names: Sequence[str], length: int) -> int:
+    return sum(min(len(name), length) + 4 for name in names) - 2
 
 
 def _no_difference(comparison: Comparison) -> str:
@@ -80,7 +87,8 @@ def _widths(labels: Sequence[str], runs: int, width: int) -> tuple[int, int]:
 def _names(comparison: Comparison, left: int, column: int, *, marked: bool) -> Content:
     parts: list[Part] = [" " * left]
     for place, run in enumerate(comparison.runs):
-        text = fit(f"{SIGNS[place]} {run.text}", column - len(_NO_MARK) * marked)
+        room = column - len(_NO_MARK) * marked
+        text = fit(f"{SIGNS[place]} {shortened(run.text, room - 2)}", room)
         parts += [" ", (text, f"bold {LINE_STYLES[place]}"), _NO_MARK * marked]
     return Content.assemble(*parts)
 
@@ -101,9 +109,10 @@ def _status(text: str, column: int) -> tuple[str, str]:
 
 def _line(label: str, texts: Sequence[str], best: Sequence[int] | None, left: int, column: int) -> Content:
     """A row; with `best` each cell has room for the mark, so that numbers stand below each other."""
-    parts: list[Part] = [(fit(label, left, left=True), "$text-muted")]
+    parts: list[Part] = [(fit(shortened(label, left), left, left=True), "$text-muted")]
     for place, text in enumerate(texts):
         marked = best is not None and place in best
         mark = f" {BEST}" if marked else "" if best is None else _NO_MARK
-        parts += [" ", (fit(text, column - len(mark)) + mark, "bold $success" if marked else "")]
+        room = column - len(mark)
+        parts += [" ", (fit(shortened(text, room), room) + mark, "bold $success" if marked else "")]
     return Content.assemble(*parts)

@@ -181,10 +181,12 @@ class TrainingDashboard(FilteredScreen):
         return pane != "phases" or not self.has_class("-narrow")
 
     def _name_panes(self, view: JobView) -> None:
-        chart = self.query_one(MetricChart)
+        after, ranks = PANES[(self._pane + 1) % len(PANES)], self._ranks_title(view)
+        both = self._pane == 0 and self.has_class("-few")
+        tab = Content.styled(f"  tab: {after}  ", "$text-muted")
         titles = {
-            "ranks": self._ranks_title(view),
-            "loss": chart.title(brief=chart.size.width < LEGEND_FROM),
+            "ranks": ranks,
+            "loss": self._chart_title(1 + tab.cell_length + (ranks.cell_length if both else 0)),
             "phases": Content("Phases: rank x phase"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
@@ -192,10 +194,16 @@ class TrainingDashboard(FilteredScreen):
         for name, text in titles.items():
             if self.is_new(f"{name} title", text):
                 self.query_one(f"#{name}").border_title = text
-        after = PANES[(self._pane + 1) % len(PANES)]
-        parts = [Content(" "), titles[PANES[self._pane]], Content.styled(f"  tab: {after}  ", "$text-muted")]
-        both = self._pane == 0 and self.has_class("-few")
+        parts = [Content(" "), titles[PANES[self._pane]], tab]
         self.put("pane-title", Content("").join([*parts, titles["loss"]] if both else parts))
+
+    def _chart_title(self, beside: int) -> Content:
+        """What stands on the frame of the chart, or where there is none, in a line that says more (`beside` cells)."""
+        chart = self.query_one(MetricChart)
+        brief = chart.size.width < LEGEND_FROM
+        if self.has_class("-compact"):
+            return chart.title(brief=brief, beside=beside, width=self.size.width)
+        return chart.title(brief=brief)
 
     def _ranks_title(self, view: JobView) -> Content:
         said = f"Ranks {view.summary.ranks_ok}/{view.summary.world_size}"

@@ -87,5 +87,8 @@ FALLING: Final = "▼"
 MARK: Final = "◆"
 """Before a marked line."""
 
+LESS: Final = "‹"
+"""Before names on a line: there are more of them on the left."""
+
 MORE: Final = "›"
 """At the end of the titles: there are more columns on the right."""

@@ -117,7 +117,7 @@ def _score(line: NodeLine) -> str:
 def columns(elapsed: float) -> Sequence[TableColumn[NodeLine]]:
     """The columns, `elapsed` seconds after the snapshot."""
     return (
-        TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True),
+        TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True, names=True),
         TableColumn("State", 22, 1, _state(elapsed), "state", left=True, tone=_state_tone),
         TableColumn("Age", 4, 3, lambda line: age(line.view.age + elapsed), "age"),
         TableColumn("Score", 5, 2, _score, "score", tone=_score_tone),

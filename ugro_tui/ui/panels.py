@@ -11,9 +11,18 @@ from ugro_tui.core.entries import Mark
 from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, duration, loss_text, per_step
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
 from ugro_tui.core.states import JobStatus, NodeState, RankState
-from ugro_tui.ui.marks import JOB_GLYPHS, JOB_STYLES, NODE_GLYPHS, NODE_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
+from ugro_tui.ui.marks import (
+    JOB_GLYPHS,
+    JOB_STYLES,
+    LESS,
+    NODE_GLYPHS,
+    NODE_STYLES,
+    SEVERITY_GLYPHS,
+    SEVERITY_STYLES,
+)
 from ugro_tui.ui.nodes import NAMED, brief, roll_call, sentences, troubled
 from ugro_tui.ui.strip import sync_sentences
+from ugro_tui.ui.wording import shortened
 
 NARROW = 100
 
@@ -31,20 +40,23 @@ def job_bar(jobs: Sequence[JobView], current: str | None, width: int) -> Content
     """All jobs on one line, the shown one marked; those around it when there is no room for all."""
     place = next((index for index, job in enumerate(jobs) if job.job_id == current), 0)
     lead = Content.styled(f" {place + 1}/{len(jobs)} ", "$text-muted")
-    names = [_job_name(job, job.job_id == current) for job in jobs]
-    room, first = width - lead.cell_length, place
+    names = [_job_name(job, job.job_id == current, width // 3) for job in jobs]
+    room, first = width - lead.cell_length - len(LESS), place
     room -= names[place].cell_length if names else 0
     while first > 0 and room >= names[first - 1].cell_length:
         first -= 1
         room -= names[first].cell_length
-    return Content("").join([lead, *names[first:]])
+    more = Content.styled(LESS, "$text-muted")
+    return Content("").join([lead, *([more] if first else []), *names[first:]])
 
 
-def _job_name(job: JobView, shown: bool) -> Content:
+def _job_name(job: JobView, shown: bool, longest: int) -> Content:
     status = job.summary.status
     alarm = [("!", "bold $error")] if job.summary.unwell and not status.over else []
     style = "bold reverse" if shown else "$text-muted"
-    return Content.assemble(" ", (JOB_GLYPHS[status], JOB_STYLES[status]), *alarm, " ", (f" {job.job_id} ", style))
+    return Content.assemble(
+        " ", (JOB_GLYPHS[status], JOB_STYLES[status]), *alarm, " ", (f" {shortened(job.job_id, longest)} ", style)
+    )
 
 
 BLIND_SECONDS = 20.0
@@ -56,7 +68,8 @@ def header(view: JobView, reading: str, width: int) -> Content:
     summary = view.summary
     status = summary.status
     attempt = f" #{summary.attempt}" if summary.attempt > 1 else ""
-    name = Content.styled(f" {summary.job_id}{attempt} ", "bold")
+    restart = f" restart {summary.restarts}" if summary.restarts else ""
+    name = Content.styled(f" {shortened(summary.job_id, max(16, width // 3))}{attempt}{restart} ", "bold")
     state = Content.styled(f" {JOB_GLYPHS[status]} {status.value.upper()}{_doing(view)} ", f"bold {JOB_STYLES[status]}")
     numbers = _numbers(view, width)
     line = Content("").join([name, state, numbers])

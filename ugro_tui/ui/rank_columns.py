@@ -113,7 +113,7 @@ def _phase(title: str, need: int, column: Column, field: str) -> TableColumn[Row
 
 COLUMNS: Final[tuple[TableColumn[Row], ...]] = (
     TableColumn("Rank", 5, 0, lambda row: str(row.rank), "rank", tone=_state),
-    TableColumn("Node", 11, 2, lambda row: row.node or UNKNOWN, "node", left=True, grows=True),
+    TableColumn("Node", 11, 2, lambda row: row.node or UNKNOWN, "node", left=True, grows=True, names=True),
     TableColumn(
         "State", 13, 1, lambda row: f"{RANK_GLYPHS[row.state]} {row.state.word}", "state", left=True, tone=_state
     ),

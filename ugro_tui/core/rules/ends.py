@@ -15,7 +15,7 @@ from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import LIVING, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.rank import Rank
-from ugro_tui.core.rules.look import MOST_NAMED, Look, alert, each
+from ugro_tui.core.rules.look import MOST_NAMED, Look, about_node, alert, each
 from ugro_tui.core.states import JobStatus, RankState
 
 _SOURCE: Final = re.compile(r"\[[^\]]*\.\w+:\d+\] ")
@@ -121,6 +121,18 @@ def _vanished(rank: Rank, code: int | None) -> str:
     if rank.vital is not None and rank.vital.state.over:
         return "killed: its process is gone, without an end record or an error file (SIGKILL?)"
     return "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
+
+
+class Orphans:
+    """Ranks that go on without the torchrun that started them."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """One alert for each node."""
+        job = look.job
+        told = job.manifest.orphaned if job.manifest is not None else {}
+        for node, code in sorted(told.items()) if not job.status(look.now).over else ():
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            yield about_node("launcher_gone", node, f"torchrun has ended there ({how}), and its ranks go on", 0.0)
 
 
 class Restarts:
