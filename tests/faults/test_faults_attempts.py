@@ -18,7 +18,7 @@ import pytest
 from tests.act.launching import living, stub_python
 from tests.faults.lab import Lab
 from tests.writing import wait_until
-from ugro_tui import launches
+from ugro_tui import settling
 from ugro_tui.agent import Agent
 from ugro_tui.config import Config
 from ugro_tui.core.attempts import Attempts
@@ -53,7 +53,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     (tmp_path / "train.py").write_text(STEPS)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("SETTLE_SECONDS", "WAIT_SECONDS"):
-        monkeypatch.setattr(launches, name, 0.2)
+        monkeypatch.setattr(settling, name, 1.0)
     with Agent(Config(tmp_path / "jobs", refresh=0.2), notify=True) as made:
         yield made
     for pid in living(tmp_path):
@@ -62,7 +62,8 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
 
 
 def request(folder: Path, *args: str, **changes: Any) -> LaunchRequest:
-    return LaunchRequest("job", str(folder / "train.py"), args, Backend.LOCAL, nproc=2, **changes)
+    wanted = LaunchRequest("job", str(folder / "train.py"), args, Backend.LOCAL, nproc=2)
+    return replace(wanted, **changes)
 
 
 def summary(agent: Agent) -> JobSummary | None:
@@ -101,6 +102,28 @@ def test_a_relaunch_goes_on_from_the_checkpoint_as_a_new_attempt(agent: Agent, t
     assert view is not None
     curve = view.curve
     assert (curve.steps[0], curve.steps[-1], list(curve.restarts)) == (1, 30, [21])  # both in one line, and the seam
+
+
+@pytest.mark.torchrun
+@pytest.mark.acceptance
+def test_the_training_script_goes_on_from_its_own_checkpoint(agent: Agent, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("bottles of milk on the wall, take one down. " * 2_000)
+    options = f"--data={tmp_path / 'text.txt'} --steps=60 --emit-every=1 --checkpoint-every=10 --eval-every=0"
+    tiny = "--layers=1 --heads=2 --width=32 --context=32 --batch-size=4 --warmup=5 --inject=slow-data:100ms@1"
+    agent.launch(request(tmp_path, *options.split(), *tiny.split(), script=""))
+    wait_until(lambda: (now := summary(agent)) is not None and now.step >= 25)
+    os.kill(json.loads((tmp_path / "jobs/job/heartbeat.rank-1.json").read_text())["pid"], signal.SIGKILL)
+    wait_until(lambda: agent.launches.standing("job").over)
+    died = agent.launches.standing("job")
+    assert (died.status, died.exits[1]) == ("failed", -9)
+    agent.launch(agent.launches.relaunch("job", resume=True))
+    wait_until(lambda: (now := summary(agent)) is not None and now.status is JobStatus.FINISHED)
+    view = agent.feed.snapshot().job("job")
+    assert view is not None
+    assert (view.summary.attempt, view.summary.step) == (2, 60)
+    (seam,) = view.curve.restarts
+    assert (seam % 10, view.curve.steps[0], view.curve.steps[-1]) == (1, 1, 60)
+    assert f"step_{seam - 1:.0f}" in (tmp_path / "jobs/job/logs/rank_0.log").read_text().replace("step_0", "step_")
 
 
 def test_a_job_that_fails_without_a_record_is_settled_by_who_watches(agent: Agent, tmp_path: Path) -> None:
