@@ -311,3 +311,11 @@ def test_bad_settings_of_alerts_name_file_key_and_reason(tmp_path: Path, text: s
     with pytest.raises(BadInput) as error:
         load_config({}, {}, written(tmp_path / "a.toml", text))
     assert said in str(error.value)
+
+
+def test_what_the_command_line_said_of_where_to_look_is_to_be_typed_again(tmp_path: Path) -> None:
+    (tmp_path / "ssh").touch()
+    flags = {"nodes": "n1,n 2", "ssh_config": tmp_path / "ssh", "theme": "light"}
+    config = load_config(flags, {"UGRO_CENTRAL": str(tmp_path)}, None)
+    assert config.retyped == f" --nodes 'n1,n 2' --ssh-config {tmp_path}/ssh"
+    assert Config().retyped == ""

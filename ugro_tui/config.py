@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import platformdirs
 
@@ -97,6 +98,16 @@ class Config:
         named = [*self.nodes, *([] if self.hostfile is None else [f"those of {self.hostfile}"])]
         return visible(f"{self.remote_metrics_dir} on {', '.join(named)}", 200)
 
+    @property
+    def retyped(self) -> str:
+        """The options of the command line that a next command has to repeat to see the same, a space before each."""
+        values = {"nodes": ",".join(self.nodes), "metrics_dir": self.remote_metrics_dir}
+        typed = [key for key in _WHERE if self.origins.get(key, "").startswith("command line")]
+        words = [
+            word for key in typed for word in (_spelled("command line", key), values.get(key, str(getattr(self, key))))
+        ]
+        return "".join(f" {shlex.quote(word)}" for word in words)
+
     def inventory(self) -> tuple[NodeSpec, ...]:
         """The nodes to watch; this machine alone where none is named.
 
@@ -183,6 +194,10 @@ def load_config(flags: Mapping[str, object], environ: Mapping[str, str], file: P
     if "alerts" in values:
         read["thresholds"] = alert_tables(values["alerts"], origins["alerts"])
     return Config(**read, origins={key: origin for key, origin in origins.items() if key in values})
+
+
+_WHERE: Final = ("nodes", "hostfile", "ssh_config", "metrics_dir", "central")
+"""The settings that say where jobs are looked for."""
 
 
 def _spelled(source: str, key: str) -> str:

@@ -69,7 +69,7 @@ def _status_row(job: JobView) -> tuple[str, ...]:
 def summary_lines(summary: JobSummary) -> Iterator[str]:
     """One job in numbers, then its ranks."""
     facts = (
-        ("job", f"{summary.job_id}  attempt {summary.attempt}"),
+        ("job", f"{summary.job_id}  attempt {summary.attempt}{_restarted(summary)}"),
         ("status", _status(summary)),
         ("steps", f"{progress(summary)}  at {per_step(summary.seconds_per_step)}"),
         ("loss", f"{loss_text(summary.final_loss, bad=summary.loss_bad)}  ({_losses(summary)})"),
@@ -81,6 +81,10 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
         yield f"{name:<11}{value}"
     yield ""
     yield from table([_RANK_TITLES, *map(_rank_row, summary.per_rank_stats)])
+
+
+def _restarted(summary: JobSummary) -> str:
+    return f", restart {summary.restarts}" if summary.restarts else ""
 
 
 def _stopped(summary: JobSummary) -> str:

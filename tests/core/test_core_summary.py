@@ -18,7 +18,7 @@ from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.rank_stats import RankStats
-from ugro_tui.core.records import Matrix
+from ugro_tui.core.records import Manifest, Matrix
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.summary import summarise
@@ -86,6 +86,23 @@ def test_elapsed_time_runs_on_between_records_and_through_phases() -> None:
     assert summarise(state, 10.0).age == 1.0
     state.apply(0, decode(line("phase", name="eval", state="begin", ts=START_TS + 31)), 11.0, "local")
     assert summarise(state, 15.0).duration == 35.0
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "said", "expected"),
+    [
+        ("pending", 2, "pending: requeued by Slurm", JobStatus.PENDING),
+        ("failed", 1, "failed: its time was over", JobStatus.FAILED),
+        ("stopped", 1, "stopped by anna on laptop", JobStatus.STOPPED),
+    ],
+)
+def test_what_a_scheduler_says_of_the_end_comes_before_what_became_of_ranks(
+    status: str, attempt: int, said: str, expected: JobStatus
+) -> None:
+    state = job(start(world_size=2) + steps(0, 30) + end("stopped"))
+    state.apply_manifest(Manifest("slurm", status, attempt, 2, (), None, None, None, {}, said))
+    summary = summarise(state, 60.0)
+    assert (summary.status, summary.verdict) == (expected, said)
 
 
 def test_what_is_not_known_is_not_a_number() -> None:
@@ -178,6 +195,16 @@ def test_a_restart_does_not_count_the_time_between_the_runs() -> None:
     assert summary.seconds_per_step == 2.0
     assert summary.duration == 120.0
     assert summary.eta == 80.0
+
+
+def test_restarts_are_the_starts_within_an_attempt() -> None:
+    state = job(start() + steps(1, 20))
+    assert summarise(state, 1.0).restarts == 0
+    state.apply(0, decode(start(START_TS + 60, run_id="again") + step(11)), 60.0, "local")
+    state.apply(0, decode(start(START_TS + 60, run_id="again")), 61.0, "local")  # its file was made anew
+    assert (summarise(state, 61.0).attempt, summarise(state, 61.0).restarts) == (1, 1)
+    state.apply(0, decode(start(START_TS + 90, attempt=2)), 90.0, "local")
+    assert (summarise(state, 90.0).attempt, summarise(state, 90.0).restarts) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -65,13 +65,20 @@ def parse_manifest(data: bytes) -> Manifest | None:
         ended=_optional(doc.get("ended")),
         exits=_exits(doc.get("exits")),
         said=text(doc.get("said")),
+        orphaned={
+            text(name): int(code) for name, code in numbers(doc.get("orphaned")).items() if abs(code) < MAX_EXIT_CODE
+        },
     )
 
 
 def _exits(told: object) -> dict[int, int]:
     """Names of ranks to exit codes; JSON has no other names than strings."""
-    codes = numbers(told).items()
-    return {int(name): int(code) for name, code in codes if _RANK.fullmatch(name) and abs(code) < MAX_EXIT_CODE}
+    return {int(name): code for name, code in _codes(told).items() if _RANK.fullmatch(name)}
+
+
+def _codes(told: object) -> dict[str, int]:
+    """Names to exit codes."""
+    return {text(name): int(code) for name, code in numbers(told).items() if abs(code) < MAX_EXIT_CODE}
 
 
 def parse_error(data: bytes) -> ErrorReport | None:

@@ -34,6 +34,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.1e}"
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of them: 1 rank, 2 ranks, 8,192 ranks."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def compact(value: float) -> str:
     """A rate or size in at most five characters (a sign is one more): 0.5, 950, 12.3k, 1.2M."""
     if not math.isfinite(value):

@@ -12,6 +12,7 @@ import numpy as np
 
 from ugro_tui.core.badloss import BadLoss
 from ugro_tui.core.columns import MAX_COUNT, Column
+from ugro_tui.core.pool import PooledSeries
 from ugro_tui.core.records import End, ErrorReport, Heartbeat, Matrix, Start, Tally, Vital
 from ugro_tui.core.series import Series
 from ugro_tui.core.shared import Sources
@@ -32,7 +33,7 @@ class Rank:
 
     rank: int
     row: int
-    series: Series
+    series: Series | PooledSeries
     node: str = ""
     start: Start | None = None
     end: End | None = None
@@ -46,6 +47,8 @@ class Rank:
     """What was last said of a process of this rank; `vital` is what to judge by."""
     tally: Tally = field(default_factory=Tally)
     attempt: int = 1
+    restarts: int = 0
+    """How often it was started again within this attempt, as torchrun does after a failure."""
     first_step: float = np.nan
     """The lowest step of this attempt: older rows of `series` are from attempts before it."""
     phase: str = ""
@@ -103,9 +106,8 @@ class Rank:
     @property
     def attempt_rows(self) -> Matrix:
         """The kept rows of this attempt, shape `[n, WIDTH]` (a view)."""
-        if np.isnan(self.first_step):
-            return self.series.rows[:0]
-        return self.series.rows[np.searchsorted(self.series.column(Column.STEP), self.first_step) :]
+        rows = self.series.rows
+        return rows[np.searchsorted(rows[:, Column.STEP], self.first_step) :]  # behind all where that is NaN
 
 
 def note(rank: Rank, seqs: Sequence[float], times: Sequence[float]) -> None:

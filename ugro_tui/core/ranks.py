@@ -12,6 +12,7 @@ from ugro_tui.core.badloss import followed
 from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
 from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
+from ugro_tui.core.pool import Pool
 from ugro_tui.core.rank import LOCAL, MAX_STARTS, PACE, Rank, note, note_losses
 from ugro_tui.core.recent import ROUNDS, Round, rounds
 from ugro_tui.core.records import (
@@ -66,6 +67,7 @@ class RankTable:
         self.beats = np.empty((0, len(Beat)))
         """What the newest heartbeat of each rank says, by `Beat`."""
         self._trends = Trends()
+        self._pool = Pool(SHORT_HISTORY)
 
     @property
     def spark(self) -> npt.NDArray[np.float32]:
@@ -86,16 +88,23 @@ class RankTable:
         if found is None:
             row = len(self.by_rank)
             self._grow(row + 1)
-            found = self.by_rank[number] = Rank(number, row, Series(_capacity(number, row + 1)))
+            capacity = _capacity(number, row + 1)
+            series = self._pool.series() if capacity == SHORT_HISTORY else Series(capacity)
+            found = self.by_rank[number] = Rank(number, row, series)
             self.by_row.append(found)
             self._share(row + 1)
         return found
 
     def _share(self, ranks: int) -> None:
         """Shorten the histories when the ranks have doubled, so that all of them stay within the budget."""
-        if (ranks - 1).bit_length() > (ranks - 2).bit_length():
-            for rank in self.by_row:
-                rank.series.limit(_capacity(rank.rank, ranks))
+        if (ranks - 1).bit_length() == (ranks - 2).bit_length():
+            return
+        for rank in self.by_row:
+            capacity = _capacity(rank.rank, ranks)
+            if isinstance(rank.series, Series):
+                rank.series.limit(capacity)
+                if capacity == SHORT_HISTORY:
+                    rank.series = self._pool.adopted(rank.series)
 
     def _grow(self, rows: int) -> None:
         if rows <= len(self.step_at):
@@ -167,11 +176,13 @@ class RankTable:
     def _start(self, rank: Rank, start: Start, at: float) -> None:
         if start == rank.start:  # the same run goes on in a file that was made anew
             return
-        last = float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else np.nan
+        last = rank.series.last_step
         rank.ends += [rank.end] if rank.starts else []
         del rank.ends[: 1 - MAX_STARTS]
         rank.starts.append((start.ts, float(np.fmax(last, rank.starts[-1][1])) if rank.starts else last))
         del rank.starts[:-MAX_STARTS]
+        again = rank.start is not None and rank.start.attempt == start.attempt
+        rank.restarts = rank.restarts + 1 if again else 0
         rank.start, rank.end, rank.bad = start, None, None
         rank.ended_at = rank.first_step = np.nan
         rank.first_ts = rank.last_ts = start.ts

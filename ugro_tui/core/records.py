@@ -159,7 +159,8 @@ class Manifest:
     """job.json: what a launcher wrote about the job. Numbers that it does not know are None.
 
     `exits`: the exit codes of the ranks that failed, minus the signal's number where a signal ended them. `said`: why
-    the job waits, where a queue keeps it.
+    the job waits, where a queue keeps it. `orphaned`: nodes where torchrun has ended and ranks go on without it, with
+    its exit code, or minus the number of the signal that ended it.
     """
 
     backend: str
@@ -172,3 +173,4 @@ class Manifest:
     ended: float | None
     exits: Mapping[int, int] = field(default_factory=dict)
     said: str = ""
+    orphaned: Mapping[str, int] = field(default_factory=dict)

@@ -53,6 +53,8 @@ class JobSummary:
     verdict: str
     unjudged: tuple[str, ...] = ()
     """What no rule judges, and why."""
+    restarts: int = 0
+    """How often torchrun has started the ranks again within this attempt."""
 
     @property
     def missing(self) -> int:
@@ -123,10 +125,14 @@ def summarise(
         per_rank_stats=ranks,
         verdict=_verdict(job, status, alerts, states),
         unjudged=unjudged,
+        restarts=max((rank.restarts for rank in current if rank.attempt == job.attempt), default=0),
     )
 
 
 def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states: States) -> str:
+    said = job.manifest.said if job.manifest else ""
+    if status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.PENDING) and said:
+        return said  # a scheduler's word: what became of ranks follows from it
     if (first := worst(alerts)) is not None:
         return first.sentence
     if status == JobStatus.RUNNING:
@@ -137,7 +143,7 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
     return {
         JobStatus.FINISHED: "finished",
         JobStatus.STARTING: "started, waiting for the first step",
-        JobStatus.PENDING: (job.manifest.said if job.manifest else "") or "waiting for the first record",
+        JobStatus.PENDING: "waiting for the first record",
         JobStatus.STOPPED: "stopped",
         JobStatus.FAILED: _failed_before_records(job),
     }.get(status, "no news: neither records nor heartbeats tell what it does")

@@ -11,7 +11,7 @@ from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import StallLimit
 from ugro_tui.core.rules.away import Rewritten, Unreachable
 from ugro_tui.core.rules.catalogue import DEFAULTS
-from ugro_tui.core.rules.ends import Ends, Restarts
+from ugro_tui.core.rules.ends import Ends, Orphans, Restarts
 from ugro_tui.core.rules.gpus import Broken, Heat, MemoryTrend, Throttled, Underused
 from ugro_tui.core.rules.hosts import Disks, Leaks, Lines
 from ugro_tui.core.rules.look import JobRule, Look
@@ -42,7 +42,7 @@ class JobWatch:
         self._stragglers = Stragglers()
         # In the order in which alerts of one severity are told: causes before their effects.
         self._rules: Sequence[JobRule] = (
-            Ends(), BadLosses(), Unreachable(), Broken(), Stalls(), Learning(), self._stragglers, Desync(),
+            Ends(), BadLosses(), Unreachable(), Broken(), Orphans(), Stalls(), Learning(), self._stragglers, Desync(),
             Restarts(), Throttled(), Heat(), MemoryTrend(), Underused(), Leaks(), Disks(), Rewritten(), Lines(),
         )  # fmt: skip
 

@@ -9,16 +9,20 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
-from ugro_tui.nodes.helper_stacks import boot_id, state_of
+from ugro_tui.nodes.helper_proc import boot_id, state_of
+from ugro_tui.nodes.helper_processes import of_launch, rest
+
+ORPHAN_SECONDS = 1.0
+"""How often it is looked whether ranks that outlive their agent are there still."""
 
 
 def write_document(path: str, document: Dict[str, Any]) -> None:
     """Replace a file in one step, synced to the disk. Raises OSError and leaves no half file then."""
-    beside = os.path.join(os.path.dirname(path), ".%s.%d.tmp" % (os.path.basename(path), os.getpid()))
+    # Nodes that share a filesystem may have processes of the same number.
+    beside = os.path.join(os.path.dirname(path), ".%s.%s.tmp" % (os.path.basename(path), os.urandom(6).hex()))
     try:
         with open(beside, "w") as stream:
             json.dump(document, stream, indent=1)
@@ -58,6 +62,8 @@ class Supervised:
         self.rank = request["node_rank"]
         self.attempt = request["manifest"]["attempt"]
         self.folder = folder
+        self.job = request["job"]
+        self.node = request["node"]
 
     def place(self, name: str) -> str:
         """The path of one of its documents."""
@@ -65,6 +71,8 @@ class Supervised:
 
     def run(self, ready: int) -> None:
         """Start the agent, say so to the pipe `ready`, wait for its end and write it down. Raises OSError."""
+        import subprocess
+
         with open(os.path.join(self.folder, "logs", "torchrun.%d.log" % self.rank), "ab", buffering=0) as log:
             log.write(("== attempt %d: %s ==\n" % (self.attempt, self._spelled())).encode())
             agent = subprocess.Popen(
@@ -84,6 +92,28 @@ class Supervised:
         code = agent.wait()
         ended = {"code": code if code >= 0 else None, "signal": -code if code < 0 else None, "at": time.time()}
         write_document(self.place("exit"), dict(ended, token=self.token))
+        if code and self._orphans():
+            self._stay(code)
+
+    def _orphans(self) -> bool:
+        """Whether ranks outlive their agent: torchrun ends them before it ends, unless it was killed."""
+        return bool(of_launch(self.job, self.token, ()))
+
+    def _stay(self, code: int) -> None:
+        """Say in job.json that ranks go on without their agent, as long as they do."""
+        self._tell_orphaned(code)
+        while self._orphans():
+            rest(ORPHAN_SECONDS)
+        self._tell_orphaned(None)
+
+    def _tell_orphaned(self, code: Optional[int]) -> None:
+        path = os.path.join(self.folder, "job.json")
+        manifest = read_document(path)
+        if manifest.get("token") == self.token:
+            others = {node: one for node, one in dict(manifest.get("orphaned") or {}).items() if node != self.node}
+            manifest["orphaned"] = others if code is None else dict(others, **{self.node: code})
+            with contextlib.suppress(OSError):
+                write_document(path, manifest)
 
     def note(self, agent: int) -> None:
         """Write down who watches whom; a disk that refuses it must not end a run that has begun."""

@@ -148,6 +148,11 @@ _ROWS: Final = (
         "look at the kernel's log (dmesg) and the end of its log",
     ),
     Rule(
+        "launcher_gone", "launcher gone", WARN, "job.json: what the supervisor of torchrun found",
+        "torchrun has ended and its ranks go on", "they have ended", "ours: after an OOM kill of the agent",
+        "let it train, or stop it (`ugro-tui stop JOB`): nothing restarts it or ends it when a rank fails",
+    ),
+    Rule(
         "restart_loop", "restart loop", CRIT, "start records",
         "5 starts in 30 minutes, or 3 in a row without progress", "progress and fewer starts", "nvrx-watch",
         "stop it and mend the cause of the first failure", (

@@ -9,13 +9,12 @@ from typing import Final
 import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
-from ugro_tui.core.columns import Column
 from ugro_tui.core.endings import lost_peer
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import LIVING, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.rank import Rank
-from ugro_tui.core.rules.look import MOST_NAMED, Look, alert, each
+from ugro_tui.core.rules.look import MOST_NAMED, Look, about_node, alert, each
 from ugro_tui.core.states import JobStatus, RankState
 
 _SOURCE: Final = re.compile(r"\[[^\]]*\.\w+:\d+\] ")
@@ -123,6 +122,18 @@ def _vanished(rank: Rank, code: int | None) -> str:
     return "gone without a word: killed (SIGKILL, out of memory), or its machine went down"
 
 
+class Orphans:
+    """Ranks that go on without the torchrun that started them."""
+
+    def judge(self, look: Look) -> Iterator[Alert]:
+        """One alert for each node."""
+        job = look.job
+        told = job.manifest.orphaned if job.manifest is not None else {}
+        for node, code in sorted(told.items()) if not job.status(look.now).over else ():
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            yield about_node("launcher_gone", node, f"torchrun has ended there ({how}), and its ranks go on", 0.0)
+
+
 class Restarts:
     """Starts again and again, or starts that get nowhere."""
 
@@ -139,7 +150,7 @@ class Restarts:
         newest = rank.starts[-1][0]
         recent = [ts for ts, _ in rank.starts if newest - ts <= numbers["minutes"] * 60]
         best = rank.starts[-1][1]
-        latest = float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else -np.inf
+        latest = rank.series.last_step
         moved = latest > (best if not np.isnan(best) else -np.inf)
         idle = _idle(rank.starts) if not moved else 0
         settled = moved and rank.last_ts - newest > numbers["minutes"] * 60
