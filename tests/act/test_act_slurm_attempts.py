@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,27 @@ def test_while_slurmctld_is_away_a_job_is_unknown_and_has_not_failed(shop: Shop,
         cluster.start_controller()
     wait_until(lambda: shop.backend.look("job").status == "running")
     assert shop.backend.stop("job", 20.0, shop.progress.append).status == "stopped"
+
+
+TRAINS = """
+import torch, torch.distributed as dist
+from ugro_emitter import MetricsEmitter
+dist.init_process_group("gloo")
+emitter = MetricsEmitter()
+for step in range(3):
+    x = torch.ones(1)
+    dist.all_reduce(x)
+    emitter.emit_step(step, loss=float(x))
+emitter.close()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("rendezvous", ["static", "c10d"])
+def test_a_real_torchrun_meets_on_two_nodes_whose_names_nobody_resolves(shop: Shop, rendezvous: str) -> None:
+    shop.script.write_text(TRAINS)
+    shop.launch(rendezvous=rendezvous, nproc=1, python=sys.executable, slurm=SlurmOptions(nodes=2))
+    assert shop.until("finished").exit_code == 0
+    lines = [json.loads(line) for path in (shop.root / "job").glob("metrics*1*") for line in path.open()]
+    assert [line["loss"] for line in lines if line.get("step") == 2] == [2.0]
