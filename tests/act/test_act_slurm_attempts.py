@@ -55,6 +55,7 @@ def test_secrets_and_code_come_along_and_secrets_are_nowhere_but_with_the_ranks(
     assert not lent.exists()
 
 
+@pytest.mark.acceptance
 def test_a_requeue_is_another_attempt_and_no_failure_whoever_asked_for_it(shop: Shop) -> None:
     requeued = SlurmOptions(nodes=1, extra=("--requeue", "--nodelist=n3"))
     shop.launch("waits", nproc=2, slurm=requeued)
@@ -95,6 +96,31 @@ def test_the_limit_of_time_is_told_as_the_reason(shop: Shop) -> None:
     shop.ready()
     shop.cluster.says("scontrol", "update", f"JobId={shop.document()['slurm_job_id']}", "EndTime=now")
     assert shop.until("failed").said == "failed: its time was over"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (("--requeue",), "pending", "pending: requeued by Slurm: it was preempted by a job that comes first"),
+        pytest.param((), "failed", "failed: it was preempted by a job that comes first", marks=pytest.mark.acceptance),
+    ],
+)
+def test_a_job_that_makes_room_for_another_is_told_so(
+    shop: Shop, options: tuple[str, ...], status: str, said: str
+) -> None:
+    shop.launch("waits", nproc=2, slurm=SlurmOptions(nodes=1, extra=("--exclusive", "--nodelist=n2", *options)))
+    shop.ready()
+    shop.cluster.says("sbatch", "-p", "urgent", "--exclusive", "--nodelist=n2", "-o", "/dev/null", "--wrap", "sleep 1")
+    wait_until(lambda: shop.document()["status"] != "running")
+    found = shop.document()
+    assert (found["status"], found["said"], found["attempt"]) == (status, said, 2 if options else 1)
+
+
+@pytest.mark.acceptance
+def test_a_job_that_takes_more_memory_than_it_asked_for_ran_out_of_it(shop: Shop) -> None:
+    shop.script.write_text("import signal\nheld = bytearray(600 << 20)\nsignal.alarm(40)\nsignal.pause()\n")
+    shop.launch(nproc=1, slurm=SlurmOptions(nodes=1, extra=("--mem=200",)))
+    assert shop.until("failed").said.startswith("failed: out of memory: ")
 
 
 @pytest.mark.acceptance
