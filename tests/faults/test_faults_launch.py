@@ -63,8 +63,16 @@ def test_screens_plan_launch_and_stop_on_three_nodes(lab: Lab, nodes: list[Machi
     wait_until(lambda: answer(launch))
     assert answer(launch) == ("", "job job runs: 3 ranks on 3 nodes")
     assert {one.stage for one in shown(agent).nodes} == {Stage.RUNNING}
-    ran = [one for one in agent.feed.snapshot().executed if "torch.distributed.run" in one.command]
-    assert sorted((one.node, one.code) for one in ran) == [("n1", 0), ("n2", 0), ("n3", 0)]
+    ran = agent.feed.snapshot().executed
+    for command in ("torch.distributed.run", "helper: survey", "helper: lend", "a python' -c"):
+        assert sorted({(one.node, one.code) for one in ran if command in one.command}) == [
+            ("n1", 0),
+            ("n2", 0),
+            ("n3", 0),
+        ], command
+    watched_and_launched = [one.node for one in ran if one.command.startswith("ssh -F")]
+    assert sorted(watched_and_launched) == ["n1", "n1", "n2", "n2", "n3", "n3"]
+    assert [one.node for one in ran if one.code is None and one.command.startswith("sh -c")].count("n2") == 1
     for machine in nodes:
         machine.disconnect()  # the laptop is gone; what was started is not
     stop = agent.feed.request(Stop("job", 5.0)).number

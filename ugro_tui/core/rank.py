@@ -17,7 +17,8 @@ from ugro_tui.core.records import End, ErrorReport, Heartbeat, Matrix, Start, Ta
 from ugro_tui.core.series import Series
 from ugro_tui.core.shared import Sources
 
-MILLION: Final = 1_000_000
+PACE: Final = 10**15
+"""Parts of a second in which it is counted what a token took."""
 
 MAX_STARTS: Final = 16
 """Starts remembered of a rank: enough to tell a loop."""
@@ -69,8 +70,10 @@ class Rank:
     first_ts: float = np.nan
     last_ts: float = np.nan
     """First and last record of this attempt, Unix seconds by the node's clock."""
-    throughput_sum: int = 0
-    """In millionths: whole numbers add up to the same whatever records came in one delivery, and so do all readers."""
+    throughput_time: int = 0
+    """What a token took, summed over records (by `PACE`): whole numbers add up to the same whatever records came in one
+    delivery, and so do all readers. As records cover as many tokens each, the mean rate is that of all tokens and all
+    time, and a slow record counts for as long as it took."""
     throughput_rows: int = 0
     records: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
@@ -94,6 +97,11 @@ class Rank:
             return None
         begun_anew = start is not None and start.run_id != beat.run_id and not start.ts <= beat.ts
         return None if begun_anew else told
+
+    @property
+    def mean_throughput(self) -> float:
+        """Tokens/s over the records of this attempt, NaN before the first."""
+        return round(self.throughput_rows * PACE / self.throughput_time, 6) if self.throughput_time else math.nan
 
     @property
     def attempt_rows(self) -> Matrix:

@@ -13,7 +13,7 @@ from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
 from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
 from ugro_tui.core.pool import Pool
-from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Rank, note, note_losses
+from ugro_tui.core.rank import LOCAL, MAX_STARTS, PACE, Rank, note, note_losses
 from ugro_tui.core.recent import ROUNDS, Round, rounds
 from ugro_tui.core.records import (
     CHECKPOINT,
@@ -192,7 +192,7 @@ class RankTable:
         rank.attempt = start.attempt
         rank.next_seq = start.seq + 1
         rank.phase = ""
-        rank.throughput_sum, rank.throughput_rows = 0, 0
+        rank.throughput_time, rank.throughput_rows = 0, 0
         rank.bad_records, rank.last_bad_step = 0, np.nan
         rank.bad_losses, rank.last_bad_loss = 0, np.nan
         self.step_at[rank.row] = at  # until the first step, its age counts from the start
@@ -226,8 +226,8 @@ class RankTable:
         for name, value in steps.metrics.items():
             if name in rank.metrics or len(rank.metrics) < MAX_NAMES:
                 rank.metrics[name] = value
-        known = [value for value in rows[:, Column.THROUGHPUT].tolist() if abs(value) < MAX_COUNT]
-        rank.throughput_sum += sum(round(value * MILLION) for value in known)
+        known = [value for value in rows[:, Column.THROUGHPUT].tolist() if 1 / MAX_COUNT < value < MAX_COUNT]
+        rank.throughput_time += sum(round(PACE / value) for value in known)
         rank.throughput_rows += len(known)
         self.latest[row] = newest(rows, self.latest[row])
         self.rounds[row] = rounds(rows, self.rounds[row])
