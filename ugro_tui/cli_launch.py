@@ -14,7 +14,7 @@ from ugro_tui import cli_slurm, exits
 from ugro_tui.cli_variables import pairs, secrets_from
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
+from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodePlan, NodeProgress
 from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
@@ -281,8 +281,7 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     for copy in plan.copies:
         yield f"  copy {visible(copy, 500)}"
     for node in plan.nodes:
-        last = node.first_rank + node.nproc - 1
-        yield f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
+        yield _who(plan, node)
         yield f"  in {visible(node.workdir, 500)}"
         yield from (f"  {visible(f'{name}={value}', 500)}" for name, value in sorted(node.environment.items()))
         yield from (f"  {name}=<hidden> ({_source(path)})" for name, path in sorted(plan.request.secrets.items()))
@@ -290,6 +289,14 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     if plan.script:
         yield "the script for sbatch:"
         yield from (visible(line, 10_000) for line in plan.script.splitlines())
+
+
+def _who(plan: LaunchPlan, node: NodePlan) -> str:
+    """What runs where; which nodes of Slurm they are is not known before."""
+    if plan.script:
+        return f"{counted(plan.request.slurm.nodes, 'node')} of Slurm, each: {counted(node.nproc, 'rank')}"
+    last = node.first_rank + node.nproc - 1
+    return f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
 
 
 def _source(path: str) -> str:
