@@ -21,6 +21,7 @@ from ugro_tui.interrupts import taking_back
 from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
+    from ugro_tui.act.backend import JobStanding
     from ugro_tui.agent import Agent
     from ugro_tui.config import Config
     from ugro_tui.launches import LaunchDoor
@@ -143,7 +144,7 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
         if as_json:
             print_json(jsonable(standing), pretty=True)
         else:
-            print_lines([f"job {job}: {standing.status}"])
+            print_lines([f"job {job}: {ended_as(standing)}"])
 
 
 def _go(
@@ -193,22 +194,43 @@ def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchR
 
 
 def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
-    """Wait for the end of a job; 0: it finished."""
+    """Wait for the end of a job, and say on standard error why it waits, or is not known; 0: it finished."""
     from threading import Event
 
-    pause = Event()
-    while not (standing := agent.launches.standing(job_id)).over:
+    from ugro_tui.headless import complain
+
+    pause, said = Event(), ""
+    while not (standing := _standing(agent, job_id)).over:
+        if standing.status in ("pending", "unknown") and standing.said != said:
+            said = standing.said
+            complain([said])
         pause.wait(_LOOK_SECONDS)
     _copy_rest(agent, job_id)
     if as_json:
         print_json(jsonable(standing), pretty=True)
     else:
-        failed = standing.status == "failed"
-        print_lines([f"job {job_id}: {(failed and standing.said) or standing.status}"])
+        print_lines([f"job {job_id}: {ended_as(standing)}"])
     return exits.WELL if standing.status == "finished" else exits.UNWELL
 
 
 _LOOK_SECONDS = 2.0
+
+
+def _standing(agent: Agent, job_id: str) -> JobStanding:
+    """Where it stands; unknown while nobody who could know it answers, which is no end. Raises UgroError."""
+    from ugro_tui.act.backend import JobStanding
+
+    try:
+        return agent.launches.standing(job_id)
+    except UgroError as error:
+        if error.exit_code not in (exits.NONE_REACHED, exits.PARTIAL):
+            raise
+        return JobStanding("unknown", said=f"unknown: {error}")
+
+
+def ended_as(standing: JobStanding) -> str:
+    """`finished`, or how it ended: `failed: rank 1 ended by signal 9`, `stopped by anna on laptop`."""
+    return (standing.status in ("failed", "stopped") and standing.said) or standing.status
 
 
 def _copy_rest(agent: Agent, job_id: str) -> None:

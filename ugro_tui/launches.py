@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ugro_tui.config import Config
-from ugro_tui.core.commands import Act, Launch, PlanLaunch, Stop
+from ugro_tui.core.commands import Act, Launch, PlanLaunch, RecallLaunch, Stop
 from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView
+from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, Stage
 from ugro_tui.core.ports import Clock, Collection
 from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.executed import ExecutedLog
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ugro_tui.act.coordinator import LaunchCoordinator
     from ugro_tui.act.sites import Site
     from ugro_tui.act.torchrun import Torchrun
-    from ugro_tui.core.snapshot import Question, Snapshot
+    from ugro_tui.core.snapshot import JobView, Question, Snapshot
     from ugro_tui.demo_run import DemoRun
 
 Result = TypeVar("Result")
@@ -37,9 +37,9 @@ SETTLE_SECONDS = 5.0
 """How often it is looked whether a job has ended and nobody has written that down."""
 
 WAIT_SECONDS = 30.0
-"""How often it is asked why a job waits."""
+"""How often it is asked why a job waits, and for an end that could not be learned."""
 
-MOST_SETTLED_AT_ONCE, MOST_TRIES = 8, 12
+MOST_SETTLED_AT_ONCE = 8
 
 
 class LaunchDoor:
@@ -68,8 +68,6 @@ class LaunchDoor:
         self._torchrun: Torchrun | None = None
         self._made: LaunchCoordinator | None = None
         self._collection: Collection | None = None
-        self._settled: set[tuple[str, int]] = set()
-        self._tries: Counter[tuple[str, int]] = Counter()
         self._over = threading.Event()
 
     def use(self, collection: Collection) -> None:
@@ -85,6 +83,10 @@ class LaunchDoor:
         match command:
             case PlanLaunch():
                 return _counted(self.plan(command.request))
+            case RecallLaunch():
+                recalled = self.relaunch(command.job_id, resume=False)
+                self._show(LaunchView(command.job_id, Stage.WAITING, recalled=recalled))
+                return ""
             case Launch():
                 return f"job {command.request.job_id} runs: {_counted(self.launch(command.request))}"
             case Stop():
@@ -150,30 +152,20 @@ class LaunchDoor:
             threading.Thread(target=self._settle, args=(look,), name="settling", daemon=True).start()
 
     def _settle(self, look: Callable[[], Snapshot]) -> None:
-        asked = -WAIT_SECONDS
+        due: dict[tuple[str, int], float] = {}
         while not self._over.wait(SETTLE_SECONDS):
-            if (now := self._clock.monotonic()) - asked >= WAIT_SECONDS:
-                asked = now
-                for job in [job for job in look().jobs if job.recorded == "pending"][:MOST_SETTLED_AT_ONCE]:
-                    self._try(job.job_id)
-            ended = [
-                (job.job_id, job.summary.attempt)
-                for job in look().jobs
-                if job.summary.status.over and job.recorded in ("pending", "starting", "running")
-            ]
-            fresh = [one for one in ended if one not in self._settled]
-            for job_id, attempt in fresh[:MOST_SETTLED_AT_ONCE]:
-                self._tries[job_id, attempt] += 1
-                # Ranks say that they end before their agents have: then it is asked again.
-                if self._try(job_id) or self._tries[job_id, attempt] >= MOST_TRIES:
-                    self._settled.add((job_id, attempt))
+            now = self._clock.monotonic()
+            unsettled = [(job.job_id, job.summary.attempt) for job in look().jobs if _is_unsettled(job)]
+            ripe = sorted((due.get(one, -math.inf), one) for one in unsettled)
+            for when, one in ripe[:MOST_SETTLED_AT_ONCE]:
+                if when <= now:
+                    due[one] = math.inf if self._is_over(one[0]) else now + WAIT_SECONDS
 
-    def _try(self, job_id: str) -> bool:
-        """Whether no more can be learned from asking again."""
+    def _is_over(self, job_id: str) -> bool:
         try:
             return self.standing(job_id).over
-        except UgroError:  # the next application tries again; what a person asks for says what is wrong
-            return True
+        except UgroError:  # it is tried again; what a person asks for says what is wrong
+            return False
 
     def _coordinator(self) -> LaunchCoordinator:
         """Raises BadInput: nothing may be started or stopped from here."""
@@ -234,6 +226,11 @@ class LaunchDoor:
 
     def _note(self, node: str, command: str, well: bool, seconds: float) -> None:
         self._log.tell(node, command, 0 if well else 1, seconds)
+
+
+def _is_unsettled(job: JobView) -> bool:
+    """Whether it waits, or has ended and nobody has written that down."""
+    return job.recorded == "pending" or (job.summary.status.over and job.recorded in ("starting", "running"))
 
 
 def _question(key: str) -> Question:

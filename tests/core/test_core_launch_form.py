@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ugro_tui.core.launch_form import FIELDS, request_of
+from ugro_tui.core.launch_form import FIELDS, free_name, request_of, values_of
 from ugro_tui.core.launching import Backend, LaunchRequest, SlurmOptions
 
 NODES = ("gpu-master", "gpu1", "gpu2")
@@ -47,7 +48,8 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
     options = SlurmOptions("gpu1", 4, "p", "", "1:00", 0, ("--qos=long",))
     request = asked(backend="slurm", nodes="nobody", **slurm)
     assert request == LaunchRequest("gpt", backend=Backend.SLURM, slurm=options)
-    assert asked(backend="local", nodes="nobody", nproc="2") == LaunchRequest("gpt", backend=Backend.LOCAL, nproc=2)
+    request, errors = request_of({"name": "gpt", "backend": "local", "nodes": "nobody", "nproc": "2"}, ("local",), ())
+    assert (request, errors) == (LaunchRequest("gpt", backend=Backend.LOCAL, nproc=2), {})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,10 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
         ("name", "../up", "is not a job id"),
         ("name", "old", "exists already"),
         ("args", "--note 'two", "no closing quotation: close the quote"),
-        ("nodes", "gpu1,gpu9", "no node gpu9 is watched: take of gpu-master, gpu1, gpu2"),
+        ("nodes", "gpu1,gpu9", "no node gpu9 is watched: take of gpu-master, gpu1, gpu2; or add it to --nodes"),
+        ("nodes", ",", "no node is chosen"),
+        ("backend", "local", "this machine is not watched: start ugro-tui with --nodes local,gpu-master"),
+        ("restarts", "2", "hangs with a static rendezvous"),
         ("nodes", "gpu1 gpu1", "named twice"),
         ("nproc", "0", "no number from 1"),
         ("nproc", "٣", "no number"),
@@ -78,8 +83,50 @@ def test_no_node_is_watched() -> None:
     assert "no node is watched yet" in errors["nodes"]
 
 
-def test_a_job_that_exists_can_be_resumed() -> None:
-    assert asked(name="old", resume="yes").resume
+def test_a_job_that_exists_can_be_launched_again_anew_or_from_its_checkpoint() -> None:
+    again = asked(name="old", resume="next", args="--steps 5")
+    assert (again.resume, again.args) == (True, ("--steps", "5"))
+    for args in ("--steps 5", "--steps 5 --resume"):
+        assert asked(name="old", resume="resume", args=args).args == ("--steps", "5", "--resume")
+
+
+def test_a_time_limit_is_one_of_slurm() -> None:
+    for time in ("90", "1:30:00", "2-12", "2-12:00:00", "UNLIMITED"):
+        assert asked(backend="slurm", time=time).slurm.time == time
+    assert "is no time: write minutes" in wrong(backend="slurm", time="12 h")["time"]
+
+
+def test_a_name_that_is_taken_is_counted_on() -> None:
+    assert free_name("gpt", ()) == "gpt"
+    assert free_name("gpt", {"gpt", "gpt-2"}) == "gpt-3"
+    assert free_name("gpt-9", {"gpt-9"}) == "gpt-10"
+
+
+words = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Z")), min_size=1)
+names = st.from_regex(r"[A-Z_]{1,8}", fullmatch=True)
+requests = st.builds(
+    LaunchRequest,
+    job_id=st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True),
+    script=words.map(str.strip),
+    args=st.lists(words).map(tuple),
+    nodes=st.permutations(NODES).map(tuple),
+    nproc=st.none() | st.integers(1, 64),
+    rendezvous=st.just("c10d"),
+    max_restarts=st.integers(0, 9),
+    environment=st.dictionaries(names, words),
+    secrets=st.dictionaries(names, words),
+    resume=st.booleans(),
+)
+
+
+@settings(max_examples=50)
+@given(requests, st.sampled_from((Backend.SSH, Backend.SLURM)))
+def test_a_form_that_is_filled_in_from_a_request_asks_for_the_same(request: LaunchRequest, backend: Backend) -> None:
+    slurm = SlurmOptions("gpu1", 4, "p", "a", "1:00", 0, ("--qos=long",))
+    if backend is Backend.SLURM:
+        request = replace(request, backend=backend, slurm=slurm, rendezvous="static", max_restarts=0, nodes=())
+    found, errors = request_of(values_of(request, NODES), NODES, ())
+    assert (found, errors) == (request, {})
 
 
 @settings(max_examples=50)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.ui.node_scenes import on_three
 from tests.ui.scenes import WALL, Run, job, snapshot
-from ugro_tui.core.health import JobProcess, NodeHealth
+from ugro_tui.core.health import DiskHealth, GpuHealth, JobProcess, NodeHealth
 from ugro_tui.core.launching import (
     Executed,
     LaunchPlan,
@@ -23,7 +23,16 @@ NODES = ("gpu-master", "gpu1", "gpu2")
 
 def three() -> Snapshot:
     """Three nodes that answer, and a job that runs on them."""
-    return on_three(NodeView("gpu2", 2.0))
+    gib = 2**30
+    cards = [tuple(GpuHealth(index, mem_used=used * gib, mem_total=80 * gib) for index in range(4)) for used in (1, 40)]
+    health = (
+        NodeHealth("gpu-master", 1.0, disks=(DiskHealth("metrics", "/", 900 * gib, 212 * gib),), gpus=cards[0]),
+        NodeHealth(
+            "gpu1", 1.0, disks=(DiskHealth("metrics", "/", 900 * gib, 3 * gib),), gpus=(*cards[0][:1], *cards[1][1:])
+        ),
+        NodeHealth("gpu2", 1.0, gpus_known=True),
+    )
+    return replace(on_three(NodeView("gpu2", 2.0)), health=health)
 
 
 def plan(request: LaunchRequest) -> LaunchPlan:

@@ -14,7 +14,7 @@ from textual.widgets import Input
 from tests.ui.launch_scenes import NODES, broken, commands, plan, planned, stoppable, three
 from tests.ui.scenes import COMPLETED, NOW, WALL, FakeFeed, Run, app_of, ended, job, records, snapshot
 from tests.ui.test_errands import Desk, at
-from ugro_tui.core.commands import Answer, Launch, OpenJob, PlanLaunch, Stop
+from ugro_tui.core.commands import Answer, Launch, OpenJob, PlanLaunch, RecallLaunch, Stop
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.launching import Backend, Executed, LaunchRequest, LaunchView, NodeProgress, SlurmOptions, Stage
@@ -37,7 +37,12 @@ def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def acts(desk: Desk) -> list[object]:
-    return [command for command in desk.feed.asked if isinstance(command, PlanLaunch | Launch | Stop)]
+    return [command for command in desk.feed.asked if isinstance(command, PlanLaunch | RecallLaunch | Launch | Stop)]
+
+
+def asked(desk: Desk, kind: type) -> int:
+    """The number of the last command of that kind."""
+    return max(place for place, command in enumerate(desk.feed.asked, 1) if isinstance(command, kind))
 
 
 async def fill(desk: Desk, **values: str) -> None:
@@ -70,19 +75,20 @@ async def test_a_form_is_planned_launched_and_leads_to_the_job() -> None:
         await desk.pass_time(7.0)
         assert acts(desk) == [PlanLaunch(request)]
         assert "planning …" in desk.text
-        await desk.news(launch=planned(request), answers=(Answer(len(desk.feed.asked)),))
+        await desk.news(launch=planned(request), answers=(Answer(asked(desk, PlanLaunch)),))
         assert "attempt 1  6 ranks on 3 nodes  ssh" in desk.text
         assert "--note 'a b'" in desk.text
         assert "HF_TOKEN=***" in desk.text
         await desk.pilot.press("ctrl+s")
         assert acts(desk)[-1] == Launch(request)
         assert "gpt-small  asked for …" in desk.text
-        launched = len(desk.feed.asked)
+        await desk.pilot.press("enter", "ctrl+s", "enter")
+        assert acts(desk).count(Launch(request)) == 1, "twice is once"
         going = tuple(NodeProgress(node, Stage.STARTING, "torchrun is started") for node in NODES)
         await desk.news(launch=LaunchView("gpt-small", Stage.STARTING, going))
         assert "◐ gpu1        starting  torchrun is started" in desk.text
         assert "starting gpt-small 0/3 nodes" in desk.text
-        await desk.news(launch=LaunchView("gpt-small", Stage.RUNNING), answers=(Answer(launched),))
+        await desk.news(launch=LaunchView("gpt-small", Stage.RUNNING), answers=(Answer(asked(desk, Launch)),))
         assert desk.app.front.NAME == "job"
         assert desk.app.desk.job == "gpt-small"
         assert desk.feed.asked[-1] == OpenJob("gpt-small")
@@ -100,13 +106,13 @@ async def test_a_launch_that_failed_says_where_and_leads_back_to_the_form() -> N
         await desk.news(launch=broken(REQUEST))
         assert "✖ gpu2        failed" in desk.text
         assert "cannot import torch" in desk.text
-        await desk.news(answers=(Answer(len(desk.feed.asked), "gpu2 cannot run it"),))
-        assert "✖ launch: gpu2 cannot run it" in desk.text
-        await desk.pilot.press("escape", "escape")
+        await desk.news(answers=(Answer(asked(desk, Launch), "gpu2 cannot run it"),))
+        assert "✖ launch" not in desk.text, "it is said where it happened, and once"
+        await desk.pilot.press("escape")
         assert "ctrl+s launches" in desk.text
         assert typed(desk, "name") == "gpt-small"
         await desk.pilot.press("ctrl+s")
-        await desk.news(answers=(Answer(len(desk.feed.asked), "the port is taken"),))
+        await desk.news(answers=(Answer(asked(desk, Launch), "the port is taken"),))
         assert "✖ launch: the port is taken" in desk.text
         assert "ctrl+s launches" in desk.text, "what was refused before it began leaves the form"
         await fill(desk, env="HF_TOKEN=S3cr3t", args="--steps 5")
@@ -124,13 +130,13 @@ async def test_more_fields_and_those_of_slurm() -> None:
         await desk.pilot.press("L")
         await fill(desk, name="gpt")
         assert "rendezvous" not in desk.text
-        await desk.pilot.press("ctrl+o", *["down"] * 4, "up")
+        await desk.pilot.press("ctrl+o", *["down"] * 5, "up")
         assert "rendezvous" in desk.text
         await desk.pilot.press("ctrl+o", "right", "right")
         assert "[slurm]" in desk.text
         assert "partition" in desk.text
         assert "rendezvous" not in desk.text
-        await desk.pilot.press("left", "space", *["down"] * 5)
+        await desk.pilot.press("left", "space", "q", "s", "s", *["down"] * 2)
         await desk.type("9x")
         assert "9x is no number from 1 to 1,024" in desk.text
         await desk.pilot.press("backspace")
@@ -141,7 +147,7 @@ async def test_more_fields_and_those_of_slurm() -> None:
             "gpt", Stage.WAITING, plan=replace(plan(slurm), script="#!/bin/sh\nexport HF_TOKEN=x1\nsrun")
         )
         await desk.news(launch=script)
-        assert "sbatch script" in desk.text
+        assert "what sbatch is given" in desk.text
         assert "export HF_TOKEN=***" in desk.text
         await desk.pilot.resize_terminal(50, 12)
         assert "too small for the form: use `ugro-tui launch`" in desk.text
@@ -272,11 +278,26 @@ async def _fill(pilot: Pilot[Any], launch: Callable[[LaunchRequest], LaunchView]
     await pilot.pause()
 
 
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)], ids=["120x40", "80x24"])
 @pytest.mark.parametrize("launch", [planned, broken])
-def test_picture_of_a_launch(launch: Callable[[LaunchRequest], LaunchView], snap_compare: Callable[..., bool]) -> None:
+def test_picture_of_a_launch(
+    launch: Callable[[LaunchRequest], LaunchView], size: tuple[int, int], snap_compare: Callable[..., bool]
+) -> None:
     seconds = [0.0]
     app = _app(three(), seconds)
-    assert snap_compare(app, run_before=lambda pilot: _fill(pilot, launch, seconds), terminal_size=(120, 40))
+    assert snap_compare(app, run_before=lambda pilot: _fill(pilot, launch, seconds), terminal_size=size)
+
+
+async def _check(pilot: Pilot[Any]) -> None:
+    app = pilot.app
+    assert isinstance(app, UgroApp)
+    await pilot.press("L")
+    app.front.query_one("#nodes", Input).cursor_blink = False
+    await pilot.press(*["down"] * 5, "space", "backspace")
+
+
+def test_picture_of_nodes_that_are_checked(snap_compare: Callable[..., bool]) -> None:
+    assert snap_compare(_app(three(), [0.0]), run_before=_check, terminal_size=(80, 24))
 
 
 def test_picture_of_a_stop(snap_compare: Callable[..., bool]) -> None:

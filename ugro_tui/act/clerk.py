@@ -43,6 +43,7 @@ class Manifest(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     signal: int | None = None
     ended: float | None = None
+    stop_asked: str = ""
     exits: dict[int, int] = msgspec.field(default_factory=dict)
     request: LaunchRequest | None = None
 

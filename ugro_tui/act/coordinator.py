@@ -11,14 +11,11 @@ from dataclasses import replace
 from ugro_tui.act.backend import Backend, JobStanding
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jobid import checked_job_id
+from ugro_tui.core.launching import RESUME, LaunchPlan, LaunchRequest, LaunchView, NodeProgress, Stage
 from ugro_tui.core.launching import Backend as Kind
-from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress, Stage
 from ugro_tui.core.ports import Collection
 
 log = logging.getLogger(__name__)
-
-RESUME = "--resume"
-"""The option by which a training script goes on from its newest checkpoint."""
 
 
 class LaunchCoordinator:

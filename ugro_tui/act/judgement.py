@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ugro_tui.act.sites import Survey
+from ugro_tui.core.health import BUSY_SHARE
 from ugro_tui.core.launching import LaunchPlan, NodePlan
 from ugro_tui.core.text import visible
 
@@ -13,8 +14,6 @@ LEAST_DISK = 64 << 20
 
 LEAST_INODES = 1000
 MOST_CLOCK_SECONDS = 60.0
-BUSY_SHARE = 0.1
-"""Of a GPU's memory: what a driver takes for itself is less."""
 
 
 def problems(plan: LaunchPlan, node: NodePlan, survey: Survey) -> Iterator[str]:

@@ -40,16 +40,11 @@ Result = TypeVar("Result")
 class Torchrun:
     """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours.
 
-    `usual` are the names of those that are taken where none is asked for; by default all. `typed`: what a person has
-    typed as a secret, by its key.
+    `usual` are the names of those that are taken where none is asked for; by default all. `typed`: a secret by its key.
     """
 
     def __init__(
-        self,
-        sites: Mapping[str, Site],
-        clock: Clock,
-        usual: Sequence[str] = (),
-        typed: Typed = lambda _: None,
+        self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = (), typed: Typed = lambda _: None
     ) -> None:
         self._sites = sites
         self._typed = typed

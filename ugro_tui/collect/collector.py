@@ -33,6 +33,7 @@ from ugro_tui.core.commands import (
     OpenTensorBoard,
     Order,
     PlanLaunch,
+    RecallLaunch,
     Stop,
     Sync,
     Tell,
@@ -272,6 +273,7 @@ _CALLED: Mapping[type, str] = {
     OpenTensorBoard: "opening TensorBoard",
     Diagnose: "the diagnosis",
     PlanLaunch: "planning the launch",
+    RecallLaunch: "looking how it was launched",
     Launch: "the launch",
     Stop: "stopping the job",
 }

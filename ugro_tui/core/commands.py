@@ -94,6 +94,13 @@ class PlanLaunch:
 
 
 @dataclass(frozen=True, slots=True)
+class RecallLaunch:
+    """Tell how this job was launched, in `Snapshot.launch.recalled`: as it is to be asked for to start it again."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """Start what was asked for, all or nothing; how far it is comes in `Snapshot.launch`. The answer says the end."""
 
@@ -108,7 +115,7 @@ class Stop:
     grace: float = 10.0
 
 
-Act: TypeAlias = PlanLaunch | Launch | Stop
+Act: TypeAlias = PlanLaunch | RecallLaunch | Launch | Stop
 """Commands that change something on nodes; a read-only application refuses them."""
 
 Order: TypeAlias = Acknowledge | Snooze | SetThreshold

@@ -13,6 +13,9 @@ CENTRAL = "central directory"
 NO_DRIVER = "no NVIDIA driver"
 """What `NodeHealth.unknown` says of the GPUs of a machine that has none of NVIDIA's: that is no fault."""
 
+BUSY_SHARE = 0.1
+"""Of a GPU's memory, beyond which somebody uses it: what a driver takes for itself is less."""
+
 
 @dataclass(frozen=True, slots=True)
 class DiskHealth:
@@ -55,6 +58,11 @@ class GpuHealth:
     ecc_new: int | None = None
     remap_failed: bool | None = None
     lost: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether its memory tells that somebody uses it."""
+        return self.mem_used is not None and self.mem_used > BUSY_SHARE * (self.mem_total or 0)
 
     @property
     def label(self) -> str:

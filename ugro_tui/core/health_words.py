@@ -75,6 +75,21 @@ def gpus(health: NodeHealth) -> str:
     return f"{count}, {percent(sum(busy) / len(busy) if busy else math.nan)}, {degrees(hottest)}"
 
 
+def gpus_free(health: NodeHealth) -> str:
+    """How many of the GPUs nobody uses."""
+    there = [gpu for gpu in health.gpus if not gpu.lost]
+    if not there:
+        return "none" if health.gpus_known else UNKNOWN
+    free = sum(not gpu.busy for gpu in there)
+    return f"{free} free" if free == len(there) else f"{free} of {len(there)} free"
+
+
+def space(health: NodeHealth) -> str:
+    """What is free on the disk that metrics are written to."""
+    found = health.disk("metrics")
+    return gibibytes(math.nan if found is None or found.free is None else found.free)
+
+
 def gpu_line(gpu: GpuHealth) -> str:
     """One GPU with all that is known of it."""
     if gpu.lost:

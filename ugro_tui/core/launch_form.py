@@ -10,7 +10,9 @@ from typing import Final, TypeVar
 
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.jobid import checked_job_id
-from ugro_tui.core.launching import Backend, LaunchRequest, SlurmOptions
+from ugro_tui.core.launching import RESUME, Backend, LaunchRequest, SlurmOptions
+from ugro_tui.core.node_choice import NodeChoice
+from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.text import visible
 
 T = TypeVar("T")
@@ -18,13 +20,21 @@ T = TypeVar("T")
 MOST_RANKS: Final = 1_024
 """Ranks a node, and restarts, beyond which a number is a slip."""
 
+MOST_NAMED: Final = 6
+"""Nodes that an error names."""
+
+FIRST, NEXT, RESUMED = ATTEMPTS = ("first", "next", "resume")
+"""A job that is new; the next attempt of one that exists, anew or from its checkpoint (`RESUME`)."""
+
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_TIME: Final = re.compile(r"\d+(?:-\d{1,2})?(?::\d{1,2}){0,2}|infinite|unlimited", re.ASCII | re.IGNORECASE)
+_COUNTED: Final = re.compile(r"(.*?)-(\d{1,6})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class FormField:
     """A line of the form. `backends`: for which it counts; `more`: it is shown when more is asked for; `choices`: all
-    that it can be."""
+    that it can be; `here`: the hint where this machine is to run it, if that is another one."""
 
     name: str
     label: str
@@ -32,6 +42,11 @@ class FormField:
     backends: tuple[Backend, ...] = tuple(Backend)
     more: bool = False
     choices: tuple[str, ...] = ()
+    here: str = ""
+
+    def hint_for(self, backend: Backend) -> str:
+        """What stands there while nothing is typed."""
+        return self.here if self.here and backend is Backend.LOCAL else self.hint
 
 
 _SSH, _SLURM = (Backend.SSH,), (Backend.SLURM,)
@@ -39,19 +54,20 @@ _TORCHRUN = (Backend.SSH, Backend.LOCAL)
 
 FIELDS: Final = (
     FormField("name", "name", "the job's id: gpt-small"),
+    FormField("resume", "attempt", more=True, choices=ATTEMPTS),
     FormField("script", "script", "empty: the configured default"),
     FormField("args", "arguments", "as in a shell: --steps 5000 --note 'two words'"),
     FormField("backend", "backend", choices=tuple(backend.value for backend in Backend)),
-    FormField("nodes", "nodes", "empty: all", _SSH),
-    FormField("nproc", "ranks a node", "empty: one a GPU"),
-    FormField("python", "python", "empty: as configured"),
-    FormField("workdir", "workdir", "empty: the home directory"),
+    FormField("nodes", "nodes", "empty: all of them", _SSH),
     FormField("login", "login node", "the node that submits; empty: this machine", _SLURM),
     FormField("slurm_nodes", "node count", "1", _SLURM),
-    FormField("partition", "partition", "empty: the site's default", _SLURM),
-    FormField("account", "account", "empty: the site's default", _SLURM),
-    FormField("time", "time limit", "empty: the site's default; 12:00:00", _SLURM),
     FormField("gpus", "GPUs a node", "empty: the site's default", _SLURM),
+    FormField("nproc", "ranks a node", "empty: one a GPU"),
+    FormField("partition", "partition", "empty: the site's default", _SLURM),
+    FormField("time", "time limit", "empty: the site's default; 12:00:00", _SLURM),
+    FormField("python", "python", "empty: as configured"),
+    FormField("workdir", "workdir", "empty: the home directory", here="empty: where ugro-tui runs"),
+    FormField("account", "account", "empty: the site's default", _SLURM, more=True),
     FormField("extra", "sbatch options", "as in a shell: --qos=long --exclusive", _SLURM, more=True),
     FormField("master_addr", "master addr", "empty: the first node", _SSH, more=True),
     FormField("rendezvous", "rendezvous", backends=_SSH, more=True, choices=("static", "c10d")),
@@ -59,7 +75,6 @@ FIELDS: Final = (
     FormField("env", "environment", "NCCL_DEBUG=INFO NOTE='two words'", more=True),
     FormField("secrets", "secrets", "HF_TOKEN=~/.hf_token (files)", more=True),
     FormField("sync_code", "copy code", "a directory here: copied first", more=True),
-    FormField("resume", "resume", more=True, choices=("no", "yes")),
 )  # fmt: skip
 
 
@@ -97,12 +112,12 @@ def request_of(
     `watched`: the nodes that can be used; `known`: the jobs that exist.
     """
     form = _Form(values)
-    resume = form.text("resume") == "yes"
+    attempt = form.text("resume") or FIRST
     request = LaunchRequest(
-        job_id=form.read("name", lambda text: _name(text, () if resume else known), ""),
+        job_id=form.read("name", lambda text: _name(text, known, attempt), ""),
         script=form.text("script"),
-        args=form.read("args", _words, ()),
-        backend=backend_of(values),
+        args=_resumed(form.read("args", _words, ()), attempt),
+        backend=form.read("backend", lambda text: _backend(text, watched), Backend.SSH),
         nodes=form.read("nodes", lambda text: _nodes(text, watched), ()) if backend_of(values) is Backend.SSH else (),
         nproc=form.read("nproc", _number(1), None),
         python=form.text("python"),
@@ -113,10 +128,72 @@ def request_of(
         environment=form.read("env", _variables, {}),
         secrets=form.read("secrets", _variables, {}),
         sync_code=form.text("sync_code"),
-        resume=resume,
+        resume=attempt != FIRST,
         slurm=_slurm(form, watched),
     )
+    if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
+        form.errors["restarts"] = "on several nodes a restart hangs with a static rendezvous: choose c10d above"
     return request, form.errors
+
+
+def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
+    """The fields filled in so that they ask for this; `watched`: the nodes that can be used."""
+    slurm, every = request.slurm, not request.nodes or request.nodes == tuple(watched)
+    values = {
+        "name": request.job_id,
+        "resume": NEXT if request.resume else FIRST,
+        "script": request.script,
+        "args": shlex.join(request.args),
+        "backend": request.backend.value,
+        "nodes": "" if every else ",".join(request.nodes),
+        "nproc": _typed(request.nproc),
+        "python": request.python,
+        "workdir": request.workdir,
+        "login": slurm.login,
+        "slurm_nodes": str(slurm.nodes),
+        "partition": slurm.partition,
+        "account": slurm.account,
+        "time": slurm.time,
+        "gpus": _typed(slurm.gpus_per_node),
+        "extra": shlex.join(slurm.extra),
+        "master_addr": request.master_addr,
+        "rendezvous": request.rendezvous,
+        "restarts": str(request.max_restarts or ""),
+        "env": _assigned(request.environment),
+        "secrets": _assigned(request.secrets),
+        "sync_code": request.sync_code,
+    }
+    return values | ({"slurm_nodes": ""} if request.backend is not Backend.SLURM else {})
+
+
+def _typed(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
+def _assigned(variables: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def free_name(name: str, known: Collection[str]) -> str:
+    """This name, or the next one that no job has: gpt-2 after gpt."""
+    counted = _COUNTED.fullmatch(name)
+    stem, number = (counted[1], int(counted[2])) if counted else (name, 1)
+    while name in known:
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
+def _resumed(args: tuple[str, ...], attempt: str) -> tuple[str, ...]:
+    return (*args, RESUME) if attempt == RESUMED and RESUME not in args else args
+
+
+def _backend(text: str, watched: Sequence[str]) -> Backend:
+    """What was chosen. A job on a machine that nobody watches would never be seen here."""
+    backend = backend_of({"backend": text})
+    if backend is Backend.LOCAL and watched and LOCAL not in watched:
+        raise BadInput(f"this machine is not watched: start ugro-tui with --nodes {LOCAL},{watched[0]}, or take ssh")
+    return backend
 
 
 def _slurm(form: _Form, watched: Sequence[str]) -> SlurmOptions:
@@ -125,19 +202,23 @@ def _slurm(form: _Form, watched: Sequence[str]) -> SlurmOptions:
         nodes=form.read("slurm_nodes", _number(1), None) or 1,
         partition=form.text("partition"),
         account=form.text("account"),
-        time=form.text("time"),
+        time=form.read("time", _time, ""),
         gpus_per_node=form.read("gpus", _number(0), None),
         extra=form.read("extra", _words, ()),
     )
 
 
-def _name(text: str, known: Collection[str]) -> str:
+def _name(text: str, known: Collection[str], attempt: str) -> str:
     if not text:
         raise BadInput("a job needs a name: letters, digits, '.', '_' or '-'")
-    if checked_job_id(text) in known:
-        raise BadInput(
-            f"job {text} exists already: take another name, or set resume to yes (ctrl+o) for its next attempt"
-        )
+    if checked_job_id(text) in known and attempt == FIRST:
+        raise BadInput(f"job {text} exists already: take another name; or its next attempt, anew or with {RESUME}")
+    return text
+
+
+def _time(text: str) -> str:
+    if text and not _TIME.fullmatch(text):
+        raise BadInput(f"{visible(text, 20)} is no time: write minutes, 12:00:00 or 2-12:00:00")
     return text
 
 
@@ -149,15 +230,25 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _nodes(text: str, watched: Sequence[str]) -> tuple[str, ...]:
-    named = tuple(text.replace(",", " ").split()) or tuple(watched)
-    for place, name in enumerate(named):
+    choice = NodeChoice(text, tuple(watched))
+    for place, name in enumerate(choice.words):
         if name not in watched:
-            raise BadInput(f"no node {visible(name, 40)} is watched: take of {', '.join(watched)}")
-        if name in named[:place]:
+            raise BadInput(_unwatched(name, watched))
+        if name in choice.words[:place]:
             raise BadInput(f"{name} is named twice: name each node once")
-    if not named:
+    if not watched:
         raise BadInput("no node is watched yet: wait for them, or take the backend local")
-    return named
+    if not choice.chosen:
+        raise BadInput("no node is chosen: check one, or leave this empty for all")
+    return choice.chosen
+
+
+def _unwatched(name: str, watched: Sequence[str]) -> str:
+    """What to do about a node that would never be seen here."""
+    more = f" and {len(watched) - MOST_NAMED:,} more" if len(watched) > MOST_NAMED else ""
+    known = f"{', '.join(watched[:MOST_NAMED])}{more}"
+    name = visible(name, 40)
+    return f"no node {name} is watched: take of {known}; or add it to --nodes and start ugro-tui again"
 
 
 def _number(least: int) -> Callable[[str], int | None]:

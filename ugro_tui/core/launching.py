@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+RESUME: Final = "--resume"
+"""The option by which a training script goes on from its newest checkpoint."""
 
 
 class Backend(Enum):
@@ -115,7 +119,10 @@ class NodeProgress:
 
 @dataclass(frozen=True, slots=True)
 class LaunchView:
-    """A launch, or a stop, under way or over. `problem`: why it failed; `warnings`: what is not as it should be."""
+    """A launch, or a stop, under way or over. `problem`: why it failed; `warnings`: what is not as it should be.
+
+    `recalled`: how a job was launched, where that alone was asked for.
+    """
 
     job_id: str
     stage: Stage
@@ -123,6 +130,7 @@ class LaunchView:
     plan: LaunchPlan | None = None
     problem: str = ""
     warnings: tuple[str, ...] = ()
+    recalled: LaunchRequest | None = None
 
     @property
     def going(self) -> bool:

@@ -227,6 +227,7 @@ class Job:
         until = time.monotonic() + EXIT_SECONDS
         while self.watched() and time.monotonic() < until:
             rest(0.03)
+        self.manifest = read_document(self._path("job.json"))  # the supervisors, or another node, wrote to it
         return were, left
 
     def _ended(self, were: int, left: List[int]) -> Dict[str, Any]:
@@ -246,7 +247,6 @@ class Job:
             return dict(self.look(), were=0, left=[])
         were, left = self._end()
         told = self._ended(were, left)
-        self.manifest = read_document(self._path("job.json"))
         if self.manifest.get("attempt") == 1 and not self.request["keep"]:
             import shutil
 

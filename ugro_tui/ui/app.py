@@ -249,9 +249,21 @@ class UgroApp(TerminalApp):
             self.go("launch")
         self.front.show()
 
+    def action_relaunch(self) -> None:
+        """Show the form filled in as the job in hand was launched, for its next attempt; not while it runs."""
+        job, view = self.desk.job, self.desk.view
+        if job is None:
+            self.desk.say("there is no job in hand to launch again")
+        elif view is not None and not view.summary.status.over:
+            self.desk.say(f"{job} is {view.summary.status.value}: stop it first (ctrl+k), then R launches it again")
+        elif self.desk.may_act():
+            self.desk.again = job
+            self.go("launch")
+        self.front.show()
+
     def action_stop(self) -> None:
         """Ask whether the job in hand is to be stopped."""
-        stop = stop_screen(self.desk)
+        stop = stop_screen(self.desk, self.front.job)
         self.front.show() if stop is None else self.push_screen(stop)
 
     def action_command_palette(self) -> None:

@@ -56,6 +56,8 @@ class Desk:
         """The rank in hand, of the job in hand; None before one was opened."""
         self.logs_of: int | None = None
         """The rank whose logs are wanted when the logs are shown next; None: those that were shown last."""
+        self.again = ""
+        """The job that is to be launched again, when the form is shown next."""
         self.snapshot = Snapshot()
         self.order: list[str] = []
         """The jobs, in an order that does not change under the fingers: the worst first when they came."""

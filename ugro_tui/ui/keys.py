@@ -27,6 +27,7 @@ KEYS: Final[list[BindingType]] = [
     _key("T", "tensorboard", "TensorBoard", "Open TensorBoard", show=True),
     _key("d", "diagnose", "diagnose", "Diagnose: stacks, logs, report", show=True),
     _key("L", "launch", "launch", "Launch a job"),
+    _key("R", "relaunch", "relaunch", "Launch the job in hand again"),
     _key("ctrl+k", "stop", "stop", "Stop the job in hand: asks first"),
     _key("at", "app.go('executed')", "commands", "Commands that were run on nodes"),
     _key("question_mark", "help", "help", "These keys", show=True),
@@ -37,7 +38,7 @@ KEYS: Final[list[BindingType]] = [
     _key("ctrl+c", "leave", "quit", "Quit", priority=True),
 ]
 
-ACTS: Final = ("launch", "stop")
+ACTS: Final = ("launch", "relaunch", "stop")
 """Actions that change something on nodes."""
 
 

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, Vertical, VerticalScroll
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import DescendantBlur, DescendantFocus
 from textual.widget import Widget
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Static
 
-from ugro_tui.core.commands import Answer, Launch, PlanLaunch
-from ugro_tui.core.launch_form import FIELDS, FormField, backend_of, request_of
-from ugro_tui.core.launching import LaunchRequest, LaunchView, Stage
+from ugro_tui.core.commands import Health, Launch, RecallLaunch
+from ugro_tui.core.launch_form import FIELDS, FIRST, backend_of, free_name, request_of, values_of
+from ugro_tui.core.launching import Backend, LaunchRequest
+from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.redaction import without_secrets
-from ugro_tui.ui.choice import Choice
-from ugro_tui.ui.launch_text import plan_text, progress_text
+from ugro_tui.ui.launch_form import NODES, LaunchForm
+from ugro_tui.ui.launch_text import progress_text, waits_text
+from ugro_tui.ui.launch_watch import LaunchWatch
+from ugro_tui.ui.node_choice import NodeTable
+from ugro_tui.ui.plan_ahead import PLAN_AFTER, PlanAhead
 from ugro_tui.ui.screen import GoTo, UgroScreen
-
-PLAN_AFTER: Final = 0.5
-"""Seconds without a keypress after which the plan is asked for: nodes may have to be asked."""
 
 _KEPT: Final = "launch"
 """What the last values are kept under."""
+
+_NOT_KEPT: Final = ("resume",)
+"""What is meant for one launch alone."""
+
+_MARGIN: Final = 5
+"""Cells beside what is told of a launch."""
+
+WATCH_SECONDS: Final = 10.0
+"""How often how nodes are is asked anew while they are chosen from."""
 
 
 class LaunchScreen(UgroScreen):
@@ -35,8 +46,10 @@ class LaunchScreen(UgroScreen):
     CSS_PATH = "launch.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "start", "launch", tooltip="Launch what the form says", show=True),
+        Binding("ctrl+s", "start", "launch", tooltip="Launch what the form says; again after a failure", show=True),
         Binding("ctrl+o", "more", "more", tooltip="More fields, or fewer", show=True),
+        Binding("pagedown", "read(1)", "plan", tooltip="More of the plan", show=False),
+        Binding("pageup", "read(-1)", "plan", tooltip="More of the plan", show=False),
         Binding("down", "app.focus_next", "field", tooltip="Next, previous field", show=False),
         Binding("up", "app.focus_previous", "field", tooltip="Next, previous field", show=False),
     ]
@@ -46,91 +59,109 @@ class LaunchScreen(UgroScreen):
     """When the form was changed last."""
     _tried = False
     """Whether a launch was tried: then also what is missing is an error."""
-    _planned: LaunchRequest | None = None
-    _plan_ticket = 0
-    _plan_answer: Answer | None = None
-    _unplanned: LaunchView | None = None
-    """What was asked to be planned last, by which number; the answer; what was told of launches before."""
-    _watched = ""
-    """The job whose launch is shown instead of the form."""
-    _before: LaunchView | None = None
-    """What was told of launches before this one was asked for."""
+    _recalls = ""
+    """The job of which it was asked how it was launched."""
 
     def parts(self) -> Iterable[Widget]:
-        """The form, the plan, and what is shown once it is launched."""
-        kept: dict[str, object] = self.desk.kept(_KEPT, {})
-        self._lines = {field.name: _line(field, str(kept.get(field.name, ""))) for field in FIELDS}
+        """The form, the nodes to choose from, the plan, and what is shown once it is launched."""
+        self._plan, self._watch = PlanAhead(self.desk), LaunchWatch(self.desk)
+        self._table = NodeTable(id="node-table")
+        self._form = LaunchForm(self._kept_values(), self._table)
+        self._form.border_title = "Job"
         yield Static(id="title", classes="line")
         with Container(id="columns"):
-            with Vertical(id="form"):  # up and down are for its fields
-                for field in FIELDS:
-                    yield from self._field(field)
-                with Horizontal(id="buttons"):
-                    yield Button("Launch (ctrl+s)", variant="primary", compact=True, id="start")
-                    yield Button("More (ctrl+o)", compact=True, id="more")
-            with VerticalScroll(id="plan", classes="pane"):
-                yield Static(id="plan-text")
+            yield self._form
+            with Vertical(id="side"):
+                with Vertical(id="choice", classes="pane"):
+                    yield Static(id="choice-title", classes="line")
+                    yield self._table
+                with VerticalScroll(id="plan", classes="pane"):
+                    yield Static(id="plan-text")
         with VerticalScroll(id="progress"):
             yield Static(id="progress-text")
         yield Static(Content("too small for the form: use `ugro-tui launch`"), id="too-small")
 
-    def _field(self, field: FormField) -> Iterator[Widget]:
-        with Vertical(id=f"field-{field.name}", classes="field"):
-            with Horizontal():
-                yield Static(Content(field.label), classes="label")
-                yield self._lines[field.name]
-            yield Static(id=f"error-{field.name}", classes="error")
+    def _kept_values(self) -> dict[str, str]:
+        """What stood there last; on a machine that is watched alone, it is what starts the ranks."""
+        kept: dict[str, object] = self.desk.kept(_KEPT, {})
+        here = {"backend": Backend.LOCAL.value} if self._node_names() == [LOCAL] else {}
+        return here | {name: str(text) for name, text in kept.items()}
 
     def on_mount(self) -> None:
         """Typing goes into the first field at once."""
-        self._changed = self.desk.clock()
-        self.query_one("#form").border_title = "Job"
         self.query_one("#plan").border_title = "Plan"
-        self.query_one("#name", Input).focus()
+        self.query_one("#choice").border_title = "Nodes"
+        self._form.go("name")
+        self.set_interval(WATCH_SECONDS, self._watch_nodes)
+
+    def on_screen_resume(self) -> None:
+        """Offer a name that no job has, and look how the nodes are."""
+        self._replan()
+        if self.is_mounted and not self._recalls:
+            self._form.fill({"name": free_name(self._form.values["name"], self._known_jobs())})
+        self._watch_nodes()
 
     def on_screen_suspend(self) -> None:
         """Find the values again at the next start."""
         self._keep()
 
-    # --- the form
+    def _watch_nodes(self) -> None:
+        if self.is_current and not self._watch.job:
+            self.desk.feed.request(Health())
 
     @property
-    def values(self) -> dict[str, str]:
-        """What stands in the fields."""
-        return {name: line.value for name, line in self._lines.items()}
+    def job(self) -> str | None:
+        """The job that is being launched, else the one in hand."""
+        return self._watch.job or super().job
+
+    # --- the form
 
     def _keep(self) -> None:
-        kept = {name: text for name, text in self.values.items() if text and without_secrets(text) == text}
-        self.desk.keep(_KEPT, kept)
-
-    def _read(self) -> tuple[LaunchRequest, dict[str, str]]:
-        snapshot = self.desk.snapshot
-        jobs = {*snapshot.listed, *(job.job_id for job in snapshot.jobs)}
-        return request_of(self.values, [node.name for node in snapshot.nodes], jobs)
-
-    def _draw_form(self) -> None:
-        values, (_, errors) = self.values, self._read()
-        backend = backend_of(values)
-        for field in FIELDS:
-            wanted = backend in field.backends and (self._more or not field.more or field.name in errors)
-            self.query_one(f"#field-{field.name}").display = wanted
-            shown = errors.get(field.name, "") if self._tried or values.get(field.name) else ""
-            self.put(f"error-{field.name}", Content(shown))
-            self.query_one(f"#error-{field.name}").display = bool(shown)
-        self.query_one("#nodes", Input).placeholder = f"empty: all ({','.join(self._node_names())})"
+        kept = {name: text for name, text in self._form.values.items() if text and without_secrets(text) == text}
+        self.desk.keep(_KEPT, {name: text for name, text in kept.items() if name not in _NOT_KEPT})
 
     def _node_names(self) -> list[str]:
         return [node.name for node in self.desk.snapshot.nodes]
 
-    @on(Input.Changed)
-    @on(Choice.Changed)
+    def _known_jobs(self) -> set[str]:
+        snapshot = self.desk.snapshot
+        return {*snapshot.listed, *(job.job_id for job in snapshot.jobs)}
+
+    def _read(self) -> tuple[LaunchRequest, dict[str, str]]:
+        return request_of(self._form.values, self._node_names(), self._known_jobs())
+
+    def _draw_form(self, errors: dict[str, str]) -> None:
+        values, typing = self._form.values, self.focused is not None and self.focused.id == NODES
+        self._table.choose(values[NODES], self.desk.snapshot, self.desk.elapsed)
+        finds = {NODES} if self._table.finds else set()
+        shown = {name: errors[name] for name in errors.keys() - finds if self._tried or values[name]}
+        backend = backend_of(values)
+        again = values["name"] in self._known_jobs() or values["resume"] != FIRST
+        wanted = {
+            field.name
+            for field in FIELDS
+            if backend in field.backends
+            and (self._more or not field.more or field.name in shown or (again and field.name == "resume"))
+        }
+        self._form.show(wanted, shown)
+        self.dress({"-choosing": NODES in wanted, "-typing-nodes": typing})
+        self._table.styles.height = len(self._table.choice.known) + 1
+        self.put("choice-title", self._table.says)
+
+    @on(LaunchForm.Edited)
     def _edited(self) -> None:
         self._changed = self.desk.clock()
+        self.set_timer(PLAN_AFTER, self._plan_when_due)
         self.show()
 
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.focus_next()
+    @on(DescendantFocus)
+    @on(DescendantBlur)
+    def _focused(self) -> None:
+        self.show()
+
+    @on(NodeTable.Checked)
+    def _checked(self, event: NodeTable.Checked) -> None:
+        self._form.toggle_node(event.name)
 
     @on(Button.Pressed, "#more")
     def action_more(self) -> None:
@@ -140,75 +171,74 @@ class LaunchScreen(UgroScreen):
 
     # --- the plan
 
+    def _replan(self) -> None:
+        """What was planned is old: nodes have changed since."""
+        self._changed = self.desk.clock()
+        self._plan.forget()
+
     def tick(self) -> None:
         """Ask for the plan once nothing was typed for a moment."""
         super().tick()
-        if self.in_front and not self._watched and self.desk.clock() - self._changed >= PLAN_AFTER:
-            self._plan()
+        self._plan_when_due()
 
-    def _plan(self) -> None:
+    def _plan_when_due(self) -> None:
+        if not self.in_front or self._watch.job or self.desk.clock() - self._changed < PLAN_AFTER:
+            return
         request, errors = self._read()
-        if not errors and request != self._planned:
-            self._planned, self._plan_answer, self._unplanned = request, None, self.desk.snapshot.launch
-            self._plan_ticket = self.desk.feed.request(PlanLaunch(request)).number
+        if not errors and self._plan.ask(request):
+            self._keep()
             self.show()
 
-    def _hear_plan(self) -> None:
-        answers = self.desk.snapshot.answers
-        self._plan_answer = next((one for one in answers if one.number == self._plan_ticket), self._plan_answer)
+    def action_read(self, direction: int) -> None:
+        """Scroll the plan."""
+        plan = self.query_one("#progress" if self._watch.job else "#plan")
+        plan.scroll_relative(y=direction * max(1, plan.size.height - 1), animate=False)
 
-    def _plan_content(self) -> Content:
-        request, errors = self._read()
-        if errors:
-            return Content.styled("the plan is shown here once the form is complete", "$text-muted")
-        launch, answer = self.desk.snapshot.launch, self._plan_answer if request == self._planned else None
-        if launch is not None and launch.job_id == request.job_id and launch.plan is not None:
-            told = answer is not None and not answer.problem and launch != self._unplanned
-            if told or launch.plan.request == request:
-                return plan_text(launch.plan)
-        if answer is not None and answer.problem:
-            return Content.styled(f"✖ {answer.problem}", "$error")
-        return Content.styled("planning …", "$text-muted")
+    # --- a launch like one before
+
+    def _recall(self) -> None:
+        """Fill in the form as a job was launched, for its next attempt, once that is known."""
+        job, self.desk.again = self.desk.again, ""
+        if job and not self._watch.job:
+            self._recalls = job
+            self.desk.ask(RecallLaunch(job))
+        launch = self.desk.snapshot.launch
+        if launch is not None and launch.recalled is not None and launch.job_id == self._recalls:
+            self._recalls = ""
+            self._form.fill(values_of(launch.recalled, self._node_names()))
+            self._form.go("args")
+        elif not self.desk.waits_for(RecallLaunch):
+            self._recalls = ""
 
     # --- the launch
 
     @on(Button.Pressed, "#start")
     def action_start(self) -> None:
-        """Launch, unless something is wrong with the form."""
-        if self._watched or not self.desk.may_act():
+        """Launch, unless something is wrong with the form; a launch that failed is tried again."""
+        if self._watch.over:
+            self._watch.end()
+        if self._watch.job or self._recalls or not self.desk.may_act():
             self.show()
             return
         self._tried = True
         request, errors = self._read()
         if errors:
             self.show()
-            self.query_one(f"#{next(iter(errors))}").focus()
+            self._form.go(next(iter(errors)))
             return
         self._keep()
-        self._watched, self._before, self._tried = request.job_id, self.desk.snapshot.launch, False
+        self._tried = False
+        self._watch.begin(request.job_id)
         self.ask(Launch(request))
         self.query_one("#progress").focus()
 
-    def _launch(self) -> LaunchView | None:
-        """What is told of the launch that is shown; None before there is anything."""
-        launch = self.desk.snapshot.launch
-        if launch is None or launch.job_id != self._watched or launch == self._before:
-            return None
-        return launch
-
     def _follow(self) -> None:
-        """Take up a launch that is under way, leave one that was refused, go to the job when it runs."""
-        launch = self.desk.snapshot.launch
-        if not self._watched and launch is not None and launch.going and launch.stage is not Stage.STOPPING:
-            self._watched, self._before = launch.job_id, None
-        view = self._launch()
-        if self._watched and view is None and not self.desk.waits_for(Launch):
-            self._watched = ""
-        if view is not None and view.stage is Stage.RUNNING:
-            self._arrive(view)
-
-    def _arrive(self, view: LaunchView) -> None:
-        self._watched = ""
+        """Go to the job once it runs."""
+        view = self._watch.follow()
+        if self.in_front:
+            self._watch.hush()
+        if view is None:
+            return
         self.desk.take_job(view.job_id)
         warned = f"; {len(view.warnings)} warnings: {'; '.join(view.warnings)}" if view.warnings else ""
         self.desk.say(f"{view.job_id} runs{warned}")
@@ -216,43 +246,48 @@ class LaunchScreen(UgroScreen):
             self.post_message(GoTo("job"))
 
     def peel(self) -> bool:
-        """From a launch that is over back to the form."""
-        view = self._launch()
-        if view is None or not view.stage.over:
+        """From a launch that is over back to the form. One that is not goes on, which is said."""
+        if not self._watch.over:
+            if self._watch.job:
+                self.desk.say(f"{self._watch.job} goes on starting: L shows how far it is, and ctrl+k there ends it")
             return False
-        self._watched = ""
+        self._watch.end()
+        self._replan()
         self.show()
-        self.query_one("#name", Input).focus()
+        self._form.go("name")
         return True
 
     # --- what is shown
 
     def draw(self) -> None:
         """The form with the plan, or the launch."""
-        self._hear_plan()
+        self._recall()
         self._follow()
-        self.dress({"-going": bool(self._watched)})
-        view = self._launch()
-        if self._watched:
-            asked = Content.styled(f"◌ {self._watched}  asked for …", "$accent")
-            self.put("progress-text", asked if view is None else progress_text(view))
-        else:
-            self._draw_form()
-            self.put("plan-text", self._plan_content())
-        self.put("title", self._title(view))
+        self.dress({"-going": bool(self._watch.job)})
+        if not self._watch.job:
+            request, errors = self._read()
+            self._draw_form(errors)
+            self.put("plan-text", self._plan_content(request, errors))
 
-    def _title(self, view: LaunchView | None) -> Content:
-        if not self._watched:
-            hint = "  ctrl+s launches, ctrl+o more, esc leaves"
-        elif view is not None and view.stage.over:
-            hint = "  esc: back to the form"
+    def _plan_content(self, request: LaunchRequest, errors: dict[str, str]) -> Content:
+        if self._recalls:
+            return Content.styled(f"looking how {self._recalls} was launched …", "$text-muted")
+        return waits_text(errors) if errors else self._plan.content(request)
+
+    def draw_ages(self) -> None:
+        """How far the launch is, and since when."""
+        self.put("title", self._title())
+        watch = self._watch
+        if watch.job:
+            seconds, room = self.desk.clock() - watch.begun, self.size.width - _MARGIN
+            self.put("progress-text", progress_text(watch.job, watch.view, seconds, room))
+
+    def _title(self) -> Content:
+        if not self._watch.job:
+            reads = " · pgdn: more of the plan" if self.query_one("#plan").max_scroll_y else ""
+            hint = f"  ctrl+s launches · ctrl+o more fields{reads} · esc leaves"
+        elif self._watch.over:
+            hint = "  esc: back to the form, as it was · ctrl+s tries again"
         else:
-            hint = "  esc leaves: it goes on"
+            hint = "  esc leaves, and it goes on · ctrl+k ends it"
         return Content.assemble((" Launch", "bold"), (hint, "$text-muted"))
-
-
-def _line(field: FormField, value: str) -> Input | Choice:
-    """What a field is filled in with."""
-    if field.choices:
-        return Choice(field.choices, value, id=field.name)
-    return Input(value, placeholder=field.hint, compact=True, select_on_focus=False, id=field.name)

@@ -96,13 +96,18 @@ class LineView(ScrollView, Generic[R], can_focus=True):
         arrangement, position = self._arrangement, y - 1 + self.scroll_offset.y
         if arrangement.lines is None or position >= len(arrangement):
             return self._beyond(position, width)
-        base = "cursor" if position == arrangement.cursor and self.has_focus else "plain"
+        base = "cursor" if position == arrangement.cursor and self.lit else "plain"
         index = int(arrangement.order[position])
         segments = self._segments(arrangement.lines.row(index), base)
         if arrangement.marks:
             sign = MARK if arrangement.lines.key(index) in arrangement.marks else " "
             segments.insert(0, Segment(f"{sign} ", palette[f"{base} mark"]))
         return Strip(segments).adjust_cell_length(width, palette[base])
+
+    @property
+    def lit(self) -> bool:
+        """Whether the line under the cursor stands out."""
+        return self.has_focus
 
     def _beyond(self, position: int, width: int) -> Strip:
         """A line without a row: why there is none, where the filter hides all."""

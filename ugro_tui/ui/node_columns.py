@@ -92,7 +92,9 @@ def why(line: NodeLine) -> str:
     return line.view.error.removeprefix(f"{line.view.name}: ") or words.reason(line.health)
 
 
-def _state(elapsed: float) -> Callable[[NodeLine], str]:
+def state_cell(elapsed: float) -> Callable[[NodeLine], str]:
+    """How a node is, in a glyph and a few words."""
+
     def cell(line: NodeLine) -> str:
         glyph = "●" if well(line.view) else NODE_GLYPHS[line.view.state]
         return f"{glyph} {'ok' if well(line.view) else condition(line.view, elapsed, short=True)}"
@@ -100,7 +102,8 @@ def _state(elapsed: float) -> Callable[[NodeLine], str]:
     return cell
 
 
-def _state_tone(line: NodeLine, _: str) -> str:
+def state_tone(line: NodeLine) -> str:
+    """The style of that."""
     if well(line.view):
         return "good"
     return {NodeState.CONNECTING: "quiet", NodeState.OK: "warn", NodeState.SILENT: "warn"}.get(line.view.state, "bad")
@@ -118,7 +121,7 @@ def columns(elapsed: float) -> Sequence[TableColumn[NodeLine]]:
     """The columns, `elapsed` seconds after the snapshot."""
     return (
         TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True, names=True),
-        TableColumn("State", 22, 1, _state(elapsed), "state", left=True, tone=_state_tone),
+        TableColumn("State", 22, 1, state_cell(elapsed), "state", left=True, tone=lambda line, _: state_tone(line)),
         TableColumn("Age", 4, 3, lambda line: age(line.view.age + elapsed), "age"),
         TableColumn("Score", 5, 2, _score, "score", tone=_score_tone),
         TableColumn("Ranks", 5, 5, lambda line: str(line.ranks), "ranks", falling=True),

@@ -11,6 +11,7 @@ from ugro_tui.core.commands import (
     Diagnose,
     Launch,
     OpenTensorBoard,
+    RecallLaunch,
     SetThreshold,
     Snooze,
     Stop,
@@ -26,6 +27,7 @@ _ABOUT: dict[type, str] = {
     Acknowledge: "alert",
     Snooze: "alert",
     Launch: "launch",
+    RecallLaunch: "relaunch",
     Stop: "stop",
 }
 

@@ -90,6 +90,11 @@ class UgroScreen(Screen[None]):
         """Take away what lies over the parts, as a filter; whether there was anything."""
         return False
 
+    @property
+    def job(self) -> str | None:
+        """The id of the job that is shown here."""
+        return self.desk.job
+
     def copied(self) -> str:
         """What is to be copied here: the line under the cursor; empty where there is none."""
         return ""

@@ -31,15 +31,15 @@ _AROUND: Final = 5
 """Lines of the window beside its text: borders, buttons, a blank line."""
 
 
-def stop_screen(desk: Desk) -> StopScreen | None:
-    """The question about the job in hand; None where there is nothing to stop, and it is said why."""
+def stop_screen(desk: Desk, job: str | None) -> StopScreen | None:
+    """The question about this job; None where there is nothing to stop, and it is said why."""
     if not desk.may_act():
         return None
-    job, view = desk.job, desk.view
+    view = desk.snapshot.job(job) if job is not None else None
     if job is None:
         desk.say("there is no job in hand to stop")
     elif view is not None and view.summary.status.over:
-        desk.say(f"{job} is over ({view.summary.status.value}): there is nothing to stop")
+        desk.say(f"{job} is over ({view.summary.status.value}): there is nothing to stop; R launches it again")
     else:
         return StopScreen(desk, job)
     return None
@@ -80,6 +80,8 @@ def _hosts(job: str, view: JobView | None, plan: LaunchPlan | None, snapshot: Sn
     if not ranks:
         yield _line("hosts", "not known: all watched nodes are searched for its processes")
     pids = {node.node: sorted(one.pid for one in node.processes if one.job_id == job) for node in snapshot.health}
+    if len(snapshot.nodes) == 1:  # a machine calls itself as it likes
+        pids = dict.fromkeys(ranks, pids.get(snapshot.nodes[0].name, []))
     for place, (host, number) in enumerate(list(ranks.items())[:MOST_HOSTS]):
         named = f"{host or 'unknown host':<16} {number:>3} rank{'' if number == 1 else 's'}  {_pids(pids.get(host))}"
         yield _line("" if place else "hosts", named)

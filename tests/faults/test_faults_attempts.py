@@ -1,0 +1,158 @@
+"""Real torchrun: a run that goes on from its checkpoint, ranks that are restarted, ranks without their agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.act.launching import living, stub_python
+from tests.faults.lab import Lab
+from tests.writing import wait_until
+from ugro_tui.agent import Agent
+from ugro_tui.config import Config
+from ugro_tui.core.attempts import Attempts
+from ugro_tui.core.launching import Backend, LaunchRequest
+from ugro_tui.core.states import JobStatus
+from ugro_tui.core.summary import JobSummary
+
+STEPS = """
+import os, pathlib, sys, threading
+from ugro_emitter import MetricsEmitter
+rank, last, fails = int(os.environ["RANK"]), int(sys.argv[1]), int(sys.argv[2])
+saved = pathlib.Path(os.environ["UGRO_METRICS_DIR"], "saved")
+again = "--resume" in sys.argv or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+done = int(saved.read_text()) if again else 0
+with MetricsEmitter(total_steps=last, emit_every=1) as emitter:
+    for step in range(done + 1, last + 1):
+        if step == fails and not again:
+            raise RuntimeError("out of luck")
+        emitter.emit_step(step, loss=100 / step)
+        if step % 10 == 0:
+            saved.write_text(str(step))
+        threading.Event().wait(float(sys.argv[3]))
+"""
+"""`LAST FAILS PAUSE`: steps to LAST, an error at FAILS, a checkpoint each ten, and so many seconds between steps."""
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
+    """Watches and starts jobs on this machine, in a home of its own."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "train.py").write_text(STEPS)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with Agent(Config(tmp_path / "jobs", refresh=0.2), notify=True) as made:
+        yield made
+    for pid in living(tmp_path):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def request(folder: Path, *args: str, **changes: Any) -> LaunchRequest:
+    return LaunchRequest("job", str(folder / "train.py"), args, Backend.LOCAL, nproc=2, **changes)
+
+
+def summary(agent: Agent) -> JobSummary | None:
+    view = agent.feed.snapshot().job("job")
+    return view.summary if view is not None else None
+
+
+def attempts(agent: Agent) -> dict[int, tuple[JobStatus, float]]:
+    """What is told of each attempt: how it ended, and its last step."""
+    found: list[dict[int, tuple[JobStatus, float]]] = []
+
+    def told() -> bool:
+        answer = agent.archive.look(Attempts("job"))
+        found[:] = [{one.number: (one.status, one.step) for one in answer.content or ()}]
+        return not answer.loading
+
+    wait_until(told)
+    return found[0]
+
+
+@pytest.mark.torchrun
+def test_a_relaunch_goes_on_from_the_checkpoint_as_a_new_attempt(agent: Agent, tmp_path: Path) -> None:
+    agent.launch(request(tmp_path, "30", "25", "0"))
+    wait_until(lambda: agent.launches.standing("job").over)
+    assert agent.launches.standing("job").status == "failed"
+    agent.launch(agent.launches.relaunch("job", resume=True))
+    wait_until(lambda: (now := summary(agent)) is not None and now.status is JobStatus.FINISHED)
+    now = summary(agent)
+    assert now is not None
+    assert (now.attempt, now.restarts, now.step, now.ranks_seen) == (2, 0, 30, 2)
+    assert attempts(agent) == {1: (JobStatus.FAILED, 24), 2: (JobStatus.FINISHED, 30)}
+    lines = (tmp_path / "jobs/job/metrics.jsonl").read_text().splitlines()
+    steps = [record["step"] for record in map(json.loads, lines) if record["kind"] == "step"]
+    assert steps == [*range(1, 25), *range(21, 31)]
+    view = agent.feed.snapshot().job("job")
+    assert view is not None
+    curve = view.curve
+    assert (curve.steps[0], curve.steps[-1], list(curve.restarts)) == (1, 30, [21])  # both in one line, and the seam
+
+
+@pytest.mark.torchrun
+def test_ranks_without_their_agent_are_told_of_and_stopped(agent: Agent, tmp_path: Path) -> None:
+    agent.launch(request(tmp_path, "100000", "0", "0.05"))
+    document = tmp_path / "jobs/job/launch/supervisor.0.json"
+    os.kill(json.loads(document.read_text())["agent"], signal.SIGKILL)
+
+    def alerts() -> list[tuple[str, str, str]]:
+        now = summary(agent)
+        return [(one.rule, one.node, one.what) for one in now.alerts] if now is not None else []
+
+    told = ("launcher_gone", "local", "torchrun has ended there (signal 9), and its ranks go on")
+    wait_until(lambda: told in alerts())
+    assert agent.launches.standing("job").status == "running"
+    assert len(list(living(tmp_path))) == 2
+    assert agent.stop("job").status == "stopped"
+    assert list(living(tmp_path)) == []
+    manifest = json.loads((tmp_path / "jobs/job/job.json").read_text())
+    assert (manifest["status"], manifest["orphaned"]) == ("stopped", {})
+
+
+@pytest.mark.torchrun
+@pytest.mark.acceptance
+def test_a_rank_that_is_killed_is_restarted_and_that_is_seen(agent: Agent, tmp_path: Path) -> None:
+    agent.launch(request(tmp_path, "400", "0", "0.05", rendezvous="c10d", max_restarts=1))
+    wait_until(lambda: (tmp_path / "jobs/saved").exists())
+    beat = json.loads((tmp_path / "jobs/job/heartbeat.rank-1.json").read_text())
+    os.kill(beat["pid"], signal.SIGKILL)
+    wait_until(lambda: (now := summary(agent)) is not None and now.restarts == 1 and now.status is JobStatus.RUNNING)
+    wait_until(lambda: (now := summary(agent)) is not None and now.status is JobStatus.FINISHED)
+    now = summary(agent)
+    assert now is not None
+    assert (now.attempt, now.restarts, now.step) == (1, 1, 400)
+    wait_until(lambda: agent.launches.standing("job").status == "finished")
+    log = (tmp_path / "jobs/job/logs/rank_1.log").read_text()
+    assert "== attempt 1: rank 1 of 2" in log
+    assert "== attempt 1, restart 1: rank 1 of 2" in log
+
+
+def test_on_a_filesystem_that_all_nodes_share_each_rank_counts_once(lab: Lab) -> None:
+    shared = lab.folder / "shared"
+    (shared / "jobs").mkdir(parents=True)
+    for _ in range(3):
+        machine = lab.fleet.add()
+        (machine.home / "ugro_data").symlink_to(shared)
+        (machine.home / ".cache").symlink_to(shared)
+    script, python = lab.folder / "train.py", stub_python(lab.folder)
+    script.write_text(STEPS)
+    agent = lab.watch()
+    plan = agent.launch(LaunchRequest("job", str(script), ("40", "0", "0.02"), python=str(python), nproc=2))
+    assert plan.world_size == 6
+    wait_until(lambda: (now := summary(agent)) is not None and now.status is JobStatus.FINISHED)
+    now = summary(agent)
+    assert now is not None
+    assert [(one.rank, one.step, one.records, one.lost) for one in now.per_rank_stats] == [
+        (rank, 40, 40, 0) for rank in range(6)
+    ]
+    assert agent.launches.standing("job").status == "finished"
+    assert len(list((shared / "jobs/job/launch").glob("exit.*.json"))) == 3
+    assert not list(shared.rglob("*.tmp"))
+    assert list(living(lab.fleet.folder)) == []

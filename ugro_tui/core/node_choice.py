@@ -1,0 +1,73 @@
+"""Which nodes are chosen by a line of names, and that line when one more is chosen or none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_BETWEEN: Final = re.compile(r"[,\s]+")
+
+ALL: Final = ""
+NONE: Final = ","
+"""The lines that mean all nodes, and none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChoice:
+    """`line`: names with commas or blanks between them, in the order of their node ranks; `known`: all nodes."""
+
+    line: str
+    known: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is named, known or not."""
+        return tuple(filter(None, _BETWEEN.split(self.line)))
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The nodes that are taken: those that are named; all where nothing is typed."""
+        if not self.line.strip():
+            return self.known
+        known = set(self.known)
+        return tuple(dict.fromkeys(word for word in self.words if word in known))
+
+    @property
+    def sought(self) -> str:
+        """The word that is being typed, of which no node is called so."""
+        last = self.words[-1] if self.words and not _BETWEEN.fullmatch(self.line[-1]) else ""
+        return "" if last in self.known else last
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The nodes whose names hold what is being typed; all where none does, or nothing is."""
+        return tuple(filter(self._is_like, self.known)) or self.known
+
+    @property
+    def found(self) -> bool:
+        """Whether what is being typed is in the name of a node."""
+        return any(map(self._is_like, self.known))
+
+    def _is_like(self, name: str) -> bool:
+        return self.sought.casefold() in name.casefold()
+
+    def toggled(self, name: str) -> str:
+        """The line with this node chosen, or not any more; what was being typed found it and goes."""
+        chosen = self.chosen
+        return self._line(tuple(one for one in chosen if one != name) if name in chosen else (*chosen, name))
+
+    def toggled_all(self) -> str:
+        """The line with all listed nodes chosen; where they are already, with none of them."""
+        chosen, listed = self.chosen, self.listed
+        if set(listed) <= set(chosen):
+            return self._line(tuple(one for one in chosen if one not in listed))
+        return self._line((*chosen, *(one for one in listed if one not in chosen)))
+
+    def _line(self, chosen: tuple[str, ...]) -> str:
+        """Names in the order of the nodes, unless they stood in another one before."""
+        places = {name: place for place, name in enumerate(self.known)}
+        before = [places[name] for name in self.chosen]
+        if before == sorted(before):
+            chosen = tuple(sorted(chosen, key=places.__getitem__))
+        return ALL if chosen == self.known else ",".join((*chosen, "")) or NONE

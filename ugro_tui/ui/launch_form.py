@@ -1,0 +1,98 @@
+"""`LaunchForm`: the fields of a launch, what is wrong below each of them, and the buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Button, Input, Static
+
+from ugro_tui.core.launch_form import FIELDS, FormField, backend_of
+from ugro_tui.ui.choice import Choice
+from ugro_tui.ui.node_choice import NodeInput, NodeTable
+
+NODES: Final = "nodes"
+"""The field that has a table beside it."""
+
+
+class LaunchForm(Vertical):
+    """Up and down go from field to field. `table` shows the nodes that may be chosen."""
+
+    class Edited(Message):
+        """A field says something else."""
+
+    def __init__(self, values: Mapping[str, str], table: NodeTable) -> None:
+        super().__init__(id="form")
+        self._table = table
+        self._lines = {field.name: self._line(field, values.get(field.name, "")) for field in FIELDS}
+        self._errors = {field.name: Static(classes="error", id=f"error-{field.name}") for field in FIELDS}
+        self._shown: Mapping[str, str] = {}
+
+    def _line(self, field: FormField, value: str) -> Input | Choice:
+        """What a field is filled in with."""
+        if field.choices:
+            return Choice(field.choices, value, id=field.name)
+        if field.name == NODES:
+            return NodeInput(value, field.hint, self._table, id=NODES)
+        return Input(value, placeholder=field.hint, compact=True, select_on_focus=False, id=field.name)
+
+    def compose(self) -> ComposeResult:
+        """A line for each field, and two buttons."""
+        for field in FIELDS:
+            with Vertical(id=f"field-{field.name}", classes="field"):
+                with Horizontal():
+                    yield Static(Content(field.label), classes="label")
+                    yield self._lines[field.name]
+                yield self._errors[field.name]
+        with Horizontal(id="buttons"):
+            yield Button("Launch (ctrl+s)", variant="primary", compact=True, id="start")
+            yield Button("More (ctrl+o)", compact=True, id="more")
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What stands in the fields."""
+        return {name: line.value for name, line in self._lines.items()}
+
+    def fill(self, values: Mapping[str, str]) -> None:
+        """Have these stand there."""
+        for name, value in values.items():
+            self._lines[name].value = value
+
+    def go(self, name: str) -> None:
+        """Type into this field."""
+        line: Widget = self._lines[name]
+        line.focus()
+
+    def show(self, wanted: Collection[str], errors: Mapping[str, str]) -> None:
+        """Show these fields, and what is wrong with some of them."""
+        backend = backend_of(self.values)
+        for field in FIELDS:
+            name, text = field.name, errors.get(field.name, "")
+            line, error = self._lines[name], self._errors[name]
+            self.query_one(f"#field-{name}").display = name in wanted
+            if isinstance(line, Input):
+                line.placeholder = field.hint_for(backend)
+            if text != self._shown.get(name, ""):
+                error.update(Content(f"✖ {text}" if text else ""))
+                error.display = bool(text)
+        self._shown = dict(errors)
+
+    @on(Input.Changed)
+    @on(Choice.Changed)
+    def _edited(self, event: Message) -> None:
+        event.stop()
+        self.post_message(self.Edited())
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.screen.focus_next()
+
+    def toggle_node(self, name: str) -> None:
+        """Choose this node, or do not any more."""
+        self.query_one(NodeInput).toggle(name)
