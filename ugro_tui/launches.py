@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ugro_tui.config import Config
 from ugro_tui.core.commands import Act, Launch, PlanLaunch, RecallLaunch, Stop
-from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, Stage
 from ugro_tui.core.ports import Clock, Collection
 from ugro_tui.nodes.base import NeedsPassphrase
@@ -21,6 +20,7 @@ from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.secrets import Secrets
+from ugro_tui.settling import Settler
 
 if TYPE_CHECKING:
     from ugro_tui.act.backend import Backend as Running
@@ -28,18 +28,10 @@ if TYPE_CHECKING:
     from ugro_tui.act.coordinator import LaunchCoordinator
     from ugro_tui.act.sites import Site
     from ugro_tui.act.torchrun import Torchrun
-    from ugro_tui.core.snapshot import JobView, Question, Snapshot
+    from ugro_tui.core.snapshot import Question, Snapshot
     from ugro_tui.demo_run import DemoRun
 
 Result = TypeVar("Result")
-
-SETTLE_SECONDS = 5.0
-"""How often it is looked whether a job has ended and nobody has written that down."""
-
-WAIT_SECONDS = 30.0
-"""How often it is asked why a job waits, and for an end that could not be learned."""
-
-MOST_SETTLED_AT_ONCE = 8
 
 
 class LaunchDoor:
@@ -149,23 +141,8 @@ class LaunchDoor:
     def settle(self, look: Callable[[], Snapshot]) -> None:
         """From now on, write down how jobs ended that are seen to have ended, on a thread of its own."""
         if not self._config.read_only:
-            threading.Thread(target=self._settle, args=(look,), name="settling", daemon=True).start()
-
-    def _settle(self, look: Callable[[], Snapshot]) -> None:
-        due: dict[tuple[str, int], float] = {}
-        while not self._over.wait(SETTLE_SECONDS):
-            now = self._clock.monotonic()
-            unsettled = [(job.job_id, job.summary.attempt) for job in look().jobs if _is_unsettled(job)]
-            ripe = sorted((due.get(one, -math.inf), one) for one in unsettled)
-            for when, one in ripe[:MOST_SETTLED_AT_ONCE]:
-                if when <= now:
-                    due[one] = math.inf if self._is_over(one[0]) else now + WAIT_SECONDS
-
-    def _is_over(self, job_id: str) -> bool:
-        try:
-            return self.standing(job_id).over
-        except UgroError:  # it is tried again; what a person asks for says what is wrong
-            return False
+            settler = Settler(look, lambda job: self.standing(job).over, self._clock, self._over)
+            threading.Thread(target=settler.run, name="settling", daemon=True).start()
 
     def _coordinator(self) -> LaunchCoordinator:
         """Raises BadInput: nothing may be started or stopped from here."""
@@ -226,11 +203,6 @@ class LaunchDoor:
 
     def _note(self, node: str, command: str, well: bool, seconds: float) -> None:
         self._log.tell(node, command, 0 if well else 1, seconds)
-
-
-def _is_unsettled(job: JobView) -> bool:
-    """Whether it waits, or has ended and nobody has written that down."""
-    return job.recorded == "pending" or (job.summary.status.over and job.recorded in ("starting", "running"))
 
 
 def _question(key: str) -> Question:
