@@ -72,3 +72,46 @@ def _made(version: tuple[str, str, str, str]) -> MemoryGroup | None:
             return group
         folder.rmdir()
     return None
+
+
+_CPU = (("/sys/fs/cgroup/cpuacct", "cpuacct.usage", 1e9), ("/sys/fs/cgroup", "cpu.stat", 1e6))
+
+
+class CpuGroup:
+    """A cgroup that a test has made: the time that its processes have had, and all that came from them."""
+
+    def __init__(self, folder: Path, usage: str, unit: float) -> None:
+        self.folder = folder
+        self._usage = folder / usage
+        self._unit = unit
+
+    def take(self, pid: int) -> None:
+        """A process becomes one of its own."""
+        (self.folder / "cgroup.procs").write_text(str(pid))
+
+    def used(self) -> float:
+        """Seconds of CPU."""
+        words = self._usage.read_text().split()
+        return int(words[1] if len(words) > 1 else words[0]) / self._unit
+
+
+@contextmanager
+def cpu_group() -> Iterator[CpuGroup | None]:
+    """A new group, removed when its processes have ended. None where none can be made."""
+    group = next(filter(None, (_counting(*version) for version in _CPU)), None)
+    try:
+        yield group
+    finally:
+        if group is not None:
+            wait_until(lambda: not (group.folder / "cgroup.procs").read_text())
+            group.folder.rmdir()
+
+
+def _counting(mount: str, usage: str, unit: float) -> CpuGroup | None:
+    folder = Path(mount) / f"test-{uuid.uuid4().hex[:8]}"
+    with suppress(OSError):
+        folder.mkdir()
+        if (folder / usage).exists():
+            return CpuGroup(folder, usage, unit)
+        folder.rmdir()
+    return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -105,7 +106,7 @@ class Cluster:
             f"--seed-file={self.folder}/munged.seed",
         )  # fmt: skip
         wait_until(socket_path.exists, 20)
-        self._daemon("slurmctld", "-D", "-i", "-f", str(self.conf))
+        self.start_controller("-i")
         for node in NODES:
             (self.folder / f"spool-{node}").mkdir()
             self._daemon("slurmd", "-D", "-f", str(self.conf), "-N", node)
@@ -117,12 +118,26 @@ class Cluster:
         return subprocess.run(argv, capture_output=True, text=True, check=False, env=env).stdout
 
     def clear(self) -> None:
-        """Cancel all jobs, and wait until nothing of them is left."""
+        """Cancel all jobs, wait until nothing of them is left, and have all nodes idle again."""
         for number in self.says("squeue", "-h", "-o", "%i").split():
             self.says("scancel", number)
         wait_until(lambda: not self.says("squeue", "-h", "-o", "%i"), 60)
+        self.says("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
 
-    def _daemon(self, name: str, *arguments: str) -> None:
+    def start_controller(self, *options: str) -> None:
+        """Start slurmctld; it finds its state again."""
+        self._controller = self._daemon("slurmctld", "-D", *options, "-f", str(self.conf))
+
+    def stop_controller(self) -> None:
+        """End slurmctld; jobs run on."""
+        assert self._controller.stdin is not None
+        pid = int((self.folder / "slurmctld.pid").read_text())
+        os.kill(pid, signal.SIGTERM)  # it saves its state
+        wait_until(lambda: not Path(f"/proc/{pid}/cmdline").read_bytes(), 20)
+        self._controller.stdin.close()
+        self._controller.wait(20)
+
+    def _daemon(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         argv = ["/bin/sh", "-c", _GUARDED, "sh", str(_DAEMONS[name]), *arguments]
         env = {**os.environ, "SLURM_CONF": str(self.conf)}
         with (self.folder / "daemons.log").open("ab") as log:
@@ -130,6 +145,7 @@ class Cluster:
         assert guard.stdin is not None
         self._daemons.callback(guard.wait, 20)
         self._daemons.callback(guard.stdin.close)
+        return guard
 
 
 @pytest.fixture(scope="module")

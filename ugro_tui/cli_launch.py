@@ -21,8 +21,10 @@ from ugro_tui.interrupts import taking_back
 from ugro_tui.output import called, print_json, print_lines
 
 if TYPE_CHECKING:
+    from ugro_tui.act.backend import JobStanding
     from ugro_tui.agent import Agent
     from ugro_tui.config import Config
+    from ugro_tui.launches import LaunchDoor
 
 Configured = Callable[[typer.Context], "Config"]
 
@@ -119,7 +121,7 @@ def _add_relaunch(app: typer.Typer, configured: Configured) -> None:
         config = configured(context)
         _go(
             config,
-            lambda agent: agent.launches.relaunch(job, resume=resume),
+            lambda door: door.relaunch(job, resume=resume),
             dry_run=dry_run,
             wait=wait,
             as_json=as_json,
@@ -130,73 +132,105 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
     @app.command(name)
     def stop(context: typer.Context, job: Job, grace: Grace = 10.0, yes: Yes = False, as_json: Json = False) -> None:
         """End a job on all nodes at once: SIGTERM, and SIGKILL after a while; what waits in a queue is cancelled."""
-        from ugro_tui.headless import headless
+        from ugro_tui.headless import headless_door
 
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             typer.confirm(f"Stop job {visible(job, 80)} on all nodes?", abort=True)
-        agent = headless(configured(context))
+        door = headless_door(configured(context))
         try:
-            standing = agent.stop(job, grace)
+            standing = door.stop(job, grace)
         finally:
-            agent.close()
+            door.close()
         if as_json:
             print_json(jsonable(standing), pretty=True)
         else:
-            print_lines([f"job {job}: {standing.status}"])
+            print_lines([f"job {job}: {ended_as(standing)}"])
 
 
-def _go(config: Config, asked: Callable[[Agent], LaunchRequest], *, dry_run: bool, wait: bool, as_json: bool) -> None:
-    from ugro_tui.headless import headless
+def _go(
+    config: Config, asked: Callable[[LaunchDoor], LaunchRequest], *, dry_run: bool, wait: bool, as_json: bool
+) -> None:
+    if wait and not dry_run:
+        raise typer.Exit(_launched_and_followed(config, asked, as_json=as_json))
+    from ugro_tui.headless import headless_door
 
-    agent = headless(config, notify=wait, keep=wait)
+    door = headless_door(config)
     try:
-        if wait:
-            agent.start()
-        request = asked(agent)
+        request = asked(door)
         if dry_run:
-            plan = agent.launches.plan(request)
+            plan = door.plan(request)
         else:
-            agent.launches.hear(_Progress().tell)
+            door.hear(_Progress().tell)
             with taking_back():
-                plan = agent.launch(request)
-        code = _say(agent, plan, dry_run=dry_run, wait=wait, as_json=as_json)
+                plan = door.launch(request)
     finally:
-        agent.close()
-    if not (dry_run or wait or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
+        door.close()
+    if as_json:
+        print_json(plan_dict(plan), pretty=True)
+    else:
+        print_lines(plan_lines(plan) if dry_run else started_lines(plan, config.retyped))
+    if not (dry_run or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
         from ugro_tui import cli_screens
 
         cli_screens.show(config, request.job_id)
-    raise typer.Exit(code)
 
 
-def _say(agent: Agent, plan: LaunchPlan, *, dry_run: bool, wait: bool, as_json: bool) -> int:
-    """Print what came of it; with `wait` when it has ended. The exit code."""
-    if as_json and not wait:
-        print_json(plan_dict(plan), pretty=True)
-    elif not as_json:
-        print_lines(plan_lines(plan) if dry_run else started_lines(plan, agent.config.retyped))
-    if not wait or dry_run:
-        return exits.WELL
-    return followed(agent, plan.request.job_id, as_json=as_json)
+def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchRequest], *, as_json: bool) -> int:
+    """Launch, and watch until it has ended; the exit code."""
+    from ugro_tui.headless import headless
+
+    agent = headless(config, notify=True, keep=True)
+    try:
+        agent.start()
+        agent.launches.hear(_Progress().tell)
+        request = asked(agent.launches)
+        with taking_back():
+            plan = agent.launch(request)
+        if not as_json:
+            print_lines(started_lines(plan, config.retyped))
+        return followed(agent, plan.request.job_id, as_json=as_json)
+    finally:
+        agent.close()
 
 
 def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
-    """Wait for the end of a job; 0: it finished."""
+    """Wait for the end of a job, and say on standard error why it waits, or is not known; 0: it finished."""
     from threading import Event
 
-    pause = Event()
-    while not (standing := agent.launches.standing(job_id)).over:
+    from ugro_tui.headless import complain
+
+    pause, said = Event(), ""
+    while not (standing := _standing(agent, job_id)).over:
+        if standing.status in ("pending", "unknown") and standing.said != said:
+            said = standing.said
+            complain([said])
         pause.wait(_LOOK_SECONDS)
     _copy_rest(agent, job_id)
     if as_json:
         print_json(jsonable(standing), pretty=True)
     else:
-        failed = standing.status == "failed"
-        print_lines([f"job {job_id}: {(failed and standing.said) or standing.status}"])
+        print_lines([f"job {job_id}: {ended_as(standing)}"])
     return exits.WELL if standing.status == "finished" else exits.UNWELL
 
 
 _LOOK_SECONDS = 2.0
+
+
+def _standing(agent: Agent, job_id: str) -> JobStanding:
+    """Where it stands; unknown while nobody who could know it answers, which is no end. Raises UgroError."""
+    from ugro_tui.act.backend import JobStanding
+
+    try:
+        return agent.launches.standing(job_id)
+    except UgroError as error:
+        if error.exit_code not in (exits.NONE_REACHED, exits.PARTIAL):
+            raise
+        return JobStanding("unknown", said=f"unknown: {error}")
+
+
+def ended_as(standing: JobStanding) -> str:
+    """`finished`, or how it ended: `failed: rank 1 ended by signal 9`, `stopped by anna on laptop`."""
+    return (standing.status in ("failed", "stopped") and standing.said) or standing.status
 
 
 def _copy_rest(agent: Agent, job_id: str) -> None:

@@ -4,20 +4,53 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from ugro_tui.agent import Agent
 from ugro_tui.applog import log_to_file
-from ugro_tui.config import Config
-from ugro_tui.core.snapshot import NodeView, Question, Snapshot
 from ugro_tui.core.states import NodeState
+
+if TYPE_CHECKING:  # who only launches a job needs no pictures, and starts in half of the time
+    from ugro_tui.agent import Agent
+    from ugro_tui.config import Config
+    from ugro_tui.core.snapshot import NodeView, Question, Snapshot
+    from ugro_tui.launches import LaunchDoor
 
 
 def headless(config: Config, only: str | None = None, *, keep: bool = False, notify: bool = False) -> Agent:
     """An agent for a command: it asks for passphrases where a person can answer, and logs to the log file."""
+    from ugro_tui.agent import Agent
+
     log_to_file()
-    person = sys.stdin.isatty() and sys.stderr.isatty()
-    return Agent(config, only=only, keep=keep, notify=notify, ask=_asked if person else None)
+    return Agent(config, only=only, keep=keep, notify=notify, ask=_person())
+
+
+def headless_door(config: Config) -> LaunchDoor:
+    """The same for a command that starts or ends a job, and watches nothing."""
+    from ugro_tui.clock import SystemClock
+    from ugro_tui.launches import LaunchDoor
+    from ugro_tui.nodes.executed import ExecutedLog
+    from ugro_tui.nodes.secrets import Secrets
+
+    log_to_file()
+    clock = SystemClock()
+    door = LaunchDoor(config, Secrets(), clock, ExecutedLog(clock), lambda _: None, _person())
+    door.use(_Nobody())
+    return door
+
+
+class _Nobody:
+    """Follows no job: the `Collection` of a command that watches nothing."""
+
+    def start_collection(self, job_id: str) -> None:
+        """Nothing is followed."""
+
+    def stop_collection(self, job_id: str) -> None:
+        """Nothing was."""
+
+
+def _person() -> Callable[[Question], str] | None:
+    return _asked if sys.stdin.isatty() and sys.stderr.isatty() else None
 
 
 def _asked(question: Question) -> str:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ugro_tui.config import Config
 from ugro_tui.core.commands import Act, Launch, PlanLaunch, RecallLaunch, Stop
-from ugro_tui.core.errors import BadInput, UgroError
+from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, Stage
 from ugro_tui.core.ports import Clock, Collection
-from ugro_tui.core.snapshot import Question, Snapshot
 from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.executed import ExecutedLog
 from ugro_tui.nodes.fleet import make_nodes
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.secrets import Secrets
+from ugro_tui.settling import Settler
 
 if TYPE_CHECKING:
     from ugro_tui.act.backend import Backend as Running
@@ -28,17 +28,10 @@ if TYPE_CHECKING:
     from ugro_tui.act.coordinator import LaunchCoordinator
     from ugro_tui.act.sites import Site
     from ugro_tui.act.torchrun import Torchrun
+    from ugro_tui.core.snapshot import Question, Snapshot
     from ugro_tui.demo_run import DemoRun
 
 Result = TypeVar("Result")
-
-SETTLE_SECONDS = 5.0
-"""How often it is looked whether a job has ended and nobody has written that down."""
-
-WAIT_SECONDS = 30.0
-"""How often it is asked why a job waits."""
-
-MOST_SETTLED_AT_ONCE = 8
 
 
 class LaunchDoor:
@@ -67,7 +60,6 @@ class LaunchDoor:
         self._torchrun: Torchrun | None = None
         self._made: LaunchCoordinator | None = None
         self._collection: Collection | None = None
-        self._settled: set[tuple[str, int]] = set()
         self._over = threading.Event()
 
     def use(self, collection: Collection) -> None:
@@ -149,30 +141,8 @@ class LaunchDoor:
     def settle(self, look: Callable[[], Snapshot]) -> None:
         """From now on, write down how jobs ended that are seen to have ended, on a thread of its own."""
         if not self._config.read_only:
-            threading.Thread(target=self._settle, args=(look,), name="settling", daemon=True).start()
-
-    def _settle(self, look: Callable[[], Snapshot]) -> None:
-        asked = -WAIT_SECONDS
-        while not self._over.wait(SETTLE_SECONDS):
-            if (now := self._clock.monotonic()) - asked >= WAIT_SECONDS:
-                asked = now
-                for job in [job for job in look().jobs if job.recorded == "pending"][:MOST_SETTLED_AT_ONCE]:
-                    self._try(job.job_id)
-            ended = [
-                (job.job_id, job.summary.attempt)
-                for job in look().jobs
-                if job.summary.status.over and job.recorded in ("pending", "starting", "running")
-            ]
-            fresh = [one for one in ended if one not in self._settled]
-            for job_id, attempt in fresh[:MOST_SETTLED_AT_ONCE]:
-                self._settled.add((job_id, attempt))
-                self._try(job_id)
-
-    def _try(self, job_id: str) -> None:
-        try:
-            self.standing(job_id)
-        except UgroError:  # the next application tries again; what a person asks for says what is wrong
-            return
+            settler = Settler(look, lambda job: self.standing(job).over, self._clock, self._over)
+            threading.Thread(target=settler.run, name="settling", daemon=True).start()
 
     def _coordinator(self) -> LaunchCoordinator:
         """Raises BadInput: nothing may be started or stopped from here."""
@@ -207,7 +177,7 @@ class LaunchDoor:
         named = (*specs, *([] if any(spec.name == LOCAL for spec in specs) else [NodeSpec(LOCAL, LOCAL)]))
         own = {spec.name: spec.metrics_dir or config.remote_metrics_dir for spec in named if spec.name != LOCAL}
         here, there = config.metrics_dir, config.remote_metrics_dir
-        made = make_nodes(named, here, there, config.ssh_config, self._secrets, self._clock)
+        made = make_nodes(named, here, there, config.ssh_config, self._secrets, self._clock, self._log)
         return {
             node.name: Site(node, own.get(node.name, str(here)), _address(spec, config), self._note)
             for node, spec in zip(made, named, strict=True)
@@ -236,6 +206,8 @@ class LaunchDoor:
 
 
 def _question(key: str) -> Question:
+    from ugro_tui.core.snapshot import Question
+
     return Question(key, f"Passphrase of the key {key}")
 
 

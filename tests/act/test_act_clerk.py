@@ -24,7 +24,7 @@ SHOWN = """JobId=7 JobName=job
 """As Slurm 22.05 prints it, while the script of a job that is ended still runs."""
 
 CANCELLED = "slurmstepd-n1: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-26T07:12:44 {}***\n"
-BY_OTHERS = "cancelled by scancel, not by ugro-tui"
+BY_OTHERS = "stopped: cancelled by scancel, not by ugro-tui"
 OOM = "slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=7.0. Some of your processes may have been killed.\n"
 
 

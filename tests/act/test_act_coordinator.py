@@ -37,8 +37,8 @@ class FakeBackend:
             raise self._wrong
         told(NodeProgress(plan.nodes[0].node, Stage.RUNNING))
 
-    def look(self, job_id: str) -> JobStanding:
-        self.asked.append(f"look {job_id}")
+    def look(self, job_id: str, *, brief: bool = False) -> JobStanding:
+        self.asked.append(f"look {job_id}{' in brief' if brief else ''}")
         return self.standing
 
     def finalize(self, job_id: str, standing: JobStanding) -> None:

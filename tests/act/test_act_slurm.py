@@ -3,133 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.act import torchrun_double
+from tests.act.slurm_shop import Shop, shop
 from tests.nodes.following import Follower
-from tests.slurm_cluster import Cluster, cluster
-from tests.sshd import LOOPBACK, Fleet, Machine, fleet
+from tests.slurm_cluster import cluster
 from tests.writing import wait_until
-from ugro_tui.act.backend import JobStanding
 from ugro_tui.act.errors import LaunchError
-from ugro_tui.act.sites import Site
-from ugro_tui.act.slurm import SlurmBackend
-from ugro_tui.clock import SystemClock
 from ugro_tui.core.errors import BadInput
-from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodeProgress, SlurmOptions, Stage
-from ugro_tui.nodes.carriers import Connection
+from ugro_tui.core.launching import LaunchPlan, SlurmOptions, Stage
 from ugro_tui.nodes.helper_processes import of_launch
 from ugro_tui.nodes.local import LocalNode
-from ugro_tui.nodes.remote import RemoteNode
-from ugro_tui.nodes.secrets import Secrets
-from ugro_tui.nodes.sshconfig import settings_of
-from ugro_tui.nodes.transport import connect
 
-__all__ = ["cluster", "fleet"]
+__all__ = ["cluster", "shop"]
 
 AWKWARD = (
     "--", "-m", "a b", "", "'q' \"qq\" \\", ";$(touch x)`y` && $HOME", "two\nlines\n#SBATCH --nodes=900", "ä→", "*", "~"
 )  # fmt: skip
-
-TRAINER = """
-import json, os, signal, sys
-from ugro_emitter import MetricsEmitter
-signal.alarm(150)
-mode = sys.argv[1]
-emitter = MetricsEmitter(heartbeat_interval=0.1)
-emitter.emit_step(1, loss=1.0)
-print(json.dumps(sys.argv[2:]), flush=True)
-if mode == "fails" and os.environ['RANK'] == '1':
-    sys.exit(7)
-if mode == "stubborn":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if mode in ("waits", "stubborn"):
-    print("ready", flush=True)
-    while True:
-        signal.pause()
-emitter.close()
-"""
-
-
-class Shop:
-    """Launches on one cluster, by one backend; the metrics directory has a name that no shell would like."""
-
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
-        self.cluster = cluster
-        self.root = folder / "my 'jobs' 100%j"
-        self.script = folder / "a script.py"
-        self.script.write_text(TRAINER)
-        self.python = folder / "python"
-        double = Path(torchrun_double.__file__).read_text()
-        self.python.write_text(f"#!{sys.executable}\n{double}")
-        self.python.chmod(0o755)
-        self.backend = self.made(LocalNode(self.root, time.time))
-        self.progress: list[NodeProgress] = []
-
-    def made(self, node: Any) -> SlurmBackend:
-        """A backend that submits on this node."""
-        return SlurmBackend({node.name: Site(node, str(self.root), lambda: LOOPBACK)}, SystemClock(), pace=0.3)
-
-    def request(
-        self, *args: str, job_id: str = "job", slurm: SlurmOptions | None = None, **changes: Any
-    ) -> LaunchRequest:
-        """Two nodes with two ranks each, unless it is changed."""
-        options = slurm or SlurmOptions(nodes=2, gpus_per_node=2, partition="gpu")
-        request = LaunchRequest(job_id, str(self.script), args, Backend.SLURM, python=str(self.python), slurm=options)
-        return replace(request, workdir=str(self.script.parent), **changes)
-
-    def launch(self, *args: str, **changes: Any) -> LaunchPlan:
-        """Plan, look and start; what was planned."""
-        plan = self.backend.plan(self.request(*args, **changes), os.urandom(16).hex())
-        self.backend.preflight(plan, self.progress.append)
-        self.backend.start(plan, self.progress.append)
-        return plan
-
-    def until(self, status: str, job_id: str = "job") -> JobStanding:
-        """Wait until job.json says so (cheaper than to ask), and all is over for Slurm; what is then told."""
-        number = self.document(job_id)["slurm_job_id"]
-        wait_until(lambda: self.document(job_id)["status"] == status)
-        wait_until(lambda: not self.cluster.says("squeue", "-h", "-j", number, "-o", "%i"))
-        return self.backend.look(job_id)
-
-    def document(self, job_id: str = "job") -> dict[str, Any]:
-        """job.json as it lies there."""
-        found: dict[str, Any] = json.loads((self.root / job_id / "job.json").read_bytes())
-        return found
-
-    def log(self, name: str) -> str:
-        """A log of the job; empty where there is none."""
-        path = self.root / "job" / "logs" / f"{name}.log"
-        return path.read_text() if path.exists() else ""
-
-    def ready(self) -> None:
-        """Wait until both ranks of a job on one node wait for their end."""
-        wait_until(lambda: all("ready" in self.log(f"rank_{rank}") for rank in range(2)))
-
-
-@pytest.fixture
-def shop(cluster: Cluster, tmp_path: Path) -> Iterator[Shop]:
-    """A place to launch from; the cluster is empty before and after."""
-    yield Shop(cluster, tmp_path)
-    cluster.clear()
-
-
-def reach_node(fleet: Fleet, machine: Machine, root: str) -> RemoteNode:
-    """The machine as the application reaches it."""
-
-    def login(deadline: float) -> Connection:
-        return connect(settings_of(machine.name, fleet.ssh_config, user=None, port=None), Secrets(), deadline)
-
-    return RemoteNode(machine.name, root, login)
 
 
 def nothing_lives(plan: LaunchPlan) -> bool:
@@ -224,7 +118,7 @@ def test_what_others_do_with_scancel_is_told_too(shop: Shop) -> None:
     shop.launch("waits", nproc=2, slurm=ONE_NODE)
     shop.ready()
     shop.cluster.says("scancel", shop.document()["slurm_job_id"])
-    assert shop.until("stopped").status == "stopped"
+    assert shop.until("stopped").said == "stopped: cancelled by scancel, not by ugro-tui"
 
     shop.launch("waits", nproc=2, slurm=ONE_NODE, resume=True)
     wait_until(lambda: shop.document()["status"] == "running")
@@ -260,16 +154,3 @@ def test_what_slurm_refuses_is_told_in_its_own_words_and_leaves_nothing(
     monkeypatch.setenv("PATH", str(tools))
     with pytest.raises(LaunchError, match="local: there is no sbatch: is it the login node"):
         shop.launch()
-
-
-def test_a_login_node_is_asked_over_ssh(shop: Shop, fleet: Fleet) -> None:
-    login = fleet.add(env={"SLURM_CONF": str(shop.cluster.conf), "PATH": os.environ["PATH"]})
-    node = reach_node(fleet, login, str(shop.root))
-    shop.backend = shop.made(node)
-    try:
-        plan = shop.launch("well", slurm=ONE_NODE, environment={"MINE": "ä 'b'"})
-        standing = shop.until("finished")
-    finally:
-        node.close()
-    assert (standing.status, standing.nodes[0].node) == ("finished", "n1")
-    assert plan.nodes[0].node == "n1"  # as the fleet calls the login node

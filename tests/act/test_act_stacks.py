@@ -16,7 +16,8 @@ import pytest
 from tests.act.diagnosing import alive, beat_of, hanging
 from ugro_tui.core.stacks import main_thread, parse_stacks
 from ugro_tui.nodes.helper_files import Folders
-from ugro_tui.nodes.helper_stacks import Process, Refused, boot_id, by_pyspy, by_signal, stacks, state_of
+from ugro_tui.nodes.helper_proc import boot_id, state_of
+from ugro_tui.nodes.helper_stacks import Process, Refused, by_pyspy, by_signal, stacks
 
 # Opens a file (or none), and handles SIGUSR2 (or not): what an innocent process may look like.
 INNOCENT = """

@@ -6,13 +6,14 @@ import logging
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from tests.cli.support import COMMAND, REPOSITORY, Begin, Call
+from tests.cli.support import COMMAND, REPOSITORY, Begin, Call, Terminal
 from tests.writing import Clock, clean_environment, now_clock
 from ugro_tui.front import main
 
@@ -88,3 +89,17 @@ def begin(home: Path, tmp_path: Path) -> Iterator[Begin]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def begin_on_terminal(home: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start a real process of the command line on a terminal."""
+    with ExitStack() as started:
+
+        def start(*argv: str) -> Terminal:
+            env = clean_environment(home, PYTHONPATH=str(REPOSITORY), TERM="xterm")
+            terminal = Terminal([*COMMAND, *argv], env, tmp_path)
+            started.callback(terminal.close)
+            return terminal
+
+        yield start

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.act.launching import TELLS, WAITS, living, stub_python
-from tests.cli.support import Call
+from tests.act.launching import BEATS, TELLS, WAITS, living, stub_python
+from tests.cli.support import Call, Terminal
+from tests.leaks import places_of
+from tests.writing import wait_until
+from ugro_tui import cli_launch
+from ugro_tui.act.backend import JobStanding
 from ugro_tui.cli_variables import pairs
-from ugro_tui.core.errors import BadInput
+from ugro_tui.core.errors import BadInput, NoSource, UgroError
 
 
 def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Call, home: Path, tmp_path: Path) -> None:
@@ -54,6 +63,8 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
         (["launch", "--name", "job", "--read-only"], 2, "read_only is set"),
         (["launch", "--name", "job", "--env", "x"], 2, "is no NAME=VALUE"),
         (["launch", "--name", "job", "--secret", "K=/no/file"], 2, "/no/file cannot be read"),
+        (["launch", "--name", "job", "--secret", "K="], 2, "write --secret NAME=FILE, or --secret NAME"),
+        (["launch", "--name", "job", "--secret", "K"], 2, "--secret K: there is no terminal to ask for it on"),
         (["launch", "--name", "job", "--", "nowhere.py"], 1, "there is no training script"),
         (["launch", "--name", "job", "--rdzv", "x"], 2, "choose static or c10d"),
     ],
@@ -69,3 +80,64 @@ def test_a_variable_may_hold_anything_behind_its_name() -> None:
     for wrong in ("A", "=b", ""):
         with pytest.raises(BadInput, match="--env"):
             pairs([wrong], "--env")
+
+
+HOLDS = BEATS + (
+    "import hashlib, os, signal\n"
+    "print('told ' + hashlib.sha256(os.environ['KEY'].encode()).hexdigest(), flush=True)\n"
+    "signal.pause()\n"
+)
+
+
+def test_a_secret_is_asked_for_without_echo_and_is_nowhere_but_with_the_ranks(
+    begin_on_terminal: Callable[..., Terminal], call: Call, home: Path, tmp_path: Path
+) -> None:
+    script, python, secret = tmp_path / "train.py", stub_python(tmp_path), f"typed-{os.urandom(8).hex()}"
+    script.write_text(HOLDS)
+    words = ["launch", "--name", "job", "--python", str(python), "--secret", "KEY", "--json", "--", str(script)]
+    code, out, _ = call(*words[:-3], "--dry-run", *words[-2:])
+    assert (code, "KEY=<hidden> (asked for when it is launched)" in out) == (0, True)
+
+    terminal = begin_on_terminal(*words)
+    terminal.until("Secret KEY of job job: ")
+    terminal.type(f"{secret}\n")
+    assert terminal.ended() == 0
+    log = home / "ugro_data/jobs/job/logs/rank_0.log"
+    wait_until(lambda: "told " in log.read_text())
+    assert log.read_text().split()[-1] == hashlib.sha256(secret.encode()).hexdigest()
+    assert places_of(secret, tmp_path) == []
+    assert secret not in terminal.text
+    code, _, err = call("relaunch", "job")
+    assert (code, "--secret KEY: there is no terminal to ask for it on" in err) == (2, True)
+    assert call("stop", "job")[:2] == (0, "job job: stopped\n")
+    assert list(living(home)) == []
+
+
+def test_while_nobody_can_say_how_a_job_stands_it_is_followed_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[JobStanding | UgroError] = [
+        JobStanding("pending", said="pending: Resources"),
+        JobStanding("pending", said="pending: Resources"),
+        NoSource("login: no answer"),
+        JobStanding("unknown", said="unknown: squeue does not answer"),
+        JobStanding("running"),
+        JobStanding("failed", said="failed: its time was over"),
+    ]
+
+    def standing(_: str) -> JobStanding:
+        told = said.pop(0)
+        if isinstance(told, UgroError):
+            raise told
+        return told
+
+    monkeypatch.setattr(cli_launch, "_LOOK_SECONDS", 0.0)
+    agent: Any = SimpleNamespace(launches=SimpleNamespace(standing=standing), copies=None)
+    assert cli_launch.followed(agent, "job", as_json=False) == 1
+    out, err = capsys.readouterr()
+    assert out == "job job: failed: its time was over\n"
+    assert err.splitlines() == [
+        "ugro-tui: pending: Resources",
+        "ugro-tui: unknown: login: no answer",
+        "ugro-tui: unknown: squeue does not answer",
+    ]

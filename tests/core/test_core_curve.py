@@ -20,6 +20,7 @@ from ugro_tui.core.curve import EMPTY, MAX_MARKS, Axis, curve_of, loss_curve
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.ranks import HISTORY_BUDGET, LONG_HISTORY, RankTable
+from ugro_tui.core.series import Series
 from ugro_tui.core.snapshot import Snapshot, view
 from ugro_tui.core.snapshot import curve_of as loss_of
 from ugro_tui.core.trends import SPARK_WIDTH
@@ -142,6 +143,7 @@ def test_histories_of_many_ranks_share_a_budget() -> None:
         for first in range(0, 9_000, 500):
             table.apply(rank, decode(steps(first, first + 499)), 0.0)
         lengths.add(len(rank.series))
+        assert isinstance(rank.series, Series)
         assert rank.series.nbytes <= HISTORY_BUDGET // 1_024 * HISTORY_WIDTH * 8
     assert min(lengths) >= LONG_HISTORY
 

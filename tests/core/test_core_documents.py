@@ -19,7 +19,8 @@ NAN = float("nan")
 def test_a_manifest_is_read() -> None:
     found = parse_manifest(
         b'{"backend":"local","status":"running","attempt":2,"world_size":4,"command":["a",1],"exit_code":-9,'
-        b'"started":1.5,"ended":null,"exits":{"0":-15,"3":-9,"x":1,"-1":1,"4":"y","5":1e300,"6":"NaN","7":null}}'
+        b'"started":1.5,"ended":null,"exits":{"0":-15,"3":-9,"x":1,"-1":1,"4":"y","5":1e300,"6":"NaN","7":null},'
+        b'"orphaned":{"n1":-9,"\\u001b[31mn2":1,"n3":"y"}}'
     )
     assert found is not None
     assert fields_of(found) == {
@@ -33,16 +34,17 @@ def test_a_manifest_is_read() -> None:
         "ended": None,
         "exits": {0: -15, 3: -9},
         "said": "",
+        "orphaned": {"n1": -9, "␛[31mn2": 1},
     }
 
 
 @pytest.mark.parametrize("wrong", [None, "x", [], {}, 0, -3, 1e300, NAN, math.inf])
 def test_a_manifest_with_nonsense_in_it_is_still_one(wrong: object) -> None:
-    names = ("backend", "status", "attempt", "world_size", "command", "exit_code", "exits")
+    names = ("backend", "status", "attempt", "world_size", "command", "exit_code", "exits", "orphaned")
     found = parse_manifest(json.dumps(dict.fromkeys(names, wrong)).encode())
     assert found is not None
     assert (found.attempt, found.world_size, found.command) == (1, None, ())
-    assert found.exits == {}
+    assert (found.exits, found.orphaned) == ({}, {})
 
 
 def test_a_heartbeat_is_read() -> None:

@@ -18,6 +18,7 @@ from ugro_tui.core.columns import Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.replay import Told, replay
+from ugro_tui.core.series import Series
 from ugro_tui.core.snapshot import curve_of
 from ugro_tui.core.summary import summarise
 from ugro_tui.core.watch import evaluate
@@ -59,6 +60,7 @@ def test_a_real_table_of_a_thousand_steps(folder: Path) -> None:
     assert len(series) == len(rows) == 1_000
     assert summarise(state, 1.0).final_loss == rows[-1]["loss"]
     assert curve_of(state).high.max() == max(row["loss"] for row in rows)
+    assert isinstance(series, Series)
     series.limit(128)
     kept = series.column(Column.LOSS)
     assert (kept.min(), kept.max()) == (min(row["loss"] for row in rows), max(row["loss"] for row in rows))

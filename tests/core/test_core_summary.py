@@ -18,7 +18,7 @@ from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.rank_stats import RankStats
-from ugro_tui.core.records import Matrix
+from ugro_tui.core.records import Manifest, Matrix
 from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.summary import summarise
@@ -51,7 +51,8 @@ def test_the_numbers_of_a_running_job() -> None:
     assert math.isnan(summary.final_loss)  # a run that is NaN must not look like one that is at 3.0
     assert summary.min_loss == 2.0
     assert summary.throughput == 200.0  # rank 1's; rank 0 told none in its last record
-    assert summary.avg_throughput == 400.0  # two ranks with (100 + 300 + 200) / 3 each
+    # Of two ranks, each with three records of as many tokens, at 100, 300 and 200 tokens/s.
+    assert summary.avg_throughput == pytest.approx(2 * 3 / (1 / 100 + 1 / 300 + 1 / 200))
     assert summary.tokens == 1_500.0  # of the whole job: all ranks tell about the same
     assert summary.age == 3.0
     assert [alert.name for alert in summary.alerts] == ["non-finite loss"]
@@ -59,7 +60,8 @@ def test_the_numbers_of_a_running_job() -> None:
     assert (zero.rank, zero.node, zero.state, zero.cause, zero.step) == (0, "node-a", "running", "", 30)
     assert (zero.last_finite_loss, zero.min_loss, zero.lr, zero.grad_norm) == (3.0, 2.0, 0.4, 4.0)
     assert (zero.loss_bad, math.isnan(zero.final_loss), one.loss_bad, one.final_loss) == (True, True, False, 3.0)
-    assert (one.throughput, one.avg_throughput, one.records, one.lost) == (200.0, 200.0, 3, 0)
+    assert (one.throughput, one.records, one.lost) == (200.0, 3, 0)
+    assert one.avg_throughput == pytest.approx(163.6, abs=0.1)
 
 
 def test_the_loss_of_a_job_is_the_mean_of_its_ranks() -> None:
@@ -84,6 +86,23 @@ def test_elapsed_time_runs_on_between_records_and_through_phases() -> None:
     assert summarise(state, 10.0).age == 1.0
     state.apply(0, decode(line("phase", name="eval", state="begin", ts=START_TS + 31)), 11.0, "local")
     assert summarise(state, 15.0).duration == 35.0
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "said", "expected"),
+    [
+        ("pending", 2, "pending: requeued by Slurm", JobStatus.PENDING),
+        ("failed", 1, "failed: its time was over", JobStatus.FAILED),
+        ("stopped", 1, "stopped by anna on laptop", JobStatus.STOPPED),
+    ],
+)
+def test_what_a_scheduler_says_of_the_end_comes_before_what_became_of_ranks(
+    status: str, attempt: int, said: str, expected: JobStatus
+) -> None:
+    state = job(start(world_size=2) + steps(0, 30) + end("stopped"))
+    state.apply_manifest(Manifest("slurm", status, attempt, 2, (), None, None, None, {}, said))
+    summary = summarise(state, 60.0)
+    assert (summary.status, summary.verdict) == (expected, said)
 
 
 def test_what_is_not_known_is_not_a_number() -> None:

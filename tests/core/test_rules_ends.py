@@ -201,3 +201,17 @@ def test_a_loop_is_over_when_the_run_steps_for_half_an_hour_or_has_finished() ->
     scene.now = 300.0 + 1_801.0
     scene.write(0, step(101, START_TS + scene.now))
     assert "restart_loop" not in scene.tick()
+
+
+def test_ranks_that_go_on_without_torchrun_are_told_of_until_they_have_ended() -> None:
+    scene = Scene(2)
+    scene.steps(range(1, 21))
+    manifest(scene.job, "running", orphaned={"n1": -9, "n2": 1})
+    found = scene.all(1.0, "launcher_gone")
+    assert [(alert.node, alert.what) for alert in found] == [
+        ("n1", "torchrun has ended there (signal 9), and its ranks go on"),
+        ("n2", "torchrun has ended there (exit code 1), and its ranks go on"),
+    ]
+    assert found[0].severity is Severity.WARN
+    manifest(scene.job, "stopped", orphaned={"n1": -9})
+    assert scene.all(2.0, "launcher_gone") == []

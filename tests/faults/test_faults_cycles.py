@@ -94,7 +94,8 @@ def test_launches_that_are_stopped_leave_nothing(
     for number in range(1, cycles):
         cycle(agent, LaunchRequest(f"job{number}", str(script), python=python, nproc=1), lab)
     wait_until(lambda: held(machines).within(before))
-    assert list(temporary.iterdir()) == []
+    left = [path for path in temporary.rglob("*") if not path.name.startswith("torchinductor_")]
+    assert left == []  # torch itself makes one directory a user, empty, whoever imports it
     for machine in machines:
         assert {path.name for path in machine.home.iterdir()} <= {"ugro_data", ".cache"}
         assert len(list((machine.home / ".cache/ugro-tui/lent").iterdir())) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from tests.act.launching import WAITS, living, stub_python
 from tests.faults.lab import Lab
+from tests.leaks import places_of
 from tests.sshd import Machine, make_key
 from tests.writing import wait_until
 from ugro_tui.act.errors import LaunchError
@@ -61,8 +63,16 @@ def test_screens_plan_launch_and_stop_on_three_nodes(lab: Lab, nodes: list[Machi
     wait_until(lambda: answer(launch))
     assert answer(launch) == ("", "job job runs: 3 ranks on 3 nodes")
     assert {one.stage for one in shown(agent).nodes} == {Stage.RUNNING}
-    ran = [one for one in agent.feed.snapshot().executed if "torch.distributed.run" in one.command]
-    assert sorted((one.node, one.code) for one in ran) == [("n1", 0), ("n2", 0), ("n3", 0)]
+    ran = agent.feed.snapshot().executed
+    for command in ("torch.distributed.run", "helper: survey", "helper: lend", "a python' -c"):
+        assert sorted({(one.node, one.code) for one in ran if command in one.command}) == [
+            ("n1", 0),
+            ("n2", 0),
+            ("n3", 0),
+        ], command
+    watched_and_launched = [one.node for one in ran if one.command.startswith("ssh -F")]
+    assert sorted(watched_and_launched) == ["n1", "n1", "n2", "n2", "n3", "n3"]
+    assert [one.node for one in ran if one.code is None and one.command.startswith("sh -c")].count("n2") == 1
     for machine in nodes:
         machine.disconnect()  # the laptop is gone; what was started is not
     stop = agent.feed.request(Stop("job", 5.0)).number
@@ -151,3 +161,24 @@ def test_a_passphrase_is_asked_for_once(lab: Lab) -> None:
     with closing(Agent(lab.config(), ask=ask)) as agent:
         assert agent.launches.plan(request(lab)).world_size == 1
     assert asked == [f"Passphrase of the key {key}"]
+
+
+def test_a_secret_that_is_typed_reaches_the_ranks_over_ssh_and_nothing_else(lab: Lab, nodes: list[Machine]) -> None:
+    secret, asked = f"typed-{os.urandom(8).hex()}", list[str]()
+    told = "print('told', hashlib.sha256(os.environ['KEY'].encode()).hexdigest(), flush=True)"
+
+    def ask(question: Question) -> str:
+        asked.append(f"{question.text}, {question.secret}")
+        return secret
+
+    with closing(Agent(lab.config(), ask=ask)) as agent:
+        plan = agent.launch(
+            request(lab, f"import hashlib, os\n{told}\n{WAITS}", nodes=("n1", "n2"), secrets={"KEY": ""})
+        )
+        logs = [machine.metrics / "job" / "logs" / f"rank_{rank}.log" for rank, machine in enumerate(nodes[:2])]
+        wait_until(lambda: all("told" in log.read_text() for log in logs))
+        assert all(hashlib.sha256(secret.encode()).hexdigest() in log.read_text() for log in logs)
+        assert places_of(secret, lab.folder) == []
+        assert secret not in repr((plan, agent.feed.snapshot(), agent.launches.__dict__))
+        agent.stop("job")
+    assert asked == ["Secret KEY of job job, True"]

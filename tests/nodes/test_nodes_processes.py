@@ -14,8 +14,8 @@ import pytest
 
 from tests.writing import wait_until
 from ugro_tui.nodes import helper_processes
+from ugro_tui.nodes.helper_proc import state_of
 from ugro_tui.nodes.helper_processes import end_all, of_launch, send
-from ugro_tui.nodes.helper_stacks import state_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 
@@ -76,7 +76,7 @@ def test_children_are_found_whatever_their_environment_says(begin: Begin) -> Non
     parent = begin(PARENT, UGRO_JOB_ID="job", UGRO_LAUNCH_TOKEN="t")
     found = of_launch("job", "t", ())
     assert [above for pid, (_, above) in found.items() if pid != parent.pid] == [parent.pid]
-    assert end_all(lambda: of_launch("job", "t", ()), 0) == []
+    assert end_all(lambda: of_launch("job", "t", ()), 0) == (2, [])
 
 
 def test_a_process_is_known_by_its_number_and_start_together(begin: Begin) -> None:
@@ -102,7 +102,7 @@ def test_while_the_agent_lives_it_alone_is_told(begin: Begin, tmp_path: Path) ->
     heard = tmp_path / "heard"
     agent = begin(AGENT, f"import sys\n{MILD}".replace("sys.argv[1]", repr(str(heard))), UGRO_JOB_ID="job",
                   UGRO_LAUNCH_TOKEN="t")  # fmt: skip
-    assert end_all(lambda: of_launch("job", "t", ()), 60) == []
+    assert end_all(lambda: of_launch("job", "t", ()), 60)[1] == []
     assert agent.communicate(timeout=60)[0] == b"told\n"
     assert not heard.exists()
 
@@ -111,5 +111,5 @@ def test_what_outlives_sigkill_is_named(begin: Begin, monkeypatch: pytest.Monkey
     monkeypatch.setattr(helper_processes, "KILL_SECONDS", 0.1)
     innocent = begin(WAIT)
     out_of_reach = {innocent.pid: (1, 0)}  # as one that waits for a dead disk: signals change nothing
-    assert end_all(lambda: out_of_reach, 0) == [innocent.pid]
+    assert end_all(lambda: out_of_reach, 0) == (1, [innocent.pid])
     assert innocent.poll() is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -268,7 +269,12 @@ async def test_empty_states_say_what_to_do(scene: str, advice: str) -> None:
 
 async def test_a_job_appears_by_itself() -> None:
     async with shown("empty") as (app, feed, pilot):
-        feed.current = snapshot(job(Run("fresh")), version=2)
+        assert "Launch a job from here:  L" in text(app)
+        feed.current = replace(feed.current, version=2, read_only=True)
+        app.look()
+        await pilot.pause()
+        assert "Launch" not in text(app)
+        feed.current = snapshot(job(Run("fresh")), version=3)
         app.look()
         await pilot.pause()
         assert "fresh" in text(app)

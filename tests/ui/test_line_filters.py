@@ -15,8 +15,9 @@ from textual.color import Color
 import ugro_tui
 from ugro_tui.core.ascii import in_ascii
 from ugro_tui.core.states import RankState
+from ugro_tui.ui.alert_columns import ALERT_GLYPHS
 from ugro_tui.ui.line_filters import Ascii, Uncoloured, spelled
-from ugro_tui.ui.marks import JOB_GLYPHS, RANK_GLYPHS
+from ugro_tui.ui.marks import JOB_GLYPHS, RANK_GLYPHS, SEVERITY_GLYPHS
 
 GROUND = Color.parse("#1e1e1e")
 
@@ -48,8 +49,11 @@ def test_every_glyph_of_the_application_has_a_likeness() -> None:
     painted = {sign for path in sources for sign in path.read_text() if not sign.isascii()} - set("�␡")
     assert len(painted) > 20
     assert [sign for sign in painted if in_ascii(sign) == "?"] == []
-    assert len({in_ascii(RANK_GLYPHS[state]) for state in RankState} - {"?"}) == 6
-    assert len({in_ascii(sign) for sign in JOB_GLYPHS.values()}) >= 5
+    assert len({in_ascii(RANK_GLYPHS[state]) for state in RankState}) == len(RankState) - 1  # stalled, hung: one
+    assert len({in_ascii(sign) for sign in JOB_GLYPHS.values()}) == len(JOB_GLYPHS)
+    marks = {in_ascii(sign) for sign in (*ALERT_GLYPHS.values(), *SEVERITY_GLYPHS.values())}
+    assert len(marks) == len(ALERT_GLYPHS) + len(SEVERITY_GLYPHS)
+    assert in_ascii(RANK_GLYPHS[RankState.RUNNING]) not in marks
 
 
 def test_a_line_keeps_its_styles() -> None:

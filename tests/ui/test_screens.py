@@ -173,6 +173,8 @@ async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> Non
         await pilot.press("G", "a")
         await pilot.pause()
         assert "this alert is over" in text(app)
+        assert "○ over" in text(app)
+        assert "loss spike (over)" in text(app)
 
 
 async def test_enter_on_an_alert_goes_to_its_job_or_its_node() -> None:

@@ -86,8 +86,8 @@ class Backend(Protocol):
         """
         ...
 
-    def look(self, job_id: str) -> JobStanding:
-        """Where the job stands now, whoever started it.
+    def look(self, job_id: str, *, brief: bool = False) -> JobStanding:
+        """Where the job stands now, whoever started it. `brief`: processes need not be counted.
 
         Raises:
             BadInput: there is no such job.

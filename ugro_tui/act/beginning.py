@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from ugro_tui.act.backend import Telling
 from ugro_tui.act.errors import LaunchError
-from ugro_tui.act.sites import Look
+from ugro_tui.act.sites import Began, Look
 from ugro_tui.core.launching import LaunchPlan, NodePlan, NodeProgress, Stage
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
+
+REPORT_SECONDS = 10.0
+"""How long a rank that has begun is waited for to write a heartbeat."""
+
+QUIET_SECONDS, SILENT_SECONDS = 2.0, 5.0
+"""The same where its script has no emitter, and none will come: long enough to hear of a script that fails at once. The
+first where all of them have said something."""
 
 
 def check_agent(node: NodePlan, look: Look, told: Telling) -> None:
@@ -34,22 +44,38 @@ def _reason(tail: str) -> str:
     return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
 
 
-def has_begun(plan: LaunchPlan, node: NodePlan, look: Look) -> bool:
-    """Whether all ranks of the node have begun, or have ended well already."""
-    return _all_of(plan, node, look, look.fresh)
+class Beginning:
+    """How far the ranks of one node are, from look to look. `now`: monotonic seconds."""
 
+    def __init__(self, plan: LaunchPlan, node: NodePlan, began: Began) -> None:
+        self.node = node
+        self.began = began
+        self._plan = plan
+        self._since = math.inf
 
-def has_reported(plan: LaunchPlan, node: NodePlan, look: Look) -> bool:
-    """Whether all of them have written a heartbeat, which tells that the script is well so far; or have ended well."""
-    return _all_of(plan, node, look, look.beating)
+    def said(self, look: Look, now: float) -> str:
+        """What is to be said when no more is waited for; empty before. Nothing is called well that was not heard of."""
+        ranks = counted(self.node.nproc, "rank")
+        if self._all(look, look.beating):  # a heartbeat tells that the script is well so far
+            return f"{ranks} run{'' if self.node.nproc > 1 else 's'}"
+        if not self._all(look, look.fresh):
+            return ""
+        self._since = min(self._since, now)
+        waited = now - self._since
+        if self.began.emits:
+            return f"{ranks} began, without a heartbeat so far" if waited >= REPORT_SECONDS else ""
+        if waited < (QUIET_SECONDS if self._all(look, look.talking) else SILENT_SECONDS):
+            return ""
+        return f"{ranks} began; the script does not name ugro_emitter, so only logs are shown"
 
-
-def _all_of(plan: LaunchPlan, node: NodePlan, look: Look, ranks: list[int]) -> bool:
-    if str(node.node_rank) in look.exits:
-        return True
-    if plan.request.rendezvous == "static":
-        return set(range(node.first_rank, node.first_rank + node.nproc)) <= set(ranks)
-    return len(ranks) >= node.nproc  # which ranks a node gets is settled among them
+    def _all(self, look: Look, ranks: list[int]) -> bool:
+        """Whether these are all ranks of the node, or they have ended well already."""
+        node = self.node
+        if str(node.node_rank) in look.exits:
+            return True
+        if self._plan.request.rendezvous == "static":
+            return set(range(node.first_rank, node.first_rank + node.nproc)) <= set(ranks)
+        return len(ranks) >= node.nproc  # which ranks a node gets is settled among them
 
 
 def outlived(look: Look) -> str:

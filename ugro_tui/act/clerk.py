@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +43,7 @@ class Manifest(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     signal: int | None = None
     ended: float | None = None
+    stop_asked: str = ""
     exits: dict[int, int] = msgspec.field(default_factory=dict)
     request: LaunchRequest | None = None
 
@@ -103,7 +103,8 @@ class Clerk:
                 ran = self.site.node.run(argv, stdin=stdin, seconds=seconds)
             well = ran.code == 0
         finally:
-            self.site.note(self.name, said or visible(shlex.join(argv), 2000), well, time.monotonic() - began)
+            if said:  # a command is written down by the one who runs it
+                self.site.note(self.name, said, well, time.monotonic() - began)
         return ran
 
     def ask(self, do: str, job_id: str, kind: type[Answered], payload: bytes = b"", /, **more: Any) -> Answered:

@@ -121,7 +121,7 @@ class LaunchCoordinator:
     def _stop(self, job_id: str, grace: float, course: _Course) -> JobStanding:
         backend = self._of(Kind.SSH)
         if Kind.SLURM in self._backends:
-            backend = self._by(self._of(Kind.SSH).look(job_id))
+            backend = self._by(self._of(Kind.SSH).look(job_id, brief=True))
         return backend.stop(job_id, grace, course.told)
 
     def _plan(self, request: LaunchRequest) -> LaunchPlan:

@@ -106,6 +106,12 @@ def port_of(plan: LaunchPlan) -> int:
     return int(words[words.index("--rdzv-endpoint") + 1].rpartition(":")[2])
 
 
+def script_of(node: NodePlan) -> str:
+    """The path of the training script on the node."""
+    place = next(place for place, word in enumerate(node.command) if word.endswith("/entry.py"))
+    return node.command[place + 1]
+
+
 def _python(request: LaunchRequest, survey: Survey) -> tuple[str, ...]:
     return (survey.python.path or request.python or "python3", "-m", "torch.distributed.run")
 

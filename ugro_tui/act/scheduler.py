@@ -32,8 +32,9 @@ SUBMIT_SECONDS = 60.0
 QUEUE_SECONDS = 10.0
 """How long an answer of squeue is used, for all jobs."""
 
-BUSY = 10
-"""It is used at least so many times as long as squeue took: a busy slurmctld is asked a tenth of the time at most."""
+BUSY, SLOWEST = 10, 6.0
+"""It is used at least so many times as long as squeue took (seconds), up to a minute: a busy slurmctld is asked a tenth
+of the time at most."""
 
 # The cluster's time tells whether a job starts on this day.
 _SQUEUE = ("sh", "-c", 'date +%FT%T; exec squeue -a -h -S -p,i -o "$1"', "squeue", QUEUE_FORMAT)
@@ -102,7 +103,7 @@ class Scheduler:
             if began - self._asked >= wanted:
                 ran = self._clerk.run(_SQUEUE)
                 self._asked = self._clock.monotonic()
-                self._took = self._asked - began
+                self._took = min(self._asked - began, SLOWEST) if ran.code == 0 else 0.0
                 self._queue = Queue.of(ran.out.decode("utf-8", "replace"))
                 self._silent = "" if ran.code == 0 else str(self._unanswered("squeue", ran))
             if self._silent:
@@ -157,5 +158,5 @@ class Scheduler:
 def _said(ran: Ran) -> str:
     """What a command of Slurm has said, in one line, without its own name."""
     lines = (ran.err or ran.out).decode("utf-8", "replace").split("\n")
-    words = [re.sub(r"^\w+: (error|fatal): ", "", line.strip()) for line in lines if line.strip()]
+    words = [re.sub(r"^\w+(: (error|fatal)| error): ", "", line.strip()) for line in lines if line.strip()]
     return visible("; ".join(words), 400) or f"exit code {ran.code}"

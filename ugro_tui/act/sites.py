@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import secrets
 import shlex
 import threading
 import time
@@ -16,8 +16,10 @@ import msgspec
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.core.redaction import words_without_secrets
 from ugro_tui.core.text import visible
-from ugro_tui.nodes.base import Node, NodeLied, NodeUnfit, Ran
-from ugro_tui.nodes.bootstrap import NO_PYTHON, argv_of, launch_program
+from ugro_tui.nodes.answerer import Answerer
+from ugro_tui.nodes.base import NodeLied
+from ugro_tui.nodes.bootstrap import launch_program
+from ugro_tui.nodes.carriers import Host
 
 Answered = TypeVar("Answered")
 
@@ -48,9 +50,17 @@ class Exit(msgspec.Struct, frozen=True):
     signal: int | None = None
 
 
+class Command(msgspec.Struct, frozen=True):
+    """What our program has run on a node besides; `code`: None where that did not end in time."""
+
+    argv: list[str]
+    seconds: float
+    code: int | None = None
+
+
 class Look(msgspec.Struct, frozen=True):
     """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks,
-    and those that are `beating`: whose heartbeat is new.
+    those that are `beating`: whose heartbeat is new, and those that are `talking`: that have written into their logs.
 
     `mine`: the launch has the token that was asked for; `blank`: it failed before a rank wrote a record; `said`: the
     ends of the output of some ranks, where an agent has failed.
@@ -67,6 +77,7 @@ class Look(msgspec.Struct, frozen=True):
     exits: dict[str, Exit]
     fresh: list[int]
     beating: list[int]
+    talking: list[int]
     tails: dict[str, str]
     time: float
     said: dict[str, str] = msgspec.field(default_factory=dict)
@@ -92,13 +103,15 @@ class Survey(Look, frozen=True, kw_only=True):
     pythonpath: str
     port: int | None
     gpus: list[Gpu]
+    ran: list[Command] = msgspec.field(default_factory=list)
 
 
 class Began(msgspec.Struct, frozen=True):
-    """An agent began, by the node's clock; `found`: it had begun before."""
+    """An agent began, by the node's clock; `found`: it had begun before; `emits`: its script names the emitter."""
 
     began: float
     found: bool = False
+    emits: bool = True
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -111,9 +124,9 @@ class _Problem(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Site:
-    """A node, its metrics directory as it spells it, and how other nodes reach it."""
+    """A node, its metrics directory as it spells it, and how other nodes reach it. Threads take turns."""
 
-    node: Node
+    node: Host
     root: str
     address: Callable[[], str]
     note: Callable[[str, str, bool, float], None] = lambda *_: None
@@ -124,6 +137,10 @@ class Site:
     def name(self) -> str:
         """As users call it."""
         return self.node.name
+
+    @functools.cached_property
+    def _answerer(self) -> Answerer:
+        return Answerer(self.node, launch_program)
 
     def ask(
         self,
@@ -140,23 +157,25 @@ class Site:
             NodeError: it cannot be asked, or what comes is no answer.
             LaunchError: it has not done it; says why.
         """
-        program, mark = launch_program(), secrets.token_hex(8)  # a login script may print something before
-        request = json.dumps({"action": action, "root": self.root, **words}).encode() + b"\n"
+        request = json.dumps({"action": action, "root": self.root, "payload": len(payload), **words}).encode()
         began, well = time.monotonic(), False
         try:
             with self.lock:
-                ran = self.node.run(argv_of(program, mark), stdin=program + request + payload, seconds=seconds)
-            found = self._told(action, ran, mark, kind)
+                data = self._answerer.ask(request + b"\n" + payload, seconds)
+            found = self._told(action, data, kind)
             well = True
         finally:
             self.note(self.name, _spelled(action, words), well, time.monotonic() - began)
+        for one in found.ran if isinstance(found, Survey) else ():
+            self.note(self.name, visible(shlex.join(one.argv)), one.code == 0, one.seconds)
         return found
 
-    def _told(self, action: str, ran: Ran, mark: str, kind: type[Answered]) -> Answered:
-        data = ran.out.partition(mark.encode())[2]
-        if not data or data.startswith(NO_PYTHON):
-            said = visible(ran.err.decode("utf-8", "replace").strip(), 200)
-            raise NodeUnfit(f"{self.name}: it runs no Python >= 3.6 for us{f': {said}' if said else ''}: install one")
+    def close(self) -> None:
+        """Let go of the node; what was started there runs on."""
+        self._answerer.close()
+        self.node.close()
+
+    def _told(self, action: str, data: bytes, kind: type[Answered]) -> Answered:
         try:
             problem = msgspec.json.decode(data, type=_Problem).problem
             if not problem:

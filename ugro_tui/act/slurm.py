@@ -52,7 +52,7 @@ class SlurmBackend:
         """See `Backend.start`; a job that waits in the queue is started."""
         self._clusters[plan.nodes[0].node].start(plan, told)
 
-    def look(self, job_id: str) -> JobStanding:
+    def look(self, job_id: str, *, brief: bool = False) -> JobStanding:  # noqa: ARG002
         """See `Backend.look`."""
         return self._home(job_id).look(job_id)
 

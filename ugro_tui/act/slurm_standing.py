@@ -9,7 +9,11 @@ from ugro_tui.act.backend import JobStanding, NodeStanding
 from ugro_tui.act.clerk import Manifest
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.slurm import SlurmJob, sentence
+from ugro_tui.core.states import JobStatus
 from ugro_tui.nodes.nodelist import expand, split
+
+BY_OTHERS = "stopped: cancelled by scancel, not by ugro-tui"
+"""As `helper_batch` writes it, where the script of the job could."""
 
 
 def written(manifest: Manifest, said: str = "") -> JobStanding:
@@ -59,7 +63,10 @@ def silent(manifest: Manifest, why: str) -> JobStanding:
 def told(manifest: Manifest, job: SlurmJob, place: int | None) -> JobStanding:
     """As Slurm says; `place` in the queue, where it waits and that is known."""
     nodes = _nodes(job.nodes, job.exit_code, job.signal)
-    standing = _standing(manifest, job.status.value, sentence(job, place), nodes)
+    said = sentence(job, place)
+    if job.status is JobStatus.STOPPED:
+        said = f"stopped by {manifest.stop_asked}" if manifest.stop_asked else BY_OTHERS
+    standing = _standing(manifest, job.status.value, said, nodes)
     return replace(standing, exit_code=None if job.signal else job.exit_code, signal=job.signal)
 
 

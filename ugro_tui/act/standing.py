@@ -39,6 +39,7 @@ def manifest_of(plan: LaunchPlan, now: float) -> dict[str, Any]:
         "exit_code": None,
         "signal": None,
         "exits": {},
+        "orphaned": {},
         "nodes": nodes,
         "request": msgspec.to_builtins(request),
     }

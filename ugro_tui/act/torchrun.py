@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace as replace_fields
 
 from ugro_tui.act.backend import JobStanding, Telling
-from ugro_tui.act.beginning import check_agent, has_begun, has_reported, outlived
+from ugro_tui.act.beginning import Beginning, check_agent, outlived
 from ugro_tui.act.brought import Typed, check_files, secrets_of
 from ugro_tui.act.errors import LaunchError, StopError
 from ugro_tui.act.judgement import problems, warnings
 from ugro_tui.act.lent import code, lent, pack
 from ugro_tui.act.parallel import all_of, on_all
-from ugro_tui.act.planning import checked, planned, port_of
+from ugro_tui.act.planning import checked, planned, port_of, script_of
 from ugro_tui.act.sites import Began, Done, Look, Site, Survey
 from ugro_tui.act.standing import OVER, manifest_of, news_of, standing_of
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
-from ugro_tui.core.numbers import counted
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NeedsPassphrase
@@ -34,28 +31,20 @@ ASK_SECONDS, COPY_SECONDS, VERIFY_SECONDS = 40.0, 300.0, 180.0
 """How long a question to all nodes may take, copies to them, and the ranks until they begin (torch from a network disk
 takes its time)."""
 
-REPORT_SECONDS = 10.0
-"""How long a rank that has begun is waited for to write a heartbeat; a script without the emitter never does."""
-
 STOP_MARGIN_SECONDS = 20.0
 ROLLBACK_GRACE_SECONDS = 2.0
-_LOOK_SECONDS, _LOOK_SECONDS_A_NODE = 0.25, 0.02
+_LOOK_SECONDS, _LOOK_SECONDS_A_NODE = 0.2, 0.005
 Result = TypeVar("Result")
 
 
 class Torchrun:
     """The `Backend` for nodes over SSH and this machine. `sites` by name; their connections are ours.
 
-    `usual` are the names of those that are taken where none is asked for; by default all. `typed`: what a person has
-    typed as a secret, by its key.
+    `usual` are the names of those that are taken where none is asked for; by default all. `typed`: a secret by its key.
     """
 
     def __init__(
-        self,
-        sites: Mapping[str, Site],
-        clock: Clock,
-        usual: Sequence[str] = (),
-        typed: Typed = lambda _: None,
+        self, sites: Mapping[str, Site], clock: Clock, usual: Sequence[str] = (), typed: Typed = lambda _: None
     ) -> None:
         self._sites = sites
         self._typed = typed
@@ -100,9 +89,9 @@ class Torchrun:
             self._take_back(plan, told, keep=begun)
             raise
 
-    def look(self, job_id: str) -> JobStanding:
+    def look(self, job_id: str, *, brief: bool = False) -> JobStanding:
         """See `Backend.look`."""
-        return self._standing(job_id, "look", {}, ASK_SECONDS)
+        return self._standing(job_id, "look", {"brief": brief}, ASK_SECONDS)
 
     def finalize(self, job_id: str, standing: JobStanding) -> None:
         """See `Backend.finalize`."""
@@ -136,7 +125,7 @@ class Torchrun:
     def close(self) -> None:
         """Let go of all connections."""
         for site in self._sites.values():
-            site.node.close()
+            site.close()
 
     def _chosen(self, request: LaunchRequest) -> list[Site]:
         """The nodes in the order of their node ranks. Raises BadInput."""
@@ -171,8 +160,8 @@ class Torchrun:
 
         def ask(site: Site) -> Survey:
             known = known_of.get(site.name)  # what takes longest is looked at once for each launch
-            own = {"port": port if site is sites[0] else None, "again": known is not None}
-            found = site.ask("survey", {**words, **own}, Survey, seconds=ASK_SECONDS)
+            own = {"meets": site is sites[0], "again": known is not None}
+            found = site.ask("survey", {**words, **own, "port": port}, Survey, seconds=ASK_SECONDS)
             return found if known is None else replace_fields(found, python=known.python, gpus=known.gpus)
 
         surveys = all_of(_names(sites), _unlocked(on_all(sites, ask, ASK_SECONDS + 5.0)))
@@ -203,12 +192,12 @@ class Torchrun:
 
         all_of(_names(self._of(plan)), on_all(plan.nodes, copy, 2 * COPY_SECONDS))
 
-    def _begin(self, plan: LaunchPlan, told: Telling) -> dict[str, float]:
-        """Start all agents; when each began, by its node's clock. Raises LaunchError."""
+    def _begin(self, plan: LaunchPlan, told: Telling) -> list[Began]:
+        """Start all agents. Raises LaunchError."""
         document = manifest_of(plan, self._clock.time())
         hidden = secrets_of(plan.request, self._typed)
 
-        def begin(node: NodePlan) -> float:
+        def begin(node: NodePlan) -> Began:
             told(NodeProgress(node.node, Stage.STARTING, "starts torchrun"))
             words = {
                 "job": plan.request.job_id,
@@ -219,53 +208,51 @@ class Torchrun:
                 "nproc": node.nproc,
                 "ranks": list(range(node.first_rank, node.first_rank + node.nproc)),
                 "argv": node.command,
+                "script": script_of(node),
                 "workdir": node.workdir,
                 "environment": {**node.environment, **hidden, "UGRO_LAUNCH_TOKEN": plan.token},
             }
-            return self._sites[node.node].ask("start", words, Began, seconds=ASK_SECONDS).began
+            return self._sites[node.node].ask("start", words, Began, seconds=ASK_SECONDS)
 
-        began = all_of(_names(self._of(plan)), on_all(plan.nodes, begin, ASK_SECONDS + 5.0), told)
-        return dict(zip((node.node for node in plan.nodes), began, strict=True))
+        return all_of(_names(self._of(plan)), on_all(plan.nodes, begin, ASK_SECONDS + 5.0), told)
 
-    def _verify(self, plan: LaunchPlan, began: Mapping[str, float], told: Telling) -> None:
+    def _verify(self, plan: LaunchPlan, began: Sequence[Began], told: Telling) -> None:
         """Wait until all ranks have begun, and a little for their first word.
 
         Raises:
             LaunchError: an agent failed before, or they did not begin in time.
         """
         until = self._clock.monotonic() + VERIFY_SECONDS
-        missing, begun = list(plan.nodes), dict[str, float]()
-        for node in missing:
-            told(NodeProgress(node.node, Stage.VERIFYING, "waits for its ranks"))
+        missing = [Beginning(plan, node, one) for node, one in zip(plan.nodes, began, strict=True)]
+        for one in missing:
+            told(NodeProgress(one.node.node, Stage.VERIFYING, "waits for its ranks"))
         pause = threading.Event()
-        while missing:
-            looks = on_all(missing, partial(self._look_at, plan, began), ASK_SECONDS)
-            for node, look in zip(missing, all_of([one.node for one in missing], looks, told), strict=True):
-                check_agent(node, look, told)
-                if has_begun(plan, node, look):
-                    begun.setdefault(node.node, self._clock.monotonic())
-                waited = self._clock.monotonic() - begun.get(node.node, math.inf)
-                if waited >= REPORT_SECONDS or has_reported(plan, node, look):
-                    told(
-                        NodeProgress(
-                            node.node,
-                            Stage.RUNNING,
-                            f"{counted(node.nproc, 'rank')} run{'s' if node.nproc == 1 else ''}",
-                        )
-                    )
-                    missing = [one for one in missing if one is not node]
-            if missing and self._clock.monotonic() > until:
-                names = ", ".join(node.node for node in missing)
+        while missing := self._not_begun(plan, missing, told):
+            if self._clock.monotonic() > until:
+                names = ", ".join(one.node.node for one in missing)
                 raise LaunchError(
                     f"{names}: ranks did not begin within {VERIFY_SECONDS:.0f} s: can all nodes reach "
                     f"port {port_of(plan)} of the first? give its address with --master-addr"
                 )
-            if missing:
-                pause.wait(max(_LOOK_SECONDS, _LOOK_SECONDS_A_NODE * len(missing)))
+            pause.wait(max(_LOOK_SECONDS, _LOOK_SECONDS_A_NODE * len(missing)))
 
-    def _look_at(self, plan: LaunchPlan, began: Mapping[str, float], node: NodePlan) -> Look:
-        words = {"job": plan.request.job_id, "since": began[node.node], "tails": [str(node.node_rank)]}
-        return self._sites[node.node].ask("look", words, Look, seconds=ASK_SECONDS)
+    def _not_begun(self, plan: LaunchPlan, nodes: Sequence[Beginning], told: Telling) -> list[Beginning]:
+        """Those that are to be looked at again. Raises LaunchError."""
+
+        def look(one: Beginning) -> Look:
+            tails = [str(one.node.node_rank)]
+            words = {"job": plan.request.job_id, "since": one.began.began, "tails": tails, "brief": True}
+            return self._sites[one.node.node].ask("look", words, Look, seconds=ASK_SECONDS)
+
+        looks = all_of([one.node.node for one in nodes], on_all(nodes, look, ASK_SECONDS), told)
+        left = []
+        for one, seen in zip(nodes, looks, strict=True):
+            check_agent(one.node, seen, told)
+            if said := one.said(seen, self._clock.monotonic()):
+                told(NodeProgress(one.node.node, Stage.RUNNING, said))
+            else:
+                left.append(one)
+        return left
 
     def _take_back(self, plan: LaunchPlan, told: Telling, *, keep: bool) -> None:
         """End what was started; with `keep` what its ranks said stays."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ugro_tui.core.archive import Inquiry
-from ugro_tui.core.columns import Column
+from ugro_tui.core.columns import MAX_COUNT, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.events import parse
 from ugro_tui.core.fields import positive
@@ -81,8 +81,9 @@ class Part:
     last: float = math.nan
     step: float = math.nan
     tokens: float = math.nan
-    rate: float = 0.0
-    rated: int = 0
+    pace: float = 0.0
+    """What a token took, in seconds, summed over the `paced` records."""
+    paced: int = 0
     ended: str = ""
 
     def take(self, item: Item) -> None:
@@ -100,8 +101,9 @@ class Part:
         self._heard(rows[:, Column.TS])
         self.step = float(rows[-1, Column.STEP])
         self.tokens = _last(rows[:, Column.TOKENS], self.tokens)
-        rates = rows[np.isfinite(rows[:, Column.THROUGHPUT]), Column.THROUGHPUT]
-        self.rate, self.rated = self.rate + float(rates.sum()), self.rated + len(rates)
+        told = rows[:, Column.THROUGHPUT]
+        rates = told[(told > 1 / MAX_COUNT) & (told < MAX_COUNT)]
+        self.pace, self.paced = self.pace + float((1 / rates).sum()), self.paced + len(rates)
 
     def _heard(self, times: Matrix) -> None:
         self.last = _last(times, self.last)
@@ -149,7 +151,7 @@ def attempts_of(
 
 def _attempt(number: int, parts: Sequence[Part], ranks: int, command: Sequence[str]) -> Attempt:
     size = next((part.size for part in parts if part.size), len(parts))
-    rates = [part.rate / part.rated for part in parts if part.rated]
+    rates = [round(part.paced / part.pace, 6) for part in parts if part.paced]
     return Attempt(
         number=number,
         status=_status([part.ended for part in parts]),

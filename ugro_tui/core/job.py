@@ -180,7 +180,8 @@ class JobState:
         said = self._launcher_says()
         ended = set(self.table.ended[self.current_rows()].tolist())
         if self.relaunched(now):
-            return JobStatus.STARTING
+            waits = self.manifest is not None and self.manifest.status == "pending"
+            return JobStatus.PENDING if waits else JobStatus.STARTING
         if Ended.FAILED in ended and said is not JobStatus.STOPPED:
             return JobStatus.FAILED
         if said is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ugro_tui.core.archive import Finding, Found, Inquiry
-from ugro_tui.core.commands import Command, Ticket
-from ugro_tui.core.snapshot import Snapshot
+if TYPE_CHECKING:  # pictures stand on numpy, and who only launches a job needs none
+    from ugro_tui.core.archive import Finding, Found, Inquiry
+    from ugro_tui.core.commands import Command, Ticket
+    from ugro_tui.core.snapshot import Snapshot
 
 
 class Clock(Protocol):

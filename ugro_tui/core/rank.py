@@ -12,11 +12,13 @@ import numpy as np
 
 from ugro_tui.core.badloss import BadLoss
 from ugro_tui.core.columns import MAX_COUNT, Column
+from ugro_tui.core.pool import PooledSeries
 from ugro_tui.core.records import End, ErrorReport, Heartbeat, Matrix, Start, Tally, Vital
 from ugro_tui.core.series import Series
 from ugro_tui.core.shared import Sources
 
-MILLION: Final = 1_000_000
+PACE: Final = 10**15
+"""Parts of a second in which it is counted what a token took."""
 
 MAX_STARTS: Final = 16
 """Starts remembered of a rank: enough to tell a loop."""
@@ -31,7 +33,7 @@ class Rank:
 
     rank: int
     row: int
-    series: Series
+    series: Series | PooledSeries
     node: str = ""
     start: Start | None = None
     end: End | None = None
@@ -68,8 +70,10 @@ class Rank:
     first_ts: float = np.nan
     last_ts: float = np.nan
     """First and last record of this attempt, Unix seconds by the node's clock."""
-    throughput_sum: int = 0
-    """In millionths: whole numbers add up to the same whatever records came in one delivery, and so do all readers."""
+    throughput_time: int = 0
+    """What a token took, summed over records (by `PACE`): whole numbers add up to the same whatever records came in one
+    delivery, and so do all readers. As records cover as many tokens each, the mean rate is that of all tokens and all
+    time, and a slow record counts for as long as it took."""
     throughput_rows: int = 0
     records: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
@@ -95,11 +99,15 @@ class Rank:
         return None if begun_anew else told
 
     @property
+    def mean_throughput(self) -> float:
+        """Tokens/s over the records of this attempt, NaN before the first."""
+        return round(self.throughput_rows * PACE / self.throughput_time, 6) if self.throughput_time else math.nan
+
+    @property
     def attempt_rows(self) -> Matrix:
         """The kept rows of this attempt, shape `[n, WIDTH]` (a view)."""
-        if np.isnan(self.first_step):
-            return self.series.rows[:0]
-        return self.series.rows[np.searchsorted(self.series.column(Column.STEP), self.first_step) :]
+        rows = self.series.rows
+        return rows[np.searchsorted(rows[:, Column.STEP], self.first_step) :]  # behind all where that is NaN
 
 
 def note(rank: Rank, seqs: Sequence[float], times: Sequence[float]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import States
-from ugro_tui.core.rank import MILLION, Rank
+from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.ends import cause_of_death
 from ugro_tui.core.states import RankState
 
@@ -109,7 +109,7 @@ def stats_of(job: JobState, ranks: Sequence[Rank], states: States, first: Rank |
         latest[:, Column.LR].tolist(),
         latest[:, Column.GRAD_NORM].tolist(),
         latest[:, Column.THROUGHPUT].tolist(),
-        [rank.throughput_sum / MILLION / count if (count := rank.throughput_rows) else math.nan for rank in ranks],
+        [rank.mean_throughput for rank in ranks],
         [rank.records for rank in ranks],
         bad,
         last,

@@ -12,7 +12,8 @@ from ugro_tui.core.badloss import followed
 from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
 from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
-from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Rank, note, note_losses
+from ugro_tui.core.pool import Pool
+from ugro_tui.core.rank import LOCAL, MAX_STARTS, PACE, Rank, note, note_losses
 from ugro_tui.core.recent import ROUNDS, Round, rounds
 from ugro_tui.core.records import (
     CHECKPOINT,
@@ -66,6 +67,7 @@ class RankTable:
         self.beats = np.empty((0, len(Beat)))
         """What the newest heartbeat of each rank says, by `Beat`."""
         self._trends = Trends()
+        self._pool = Pool(SHORT_HISTORY)
 
     @property
     def spark(self) -> npt.NDArray[np.float32]:
@@ -86,16 +88,23 @@ class RankTable:
         if found is None:
             row = len(self.by_rank)
             self._grow(row + 1)
-            found = self.by_rank[number] = Rank(number, row, Series(_capacity(number, row + 1)))
+            capacity = _capacity(number, row + 1)
+            series = self._pool.series() if capacity == SHORT_HISTORY else Series(capacity)
+            found = self.by_rank[number] = Rank(number, row, series)
             self.by_row.append(found)
             self._share(row + 1)
         return found
 
     def _share(self, ranks: int) -> None:
         """Shorten the histories when the ranks have doubled, so that all of them stay within the budget."""
-        if (ranks - 1).bit_length() > (ranks - 2).bit_length():
-            for rank in self.by_row:
-                rank.series.limit(_capacity(rank.rank, ranks))
+        if (ranks - 1).bit_length() == (ranks - 2).bit_length():
+            return
+        for rank in self.by_row:
+            capacity = _capacity(rank.rank, ranks)
+            if isinstance(rank.series, Series):
+                rank.series.limit(capacity)
+                if capacity == SHORT_HISTORY:
+                    rank.series = self._pool.adopted(rank.series)
 
     def _grow(self, rows: int) -> None:
         if rows <= len(self.step_at):
@@ -167,7 +176,7 @@ class RankTable:
     def _start(self, rank: Rank, start: Start, at: float) -> None:
         if start == rank.start:  # the same run goes on in a file that was made anew
             return
-        last = float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else np.nan
+        last = rank.series.last_step
         rank.ends += [rank.end] if rank.starts else []
         del rank.ends[: 1 - MAX_STARTS]
         rank.starts.append((start.ts, float(np.fmax(last, rank.starts[-1][1])) if rank.starts else last))
@@ -183,7 +192,7 @@ class RankTable:
         rank.attempt = start.attempt
         rank.next_seq = start.seq + 1
         rank.phase = ""
-        rank.throughput_sum, rank.throughput_rows = 0, 0
+        rank.throughput_time, rank.throughput_rows = 0, 0
         rank.bad_records, rank.last_bad_step = 0, np.nan
         rank.bad_losses, rank.last_bad_loss = 0, np.nan
         self.step_at[rank.row] = at  # until the first step, its age counts from the start
@@ -217,8 +226,8 @@ class RankTable:
         for name, value in steps.metrics.items():
             if name in rank.metrics or len(rank.metrics) < MAX_NAMES:
                 rank.metrics[name] = value
-        known = [value for value in rows[:, Column.THROUGHPUT].tolist() if abs(value) < MAX_COUNT]
-        rank.throughput_sum += sum(round(value * MILLION) for value in known)
+        known = [value for value in rows[:, Column.THROUGHPUT].tolist() if 1 / MAX_COUNT < value < MAX_COUNT]
+        rank.throughput_time += sum(round(PACE / value) for value in known)
         rank.throughput_rows += len(known)
         self.latest[row] = newest(rows, self.latest[row])
         self.rounds[row] = rounds(rows, self.rounds[row])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,6 +56,11 @@ class Series:
         return self._store[: self._length]
 
     @property
+    def last_step(self) -> float:
+        """The newest step; NaN where there is none."""
+        return self._store.item(self._length - 1, Column.STEP) if self._length else np.nan
+
+    @property
     def nbytes(self) -> int:
         """Bytes allocated for rows."""
         return self._store.nbytes
@@ -72,16 +78,11 @@ class Series:
 
     def append(self, rows: Matrix) -> bool:
         """Add decoded rows in file order, shape `[n, WIDTH]`; whether that has superseded rows."""
-        if len(rows) == 1:
-            return self._extend(rows)
-        cuts = np.flatnonzero(np.diff(rows[:, Column.STEP]) <= 0) + 1
-        return sum(self._extend(part) for part in (np.split(rows, cuts) if len(cuts) else [rows])) > 0
+        return sum([self._extend(part) for part in rising(rows)]) > 0
 
     def _extend(self, rows: Matrix) -> bool:
-        if not len(rows):
-            return False
-        first = rows[0, Column.STEP]
-        rewinds = bool(self._length and first <= self._store[self._length - 1, Column.STEP])
+        first = rows.item(0, Column.STEP)
+        rewinds = first <= self.last_step
         if rewinds:
             self._rewind(first)
         while len(rows):
@@ -121,6 +122,14 @@ class Series:
     def _keep_newest(self, rows: int) -> None:
         self._store[:rows] = self._store[self._length - rows : self._length].copy()
         self._length = rows
+
+
+def rising(rows: Matrix) -> Sequence[Matrix]:
+    """The rows, shape `[n, WIDTH]`, in parts of strictly increasing steps."""
+    if len(rows) < 2:
+        return [rows] if len(rows) else []
+    cuts = np.flatnonzero(np.diff(rows[:, Column.STEP]) <= 0) + 1
+    return np.split(rows, cuts) if len(cuts) else [rows]
 
 
 def _thinned(rows: Matrix) -> Matrix:

@@ -130,6 +130,9 @@ def summarise(
 
 
 def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states: States) -> str:
+    said = job.manifest.said if job.manifest else ""
+    if status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.PENDING) and said:
+        return said  # a scheduler's word: what became of ranks follows from it
     if (first := worst(alerts)) is not None:
         return first.sentence
     if status == JobStatus.RUNNING:
@@ -140,7 +143,7 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
     return {
         JobStatus.FINISHED: "finished",
         JobStatus.STARTING: "started, waiting for the first step",
-        JobStatus.PENDING: (job.manifest.said if job.manifest else "") or "waiting for the first record",
+        JobStatus.PENDING: "waiting for the first record",
         JobStatus.STOPPED: "stopped",
         JobStatus.FAILED: _failed_before_records(job),
     }.get(status, "no news: neither records nor heartbeats tell what it does")

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import ast
 import functools
-import inspect
 import threading
 import zlib
 from collections.abc import Iterable
-from types import ModuleType
+from pathlib import Path
 
 from ugro_tui.core.layout import node_layout
-from ugro_tui.nodes import (
-    helper,
-    helper_batch,
-    helper_clerk,
-    helper_evidence,
-    helper_files,
-    helper_frame,
-    helper_gpus,
-    helper_health,
-    helper_launch,
-    helper_processes,
-    helper_stacks,
-    helper_supervisor,
-    helper_survey,
-    helper_unpack,
-    helper_vitals,
-)
+
+_HERE = Path(__file__).parent
 
 NO_PYTHON = b"no python"
 """Stands behind the mark where no Python was found."""
@@ -68,6 +52,8 @@ def _tries(length: int, mark: str) -> str:
     return f'for p in {_PYTHONS}; do "$p" -ISuc "{start}" {mark}; {_LOOP}; done'
 
 
+_SERVES = "try:\n serve()\nfinally:\n os._exit(0)\n"
+
 _building = threading.Lock()  # Python before 3.12 parses in one thread at a time (CPython issue 106905)
 
 
@@ -80,13 +66,13 @@ def program() -> bytes:
 @functools.cache
 def _program() -> bytes:
     tail = f"try:\n serve({node_layout()!r},sys.argv[1].encode())\nfinally:\n os._exit(0)\n"
-    return _packed((helper_files, helper_vitals, helper, helper_frame), tail)
+    return _packed(("helper_files", "helper_vitals", "helper", "helper_frame"), tail)
 
 
 def evidence_program() -> bytes:
     """The program that a diagnosis runs on a node, packed for `argv_of`; see `helper_evidence`."""
     with _building:
-        return _packed((helper_files, helper_stacks, helper_evidence), "try:\n serve()\nfinally:\n os._exit(0)\n")
+        return _packed(("helper_files", "helper_proc", "helper_stacks", "helper_evidence"), _SERVES)
 
 
 def launch_program() -> bytes:
@@ -97,16 +83,8 @@ def launch_program() -> bytes:
 
 @functools.cache
 def _launch_program() -> bytes:
-    parts = (
-        helper_files,
-        helper_stacks,
-        helper_processes,
-        helper_supervisor,
-        helper_survey,
-        helper_unpack,
-        helper_launch,
-    )
-    return _packed(parts, "try:\n serve()\nfinally:\n os._exit(0)\n")
+    parts = ("helper_proc", "helper_processes", "helper_supervisor", "helper_survey")
+    return _packed((*parts, "helper_unpack", "helper_job", "helper_launch"), _SERVES)
 
 
 def clerk_program() -> bytes:
@@ -117,12 +95,12 @@ def clerk_program() -> bytes:
 
 @functools.cache
 def _clerk_program() -> bytes:
-    return _packed((helper_batch, helper_unpack, helper_clerk), "try:\n serve()\nfinally:\n os._exit(0)\n")
+    return _packed(("helper_batch", "helper_unpack", "helper_clerk"), _SERVES)
 
 
 def batch_program() -> str:
     """The program that the batch script of a job of Slurm runs, for people to read too; see `helper_batch`."""
-    return f"{inspect.getsource(helper_batch)}{_AS_PROGRAM}"
+    return f"{_source('helper_batch')}{_AS_PROGRAM}"
 
 
 _AS_PROGRAM = """
@@ -142,18 +120,22 @@ def health_part() -> str:
 
 @functools.cache
 def _health_part() -> str:
-    return _bare((helper_gpus, helper_health))
+    return _bare(("helper_gpus", "helper_health"))
 
 
-def _packed(parts: Iterable[ModuleType], tail: str) -> bytes:
-    """Modules in one piece, compressed."""
+def _packed(parts: Iterable[str], tail: str) -> bytes:
+    """Modules of this room in one piece, compressed."""
     return zlib.compress(f"{_bare(parts)}\n{tail}".encode(), 9)
 
 
-def _bare(parts: Iterable[ModuleType]) -> str:
-    """Modules in one piece, without what only people read."""
-    tree = _Bare().visit(ast.parse("\n".join(inspect.getsource(part) for part in parts)))
+def _bare(parts: Iterable[str]) -> str:
+    """Modules of this room in one piece, without what only people read."""
+    tree = _Bare().visit(ast.parse("\n".join(map(_source, parts))))
     return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _source(part: str) -> str:
+    return (_HERE / f"{part}.py").read_text("utf-8")
 
 
 class _Bare(ast.NodeTransformer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ugro_tui.nodes.base import Ran
+from ugro_tui.nodes.base import Node, Ran
 
 CAP_OF_RUN = 1 << 20
 """Bytes kept of each output of a command."""
@@ -119,4 +119,17 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """End it at once; any thread may."""
+        ...
+
+
+class Host(Node, Protocol):
+    """A node on which a program can be kept running."""
+
+    def open(self, argv: Sequence[str], *, seconds: float = 30.0) -> Stream:
+        """Start a program; its standard input and output are the caller's until they are closed. Of `time.monotonic`
+        are the deadlines of what it is given and says.
+
+        Raises:
+            NodeError: it could not be started within `seconds`.
+        """
         ...

@@ -99,6 +99,29 @@ class RecordedNode(LocalNode):
             ended(ran.code)
             return ran
 
+    def open(self, argv: Sequence[str], *, seconds: float = 30.0) -> Stream:
+        """Start a program; see `Host.open`. It is over when its stream is closed."""
+        number = self._log.begin(self.name, argv)
+        try:
+            return RecordedStream(super().open(argv, seconds=seconds), lambda: self._log.end(number))
+        except BaseException:
+            self._log.end(number)
+            raise
+
+
+class RecordedStream:
+    """A program's input and output; `ended` is called when they are closed."""
+
+    def __init__(self, inner: Stream, ended: Callable[[], None]) -> None:
+        self._inner = inner
+        self._ended = ended
+        self.send, self.receive = inner.send, inner.receive
+
+    def close(self) -> None:
+        """End it; see `Stream.close`."""
+        self._inner.close()
+        self._ended()
+
 
 class RecordedConnection:
     """A connection that writes down what is run over it; see `Connection`. A program that is left running is over

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 from ugro_tui.core.ports import Clock
-from ugro_tui.nodes.base import Node
 from ugro_tui.nodes.executed import ExecutedLog, RecordedConnection, RecordedNode
 from ugro_tui.nodes.inventory import LOCAL, NodeSpec
 from ugro_tui.nodes.rsync import Rsync
 from ugro_tui.nodes.secrets import Secrets
 
 if TYPE_CHECKING:
-    from ugro_tui.nodes.carriers import Connection
+    from ugro_tui.nodes.carriers import Connection, Host
 
 
 def make_nodes(
@@ -25,13 +27,13 @@ def make_nodes(
     secrets: Secrets,
     clock: Clock,
     log: ExecutedLog | None = None,
-) -> tuple[Node, ...]:
+) -> tuple[Host, ...]:
     """A node for each spec; this machine alone where there is none.
 
     `here` is the metrics directory of this machine, `there` that of nodes which name none of their own (`~` is theirs).
     What is run on any of them is written into `log`.
     """
-    nodes: list[Node] = []
+    nodes: list[Host] = []
     log = log or ExecutedLog(clock)
     for spec in specs:
         if spec.name == LOCAL:
@@ -50,7 +52,9 @@ def _connector(
 ) -> Callable[[float], Connection]:
     def connect(deadline: float) -> Connection:
         from ugro_tui.nodes.sshconfig import settings_of
-        from ugro_tui.nodes.transport import connect  # paramiko: only who connects pays for it
+
+        with _without("invoke"):  # which paramiko's reader of settings would import: half of the time
+            from ugro_tui.nodes.transport import connect  # paramiko: only who connects pays for it
 
         settings = settings_of(spec.target, ssh_config, user=spec.user or None, port=spec.port)
         with log.running(spec.name, settings.command) as ended:
@@ -59,6 +63,18 @@ def _connector(
         return RecordedConnection(connection, spec.name, log)
 
     return connect
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """What is imported meanwhile finds no such module, unless it is there already."""
+    modules = cast(dict[str, ModuleType | None], sys.modules)
+    modules.setdefault(module, None)
+    try:
+        yield
+    finally:
+        if modules.get(module, True) is None:
+            modules.pop(module, None)
 
 
 def make_rsyncs(

@@ -141,7 +141,7 @@ def verdict(folder: str, code: int, asked: Any, killed: bool, cause: str) -> "tu
     if cause in CAUSES:
         return "failed", "failed: %s" % CAUSES[cause]
     if killed:
-        return "stopped", "cancelled by scancel, not by ugro-tui"
+        return "stopped", "stopped: cancelled by scancel, not by ugro-tui"
     if code == 0:
         return "finished", ""
     if MEMORY.search(tail(folder)):

@@ -14,16 +14,8 @@ import zlib
 from typing import Any, Dict, List, Optional
 
 from ugro_tui.nodes.helper_files import READ, Folders
-from ugro_tui.nodes.helper_stacks import (
-    Process,
-    Refused,
-    boot_id,
-    described,
-    heartbeat_of,
-    ran,
-    read_text,
-    stacks,
-)
+from ugro_tui.nodes.helper_proc import boot_id, heartbeat_of, ran, read_text
+from ugro_tui.nodes.helper_stacks import Process, Refused, described, stacks
 
 MOST = 900_000
 """Bytes of an answer; where it is longer, fewer lines of logs are sent."""

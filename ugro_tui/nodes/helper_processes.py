@@ -13,10 +13,13 @@ import signal
 import time
 from typing import Callable, Dict, Iterable, List, Set, Tuple
 
-from ugro_tui.nodes.helper_stacks import state_of
+from ugro_tui.nodes.helper_proc import state_of
 
 KILL_SECONDS = 5.0
 """A killed process is gone in milliseconds; only one that waits for a device or a dead network disk is not."""
+
+LOOK_SECONDS = 0.5
+"""How often processes are looked for while known ones are waited for: others may come from them."""
 
 Family = Dict[int, Tuple[int, int]]
 """Processes by number: each with its start time (clock ticks since boot) and its parent's number."""
@@ -57,7 +60,10 @@ def marked(pid: int, marks: Set[bytes]) -> bool:
 
 def of_launch(job: str, token: str, known: Iterable[Tuple[int, int]]) -> Family:
     """The living processes of a launch; `known`: numbers with start times of some of them. No token: none is marked."""
-    own, known = own_processes(), set(known)
+    known = set(known)
+    if not token and not known:
+        return {}
+    own = own_processes()
     marks = {("UGRO_JOB_ID=" + job).encode(), ("UGRO_LAUNCH_TOKEN=" + token).encode()}
     family = {pid for pid, (start, _) in own.items() if (pid, start) in known or (token and marked(pid, marks))}
     grown = bool(family)
@@ -76,22 +82,37 @@ def send(pid: int, start: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def end_all(living: Callable[[], Family], grace: float) -> List[int]:
-    """End what `living` tells until it tells nothing: SIGTERM, and SIGKILL after `grace` seconds; who outlived it.
+def end_all(living: Callable[[], Family], grace: float) -> Tuple[int, List[int]]:
+    """End what `living` tells until it tells nothing: SIGTERM, and SIGKILL after `grace` seconds; how many there were,
+    and who outlived it.
 
     Whose parent is told is not: the agent ends its ranks, and a second SIGTERM could cut their tidying short.
     """
     told: Set[Tuple[int, int]] = set()
-    begun = time.monotonic()
+    begun, were = time.monotonic(), -1
     while True:
         found = living()
+        were = len(found) if were < 0 else were
         waited = time.monotonic() - begun
         if not found or waited > grace + KILL_SECONDS:
-            return sorted(found)
+            return were, sorted(found)
+        awaited = []
         for pid, (start, parent) in found.items():
             if waited >= grace:
                 send(pid, start, signal.SIGKILL)
-            elif parent not in found and (pid, start) not in told:
+            elif parent in found:
+                continue
+            elif (pid, start) not in told:
                 told.add((pid, start))
                 send(pid, start, signal.SIGTERM)
+            awaited.append((pid, start))
+        left = grace - waited
+        await_end(awaited, min(left, LOOK_SECONDS) if left > 0 else LOOK_SECONDS)
+
+
+def await_end(awaited: List[Tuple[int, int]], seconds: float) -> None:
+    """Wait until all of these have ended, or the time is up: cheaper than to look for processes all the time."""
+    until = time.monotonic() + seconds
+    rest(0.03)
+    while any(state_of(pid)[1] == start for pid, start in awaited) and time.monotonic() < until:
         rest(0.03)

@@ -4,17 +4,16 @@ A pid alone is never trusted: numbers are used again. A signal ends a process th
 one alone that holds the rank's own stacks file open and catches the signal.
 """
 
-import json
 import os
 import select
 import shutil
 import signal
 import stat
-import subprocess
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List
 
 from ugro_tui.nodes.helper_files import READ, Folders
+from ugro_tui.nodes.helper_proc import boot_id, ran, read_text, state_of
 
 PYSPY_SECONDS, SIGNAL_SECONDS = 10.0, 5.0
 """How long the stacks of one process may take, by either way."""
@@ -31,46 +30,6 @@ _ALLOWED = {signal.SIGUSR1, signal.SIGUSR2} | set(range(signal.SIGRTMIN, signal.
 
 class Refused(Exception):
     """Why something was not done, for people."""
-
-
-def read_text(path: str, most: int = 1 << 16) -> str:
-    """At most so many bytes of a file of /proc; empty where it cannot be read."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            return os.read(handle, most).decode("utf-8", "replace")
-        finally:
-            os.close(handle)
-    except OSError:
-        return ""
-
-
-def boot_id() -> str:
-    """Changes with every boot of the machine."""
-    return read_text("/proc/sys/kernel/random/boot_id").strip()
-
-
-def ran(argv: List[str], seconds: float, most: int = MAX_STACK) -> Tuple[Optional[int], str]:
-    """What a command says, and its code; None where it did not end in time: it is left behind then, killed."""
-    try:
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    except OSError as error:
-        return 127, "%s: %s" % (argv[0], error.strerror)
-    try:
-        out, _ = child.communicate(timeout=max(0.1, seconds))
-    except subprocess.TimeoutExpired:
-        child.kill()  # not waited for: one that hangs in a driver does not even die
-        return None, "no answer within %.0f s" % seconds
-    return child.returncode, out[:most].decode("utf-8", "replace")
-
-
-def state_of(pid: int) -> Tuple[str, int]:
-    """State letter and start time (clock ticks since boot) of the process that has this number; empty and 0: none."""
-    # "pid (name) state ppid ...": the name may hold anything, so fields are counted from its last parenthesis.
-    fields = read_text("/proc/%d/stat" % pid).rpartition(")")[2].split()
-    if len(fields) < 20 or fields[0] in ("Z", "X"):
-        return "", 0
-    return fields[0], int(fields[19])
 
 
 class Process:
@@ -249,12 +208,3 @@ def _names(folder: str) -> List[str]:
         return sorted(os.listdir(folder), key=int)
     except (OSError, ValueError):
         return []
-
-
-def heartbeat_of(text: str) -> Dict[str, Any]:
-    """A heartbeat as it was written; empty where it is none."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -9,12 +9,11 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import time
 from typing import Any, Dict, Optional
 
+from ugro_tui.nodes.helper_proc import boot_id, state_of
 from ugro_tui.nodes.helper_processes import of_launch, rest
-from ugro_tui.nodes.helper_stacks import boot_id, state_of
 
 ORPHAN_SECONDS = 1.0
 """How often it is looked whether ranks that outlive their agent are there still."""
@@ -72,6 +71,8 @@ class Supervised:
 
     def run(self, ready: int) -> None:
         """Start the agent, say so to the pipe `ready`, wait for its end and write it down. Raises OSError."""
+        import subprocess
+
         with open(os.path.join(self.folder, "logs", "torchrun.%d.log" % self.rank), "ab", buffering=0) as log:
             log.write(("== attempt %d: %s ==\n" % (self.attempt, self._spelled())).encode())
             agent = subprocess.Popen(

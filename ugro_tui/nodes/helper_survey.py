@@ -2,29 +2,32 @@
 Python >= 3.6: see `helper_launch`.
 """
 
-import json
 import os
-import shutil
-import socket
-import subprocess
 import time
 from typing import Any, Dict, List
 
-from ugro_tui.nodes.helper_stacks import ran
+from ugro_tui.nodes.helper_proc import ran
 
 PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
 
-# Finding a module takes some 30 ms, to import torch seconds; what its import says is seen when it is started. Where it
-# is run does not count: a script finds what lies beside it, not what lies there (a checkout of torch, say).
+# Nothing is imported that takes long: torch takes seconds; what its import says is seen when it is started. Where it is
+# run does not count: a script finds what lies beside it, not what lies there (a checkout of torch, say).
 PROBE = """
-import importlib.util as find, json, sys
+import os, sys
 sys.path = [place for place in sys.path if place]
-try:
-    from importlib.metadata import version
-    torch = version("torch") if find.find_spec("torch") else None
-except Exception:
-    torch = "?" if find.find_spec("torch") else None
-print(json.dumps({"version": sys.version.split()[0], "torch": torch, "emitter": bool(find.find_spec("ugro_emitter"))}))
+def found(name):
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, None) if hasattr(finder, "find_spec") else None
+        if spec is not None:
+            return spec
+def version(spec):
+    try:
+        with open(os.path.join(os.path.dirname(spec.origin), "version.py")) as lines:
+            return [line.split("'")[1] for line in lines if line.startswith("__version__ = '")][0]
+    except (OSError, IndexError, TypeError, UnicodeError):
+        return "?"
+torch = found("torch")
+print("\\n%s|%s|%s" % (sys.version.split()[0], version(torch) if torch else "", "yes" if found("ugro_emitter") else ""))
 """
 
 
@@ -41,15 +44,16 @@ def lent_folder(name: str) -> str:
 def survey(request: Dict[str, Any]) -> Dict[str, Any]:
     """What is asked for: `root`, `python`, `workdir`, `script` (empty: brought), `port` (None: a free one), `lent`.
 
-    `again`: what takes longest, the Python and the GPUs, is known already.
+    `meets`: the ranks are to meet here; `again`: what takes longest, the Python and the GPUs, is known already.
     """
     workdir = absolute(request["workdir"] or "~")
     root = absolute(request["root"])
     there = existing(root)
     disk = os.statvfs(there)
+    ran_here = []  # type: List[Dict[str, Any]]
     return {
         "root": root,
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "workdir": workdir,
         "script": os.path.join(workdir, os.path.expanduser(request["script"])),
         "lent": lent_folder(request["lent"]),
@@ -59,10 +63,11 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
         "writable": os.access(there, os.W_OK | os.X_OK),
         "free": disk.f_bavail * disk.f_frsize,
         "inodes": disk.f_favail if disk.f_files else None,
-        "python": {} if request["again"] else python(request["python"], workdir, request["path"]),
+        "python": {} if request["again"] else python(request["python"], workdir, request["path"], ran_here),
         "pythonpath": os.environ.get("PYTHONPATH", ""),
-        "port": port(request["port"]),
-        "gpus": [] if request["again"] else gpus(),
+        "port": port(request["port"]) if request["meets"] else None,
+        "gpus": [] if request["again"] else gpus(ran_here),
+        "ran": ran_here,
         "time": time.time(),
     }
 
@@ -74,8 +79,12 @@ def existing(path: str) -> str:
     return path
 
 
-def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
-    """What an interpreter says of itself, with `path` as its PYTHONPATH; `problem` where it does not run."""
+def python(name: str, workdir: str, path: str, told: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """What an interpreter says of itself, with `path` as its PYTHONPATH; `problem` where it does not run. What is run
+    is added to `told`."""
+    import shutil
+    import subprocess
+
     called = os.path.expanduser(name)
     if os.sep in called:
         called = os.path.join(workdir, called)
@@ -83,9 +92,11 @@ def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
     if found is None:
         return {"problem": "there is no program of this name that may be run"}
     environment = dict(os.environ, PYTHONPATH=path) if path else None
+    argv, begun = [found, "-c", PROBE.strip()], time.monotonic()
+    told.append({"argv": argv, "code": None, "seconds": 0.0})
     try:
         child = subprocess.Popen(
-            [found, "-c", PROBE],
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -93,19 +104,23 @@ def python(name: str, workdir: str, path: str) -> Dict[str, Any]:
             cwd=existing(workdir),
         )
         out, err = child.communicate(timeout=PYTHON_SECONDS)
-        return dict(json.loads(out.decode("utf-8", "replace").strip().splitlines()[-1]), path=found)
+        told[-1].update(code=child.returncode, seconds=time.monotonic() - begun)
+        version, torch, emitter = out.decode("utf-8", "replace").strip().rpartition("\n")[2].split("|")
+        return {"version": version, "torch": torch or None, "emitter": bool(emitter), "path": found}
     except subprocess.TimeoutExpired:
         child.kill()
         return {"problem": "it did not answer within %.0f s" % PYTHON_SECONDS}
     except OSError as error:
         return {"problem": str(error.strerror)}
-    except (ValueError, IndexError, TypeError):
+    except ValueError:
         said = err.decode("utf-8", "replace").strip().splitlines()[-1:]
         return {"problem": said[0] if said else "exit code %s" % child.returncode}
 
 
 def port(wanted: Any) -> Any:
     """A TCP port on which nobody listens: the wanted one (None: any); None where that is taken."""
+    import socket
+
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -116,12 +131,16 @@ def port(wanted: Any) -> Any:
         return listener.getsockname()[1]
 
 
-def gpus() -> List[Dict[str, Any]]:
-    """NVIDIA GPUs that a job may use, by nvidia-smi: bytes of memory used and in all."""
+def gpus(told: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """NVIDIA GPUs that a job may use, by nvidia-smi: bytes of memory used and in all; `told`: what was run."""
+    import shutil
+
     if shutil.which("nvidia-smi") is None:
         return []
     argv = ["nvidia-smi", "--query-gpu=index,memory.used,memory.total", "--format=csv,noheader,nounits"]
+    begun = time.monotonic()
     code, said = ran(argv, GPU_SECONDS)
+    told.append({"argv": argv, "code": code, "seconds": time.monotonic() - begun})
     rows = [[part.strip() for part in line.split(",")] for line in said.splitlines()] if code == 0 else []
     found = [
         {"index": int(row[0]), "used": int(row[1]) << 20, "total": int(row[2]) << 20}

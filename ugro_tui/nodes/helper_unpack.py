@@ -1,13 +1,13 @@
 """Makes a folder of what a launcher has packed. Part of programs that run on nodes, on any Python >= 3.6."""
 
 import os
-import shutil
 import stat
 
 
 def unpack(payload: bytes, folder: str) -> None:
     """Make a folder of a packed tar, whole or not at all. What would lie outside of it is left out."""
     import io
+    import shutil
     import tarfile
 
     beside = "%s.%s.tmp" % (folder, os.urandom(6).hex())  # unlike any of another node that shares the filesystem

@@ -25,9 +25,10 @@ from ugro_tui.nodes.base import (
     Ran,
     Reply,
 )
-from ugro_tui.nodes.carriers import CAP_OF_RUN
+from ugro_tui.nodes.carriers import CAP_OF_RUN, Stream
 from ugro_tui.nodes.helper_files import Shelves
 from ugro_tui.nodes.probing import probe_of
+from ugro_tui.nodes.processes import ProcessStream
 from ugro_tui.nodes.wire import reply_of, request_of
 
 MAX_FETCH = 32 << 20
@@ -95,6 +96,13 @@ class LocalNode:
         except OSError as error:
             raise NodeError(f"{self._name}: {argv[0]} cannot be run: {error.strerror}") from None
         return Ran(done.returncode, done.stdout[:CAP_OF_RUN], done.stderr[:CAP_OF_RUN])
+
+    def open(self, argv: Sequence[str], *, seconds: float = 30.0) -> Stream:  # noqa: ARG002
+        """Start a program; see `Host.open`. It is not waited for when its input is closed."""
+        try:
+            return ProcessStream(argv)
+        except OSError as error:
+            raise NodeError(f"{self._name}: {argv[0]} cannot be run: {error.strerror}") from None
 
     def close(self) -> None:
         """Nothing is held but tools that were started to ask the GPUs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import threading
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from ugro_tui.core.health import NodeHealth
 from ugro_tui.nodes.asking import Clocks, HelperLink, Link
 from ugro_tui.nodes.base import Ask, NodeBusy, NodeError, NodeLied, NodeLost, NodeSilent, NodeUnfit, Probe, Ran, Reply
 from ugro_tui.nodes.bootstrap import command
-from ugro_tui.nodes.carriers import Connection, Sftp
+from ugro_tui.nodes.carriers import Connection, Sftp, Stream
 from ugro_tui.nodes.channel import Channel, NoHelper
 from ugro_tui.nodes.local import refused
 from ugro_tui.nodes.pace import Pace
@@ -107,11 +108,13 @@ class RemoteNode:
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = 30.0) -> Ran:
         """Run a command and wait for its end; see `Node.run`."""
         with self._mended():
-            self._reader()
-            connection = self._connection
-            if connection is None:
-                raise NodeLost("the connection was closed")
-            return connection.run(argv, stdin, self._clocks.monotonic() + seconds)
+            return self._connected(self._connecting()).run(argv, stdin, self._clocks.monotonic() + seconds)
+
+    def open(self, argv: Sequence[str], *, seconds: float = 30.0) -> Stream:
+        """Start a program; see `Host.open`."""
+        with self._mended():
+            connection = self._connected(self._connecting())
+            return connection.execute(shlex.join(argv), self._clocks.monotonic() + seconds)
 
     def close(self) -> None:
         """Let go of the connection, for good; a look that is under way ends with NodeLost."""
@@ -125,7 +128,7 @@ class RemoteNode:
         try:
             yield
         except NodeError as error:
-            if isinstance(error, NodeLied | NodeLost) or self._link is None or self._link.over or not self._alive():
+            if isinstance(error, NodeLied | NodeLost) or not self._alive() or (self._link and self._link.over):
                 self._drop()
             if self._closed.is_set():
                 raise NodeLost(f"{self._name}: the connection was closed") from None
@@ -146,10 +149,28 @@ class RemoteNode:
     def _reader(self) -> Link:
         if self._link is not None and self._alive():
             return self._link
-        self._drop()
-        return self._begin(self._clocks.monotonic() + CONNECT_SECONDS)
+        if self._link is not None:
+            self._drop()
+        deadline = self._connecting()
+        connection = self._connected(deadline)
+        try:
+            self._link = self._by_helper(connection, deadline) or self._by_sftp(connection, deadline)
+        except NodeError:
+            self._drop()
+            raise
+        return self._link
 
-    def _begin(self, deadline: float) -> Link:
+    def _connecting(self) -> float:
+        """Until when a connection may take that is made now."""
+        return self._clocks.monotonic() + CONNECT_SECONDS
+
+    def _connected(self, deadline: float) -> Connection:
+        """The connection, made anew where it has ended."""
+        with self._lock:
+            known = self._connection
+        if known is not None and known.alive:
+            return known
+        self._drop()
         if self._closed.is_set():
             raise NodeLost("the connection was closed")
         connection = self._connect(deadline)
@@ -159,8 +180,7 @@ class RemoteNode:
         if closed:
             connection.close()
             raise NodeLost("the connection was closed")
-        self._link = self._by_helper(connection, deadline) or self._by_sftp(connection, deadline)
-        return self._link
+        return connection
 
     def _by_helper(self, connection: Connection, deadline: float) -> HelperLink | None:
         mark = secrets.token_hex(8)

@@ -15,7 +15,10 @@ from ugro_tui.ui.columns import TableColumn
 from ugro_tui.ui.lines import Listed
 from ugro_tui.ui.marks import SEVERITY_GLYPHS
 
-_GLYPHS: Final = {Mark.RESOLVED: "✔", Mark.ACKNOWLEDGED: "·", Mark.SNOOZED: "z"}
+ALERT_GLYPHS: Final = {Mark.RESOLVED: "○", Mark.ACKNOWLEDGED: "✓", Mark.SNOOZED: "z"}
+
+OVER: Final = "over"
+"""Of an alert that does not fire any more: that of a job that failed is over, but nothing is resolved by it."""
 
 _SEVERITIES: Final = {Severity.CRIT: "critical", Severity.WARN: "warning", Severity.INFO: "info"}
 
@@ -31,13 +34,17 @@ def entry_key(entry: Entry) -> str:
     return "\0".join((entry.job_id, str(entry.attempt), rule, str(rank), node, f"{entry.since:.3f}"))
 
 
+def _word(entry: Entry) -> str:
+    return OVER if entry.state is Mark.RESOLVED else entry.state.value
+
+
 def _trouble(entry: Entry) -> float:
     return 1.0 + entry.alert.severity if entry.state is Mark.FIRING else 0.0
 
 
 def _values(now: float) -> dict[str, Callable[[Entry], float] | Callable[[Entry], str]]:
     return {
-        "state": lambda entry: entry.state.value,
+        "state": _word,
         "severity": lambda entry: _SEVERITIES[entry.alert.severity],
         "alert": lambda entry: entry.alert.name,
         "job": lambda entry: entry.job_id,
@@ -50,7 +57,7 @@ def _values(now: float) -> dict[str, Callable[[Entry], float] | Callable[[Entry]
 
 
 FIELDS: Final = (
-    Field("state", words=tuple(mark.value for mark in Mark)),
+    Field("state", words=tuple(OVER if mark is Mark.RESOLVED else mark.value for mark in Mark)),
     Field("severity", words=tuple(_SEVERITIES.values())),
     Field("alert", aliases=("name", "rule")),
     Field("job"),
@@ -69,8 +76,8 @@ def _tone(entry: Entry, _: str) -> str:
 
 
 def _state(entry: Entry) -> str:
-    glyph = _GLYPHS.get(entry.state, SEVERITY_GLYPHS[entry.alert.severity])
-    return f"{glyph} {entry.state.value}"
+    glyph = ALERT_GLYPHS.get(entry.state, SEVERITY_GLYPHS[entry.alert.severity])
+    return f"{glyph} {_word(entry)}"
 
 
 def _who(entry: Entry) -> str:

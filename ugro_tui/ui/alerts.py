@@ -13,7 +13,7 @@ from ugro_tui.core.commands import Acknowledge, Snooze
 from ugro_tui.core.entries import Entry, Mark
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.rules.catalogue import RULES
-from ugro_tui.ui.alert_columns import FIELDS, alert_lines, columns, entry_key
+from ugro_tui.ui.alert_columns import FIELDS, OVER, alert_lines, columns, entry_key
 from ugro_tui.ui.listing import ListScreen
 from ugro_tui.ui.marks import SEVERITY_GLYPHS, SEVERITY_STYLES
 from ugro_tui.ui.screen import GoTo
@@ -80,8 +80,9 @@ class AlertsScreen(ListScreen):
             return Content()
         alert = entry.alert
         rule = RULES.get(alert.rule)
+        over = f" ({OVER})" if entry.state is Mark.RESOLVED else ""
         return Content.assemble(
-            (f"{SEVERITY_GLYPHS[alert.severity]} {alert.name}", f"bold {SEVERITY_STYLES[alert.severity]}"),
+            (f"{SEVERITY_GLYPHS[alert.severity]} {alert.name}{over}", f"bold {SEVERITY_STYLES[alert.severity]}"),
             f"  {alert.who}{': ' if alert.who else ''}{alert.what}\n",
             ("→ ", "$accent"),
             f"{alert.next_step}",

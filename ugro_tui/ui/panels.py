@@ -213,7 +213,7 @@ def _alert_line(alert: Alert, mark: Mark | None) -> Content:
 
 def empty(snapshot: Snapshot, place: str, *, ready: bool, size: tuple[int, int], elapsed: float) -> Content:
     """What to do when there is no job to show. `ready`: what there is has been looked at."""
-    nodes = roll_call(snapshot.nodes, max(3, size[1] - 18), size[0], elapsed) if _told_apart(snapshot.nodes) else None
+    nodes = roll_call(snapshot.nodes, max(3, size[1] - 20), size[0], elapsed) if _told_apart(snapshot.nodes) else None
     if not ready or all(node.state is NodeState.CONNECTING for node in snapshot.nodes):
         lines = [Content.styled(f"reading {place} …", "$text-muted"), *([Content(""), nodes] if nodes else [])]
         return Content("\n").join(lines)
@@ -229,6 +229,7 @@ def empty(snapshot: Snapshot, place: str, *, ready: bool, size: tuple[int, int],
     if not snapshot.read_only:
         parts += ["Launch one from here:  ", ("L", "bold $accent"), "\n\n"]
     parts += [
+        *(() if snapshot.read_only else ("Launch a job from here:  ", ("L", "bold $accent"), "\n\n")),
         "See a real run in a minute:  ",
         ("ugro-tui demo", "bold $accent"),
         "\n\nor give your own script three lines:\n\n",

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
-from ugro_tui.core.columns import Column
 from ugro_tui.core.endings import lost_peer
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import LIVING, write_ages
@@ -151,7 +150,7 @@ class Restarts:
         newest = rank.starts[-1][0]
         recent = [ts for ts, _ in rank.starts if newest - ts <= numbers["minutes"] * 60]
         best = rank.starts[-1][1]
-        latest = float(rank.series.rows[-1, Column.STEP]) if len(rank.series) else -np.inf
+        latest = rank.series.last_step
         moved = latest > (best if not np.isnan(best) else -np.inf)
         idle = _idle(rank.starts) if not moved else 0
         settled = moved and rank.last_ts - newest > numbers["minutes"] * 60

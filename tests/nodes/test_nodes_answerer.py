@@ -1,0 +1,91 @@
+"""A program that answers one question after another in one session, and what happens when it does not."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.writing import now_clock
+from ugro_tui.nodes.answerer import MAX_ANSWER, MAX_NOISE, Answerer
+from ugro_tui.nodes.base import NodeError, NodeLied, NodeSilent, NodeUnfit
+from ugro_tui.nodes.bootstrap import argv_of
+from ugro_tui.nodes.carriers import Stream
+from ugro_tui.nodes.local import LocalNode
+from ugro_tui.nodes.processes import ProcessStream
+
+ECHO = """
+import os, sys
+for line in iter(sys.stdin.buffer.readline, b""):
+    if line == b"end\\n":
+        os._exit(0)
+    answer = b"%d %s" % (os.getpid(), line.strip())
+    sys.stdout.buffer.write(sys.argv[1].encode() + b"%d\\n" % len(answer) + answer)
+    sys.stdout.buffer.flush()
+"""
+
+
+class Here(LocalNode):
+    """This machine, with a line that a login prints before."""
+
+    def __init__(self, *argv: str) -> None:
+        super().__init__(Path("nowhere"), now_clock().time, "n7")
+        self.argv = argv
+        self.opened = 0
+
+    def open(self, argv: Sequence[str], *, seconds: float = 30.0) -> Stream:
+        self.opened += 1
+        noisy = ("sh", "-c", 'echo Welcome; exec "$@"', "sh", *argv)
+        return super().open(self.argv or noisy, seconds=seconds)
+
+
+def packed(program: str) -> bytes:
+    return zlib.compress(program.encode())
+
+
+def test_one_session_answers_all_questions_and_is_begun_anew_where_it_has_ended() -> None:
+    node = Here()
+    asked = Answerer(node, lambda: packed(ECHO))
+    first, word = asked.ask(b"one\n", 30.0).split()
+    again, other = asked.ask(b"two\n", 30.0).split()
+    assert (first, word, other, node.opened) == (again, b"one", b"two", 1)
+    with pytest.raises(NodeError, match="n7: it runs no Python"):  # it is asked anew, and ends anew
+        asked.ask(b"end\n", 30.0)
+    assert node.opened == 2
+    fresh, word = asked.ask(b"three\n", 30.0).split()
+    assert (fresh != first, word, node.opened) == (True, b"three", 3)
+    asked.close()
+    asked.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "said"),
+    [
+        ("echo {mark}no python", NodeUnfit, "n7: it runs no Python >= 3.6"),
+        ("true", NodeUnfit, "n7: it runs no Python >= 3.6"),
+        (f"head -c {2 * MAX_NOISE} /dev/zero; cat", NodeLied, "n7: it prints without end"),
+        (f"echo {{mark}}{MAX_ANSWER + 1}; cat", NodeLied, "n7: it announces an answer of"),
+        ("cat >/dev/null", NodeSilent, "n7: no answer in time"),
+    ],
+)
+def test_what_does_not_answer_is_told(
+    script: str, kind: type[NodeError], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda _: "f" * 16)
+    node = Here("sh", "-c", script.replace("{mark}", "f" * 16))
+    size = 300_000 if kind is NodeUnfit else 1  # more than what a pipe takes: it ends before it has read all
+    with pytest.raises(kind, match=said):
+        Answerer(node, lambda: b"x" * size).ask(b"one\n", 0.1 if kind is NodeSilent else 30.0)
+
+
+def test_a_program_that_ends_takes_no_more_and_one_that_is_closed_says_no_more() -> None:
+    stream = ProcessStream(argv_of(packed(ECHO), "f" * 16))
+    stream.close()
+    with pytest.raises(NodeError, match="has ended"):
+        stream.send(b"x", 1e9)
+    with pytest.raises(NodeError, match="has ended"):
+        stream.receive(1, 1e9)
+    with pytest.raises(NodeError, match="n7: /nonexistent cannot be run"):
+        Here("/nonexistent").open(())
