@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ugro_tui import cli_slurm, exits
+from ugro_tui.cli_plans import Progress, plan_dict, plan_lines, started_lines
 from ugro_tui.cli_variables import pairs, secrets_from
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodePlan, NodeProgress
-from ugro_tui.core.numbers import counted
+from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
-from ugro_tui.output import called, print_json, print_lines
+from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from ugro_tui.act.backend import JobStanding
@@ -160,7 +159,7 @@ def _go(
         if dry_run:
             plan = door.plan(request)
         else:
-            door.hear(_Progress().tell)
+            door.hear(Progress().tell)
             with taking_back():
                 plan = door.launch(request)
     finally:
@@ -182,7 +181,7 @@ def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchR
     agent = headless(config, notify=True, keep=True)
     try:
         agent.start()
-        agent.launches.hear(_Progress().tell)
+        agent.launches.hear(Progress().tell)
         request = asked(agent.launches)
         with taking_back():
             plan = agent.launch(request)
@@ -242,69 +241,3 @@ def _copy_rest(agent: Agent, job_id: str) -> None:
             agent.sync(job_id)
         except UgroError as error:
             complain([str(error)])
-
-
-class _Progress:
-    """Says on standard error how far each node is, once."""
-
-    def __init__(self) -> None:
-        self._said: set[NodeProgress | str] = set()
-
-    def tell(self, view: LaunchView) -> None:
-        """Say what is new."""
-        for node in view.nodes:
-            if node.said and node not in self._said:
-                self._said.add(node)
-                print(f"{node.node}: {node.stage.value}: {node.said}", file=sys.stderr, flush=True)
-        for warning in view.warnings:
-            if warning not in self._said:
-                self._said.add(warning)
-                print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
-
-
-def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
-    """What was started, and what to do next; `options` are those that the next command has to repeat."""
-    job = plan.request.job_id
-    attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
-    slurm = plan.request.slurm.nodes
-    nodes_of_slurm = f"{counted(slurm, 'node')}, submitted by {plan.nodes[0].node}"
-    where = nodes_of_slurm if plan.script else ", ".join(node.node for node in plan.nodes)
-    done = "waits for Slurm:" if plan.script else "runs:"
-    yield f"job {job} {done} {counted(plan.world_size, 'rank')} on {where}{attempt}"
-    yield f"watch it: {called()} watch {job}{options}"
-    yield f"stop it: {called()} stop {job}{options}"
-
-
-def plan_lines(plan: LaunchPlan) -> Iterator[str]:
-    """All that would be done."""
-    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {counted(plan.world_size, 'rank')}"
-    for copy in plan.copies:
-        yield f"  copy {visible(copy, 500)}"
-    for node in plan.nodes:
-        yield _who(plan, node)
-        yield f"  in {visible(node.workdir, 500)}"
-        yield from (f"  {visible(f'{name}={value}', 500)}" for name, value in sorted(node.environment.items()))
-        yield from (f"  {name}=<hidden> ({_source(path)})" for name, path in sorted(plan.request.secrets.items()))
-        yield f"  {visible(shlex.join(node.command), 4000)}"
-    if plan.script:
-        yield "the script for sbatch:"
-        yield from (visible(line, 10_000) for line in plan.script.splitlines())
-
-
-def _who(plan: LaunchPlan, node: NodePlan) -> str:
-    """What runs where; which nodes of Slurm they are is not known before."""
-    if plan.script:
-        return f"{counted(plan.request.slurm.nodes, 'node')} of Slurm, each: {counted(node.nproc, 'rank')}"
-    last = node.first_rank + node.nproc - 1
-    return f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
-
-
-def _source(path: str) -> str:
-    return f"from {visible(path, 500)}" if path else "asked for when it is launched"
-
-
-def plan_dict(plan: LaunchPlan) -> dict[str, Any]:
-    """The same as JSON can hold it; the token is nobody's business."""
-    found: dict[str, Any] = jsonable(plan)
-    del found["token"]
-    return found
