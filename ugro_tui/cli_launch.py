@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ugro_tui import cli_slurm, exits
-from ugro_tui.cli_plans import Progress, plan_dict, plan_lines, started_lines
 from ugro_tui.cli_variables import pairs, secrets_from
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import LaunchRequest
+from ugro_tui.core.launching import LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
+from ugro_tui.launch_lines import plan_dict, plan_lines, started_lines
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
         master_addr: Annotated[str, typer.Option(metavar="ADDR", help="How nodes reach the first one.")] = "",
         rdzv: Annotated[str, typer.Option(metavar="KIND", help="static, or c10d.")] = "static",
         max_restarts: Annotated[int, typer.Option(metavar="N", help="Of failed ranks, by torchrun.")] = 0,
+        scope: Annotated[
+            str, typer.Option(metavar="KIND", help="In a scope of systemd, which outlives logins: auto, user or none.")
+        ] = "auto",
         env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A variable of the ranks.")] = None,
         secret: Annotated[
             list[str] | None, typer.Option(metavar="K[=FILE]", help="A variable from a file, or asked for.")
@@ -94,6 +97,7 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
             master_addr=master_addr,
             rendezvous=rdzv,
             max_restarts=max_restarts,
+            scope=scope,
             environment=pairs(env or (), "--env"),
             secrets=secrets_from(secret or ()),
             sync_code=os.path.abspath(os.path.expanduser(sync_code)) if sync_code else "",
@@ -159,7 +163,7 @@ def _go(
         if dry_run:
             plan = door.plan(request)
         else:
-            door.hear(Progress().tell)
+            door.hear(_Progress().tell)
             with taking_back():
                 plan = door.launch(request)
     finally:
@@ -181,7 +185,7 @@ def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchR
     agent = headless(config, notify=True, keep=True)
     try:
         agent.start()
-        agent.launches.hear(Progress().tell)
+        agent.launches.hear(_Progress().tell)
         request = asked(agent.launches)
         with taking_back():
             plan = agent.launch(request)
@@ -241,3 +245,21 @@ def _copy_rest(agent: Agent, job_id: str) -> None:
             agent.sync(job_id)
         except UgroError as error:
             complain([str(error)])
+
+
+class _Progress:
+    """Says on standard error how far each node is, once."""
+
+    def __init__(self) -> None:
+        self._said: set[NodeProgress | str] = set()
+
+    def tell(self, view: LaunchView) -> None:
+        """Say what is new."""
+        for node in view.nodes:
+            if node.said and node not in self._said:
+                self._said.add(node)
+                print(f"{node.node}: {node.stage.value}: {node.said}", file=sys.stderr, flush=True)
+        for warning in view.warnings:
+            if warning not in self._said:
+                self._said.add(warning)
+                print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)

@@ -1,35 +1,16 @@
-"""What `launch` says: the plan, how far it is, and what was started."""
+"""What a launch says on the command line: the plan, and what was started."""
 
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import LaunchPlan, LaunchView, NodePlan, NodeProgress
+from ugro_tui.core.launching import LaunchPlan, NodePlan
 from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 from ugro_tui.output import called
-
-
-class Progress:
-    """Says on standard error how far each node is, once."""
-
-    def __init__(self) -> None:
-        self._said: set[NodeProgress | str] = set()
-
-    def tell(self, view: LaunchView) -> None:
-        """Say what is new."""
-        for node in view.nodes:
-            if node.said and node not in self._said:
-                self._said.add(node)
-                print(f"{node.node}: {node.stage.value}: {node.said}", file=sys.stderr, flush=True)
-        for warning in view.warnings:
-            if warning not in self._said:
-                self._said.add(warning)
-                print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
 
 
 def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
@@ -52,7 +33,8 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
         yield f"  copy {visible(copy, 500)}"
     for node in plan.nodes:
         yield _who(plan, node)
-        yield f"  in {visible(node.workdir, 500)}"
+        kept = "a scope of the user's systemd" if node.scope else "sessions of its own (setsid)"
+        yield f"  in {visible(node.workdir, 500)}{'' if plan.script else f', kept in {kept}'}"
         yield from (f"  {visible(f'{name}={value}', 500)}" for name, value in sorted(node.environment.items()))
         yield from (f"  {name}=<hidden> ({_source(path)})" for name, path in sorted(plan.request.secrets.items()))
         yield f"  {visible(shlex.join(node.command), 4000)}"
