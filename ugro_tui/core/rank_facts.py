@@ -107,16 +107,15 @@ def throttle_words(mask: float) -> tuple[str, ...]:
 def _counts(job: JobState, rank: Rank, told: RankSummary | None) -> Counts:
     dropped = 0 if told is None else told.dropped
     skipped_steps = float(job.table.latest[rank.row, Column.SKIPPED])
-    return Counts(rank.records, rank.bad_records, rank.lost, dropped, rank.tally.skipped, skipped_steps)
+    return Counts(rank.records, rank.bad_records, rank.lost, dropped, rank.skipped, skipped_steps)
 
 
 def _starts(rank: Rank, state: RankState) -> tuple[Begun, ...]:
     """Its starts, the newest last, which has the end of the process that there is now."""
-    ends = [_ended(end) for end in rank.ends]
+    ends = [_ended(life.end) for life in rank.before]
     over = state in (RankState.DEAD, RankState.FINISHED, RankState.STOPPED)
     last = "" if not over else _ended(rank.end)
-    pairs = zip(rank.starts, [*ends, last], strict=True)
-    return tuple(Begun(at, step, ended) for (at, step), ended in pairs) if rank.starts else ()
+    return tuple(Begun(at, step, ended) for (at, step), ended in zip(rank.starts, [*ends, last], strict=False))
 
 
 def _ended(end: End | None) -> str:
