@@ -13,8 +13,9 @@ import numpy as np
 
 from ugro_tui.core.badloss import BadLoss
 from ugro_tui.core.columns import MAX_COUNT, Column
+from ugro_tui.core.newest import LastBeat
 from ugro_tui.core.pool import PooledSeries
-from ugro_tui.core.records import End, ErrorReport, Heartbeat, Matrix, Start, Vital
+from ugro_tui.core.records import End, ErrorReport, Matrix, Start, Vital
 from ugro_tui.core.series import Series
 from ugro_tui.core.shared import Sources
 
@@ -51,7 +52,7 @@ class Rank:
     node: str = ""
     start: Start | None = None
     end: End | None = None
-    heartbeat: Heartbeat | None = None
+    heartbeat: LastBeat | None = None
     error: ErrorReport | None = None
     found_step: float = np.nan
     """The step that the run had come to when it started last; NaN: none."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.beside import numbers_beside, outstanding, outstanding_words, phases_beside
-from ugro_tui.core.columns import Column, Throttle
+from ugro_tui.core.columns import Beat, Column, Throttle
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages, write_ages
 from ugro_tui.core.numbers import duration
@@ -89,11 +89,11 @@ def _pulse(job: JobState, rank: Rank) -> Pulse | None:
     beat = rank.heartbeat
     if beat is None:
         return None
-    vital = rank.vital
+    vital, row = rank.vital, job.table.beats[rank.row].tolist()
     return Pulse(
-        beat.state, beat.phase, beat.rss, beat.mem_total, beat.disk_free, beat.disk_total,
+        beat.state, beat.phase, row[Beat.RSS], row[Beat.RAM], row[Beat.DISK_FREE], row[Beat.DISK_TOTAL],
         "" if vital is None else vital.state.name.lower(),
-        throttle_words(float(job.table.latest[rank.row, Column.GPU_THROTTLE])), dict(beat.gpu),
+        throttle_words(float(job.table.latest[rank.row, Column.GPU_THROTTLE])), beat.gpu,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ugro_tui.core.badloss import followed
 from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
-from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
+from ugro_tui.core.newest import GPU_COLUMNS, LastBeat, beat_row, newest
 from ugro_tui.core.pool import Pool
 from ugro_tui.core.rank import LOCAL, MAX_STARTS, MILLION, Life, Rank, note, note_losses
 from ugro_tui.core.recent import ROUNDS, Round, rounds
@@ -150,9 +150,9 @@ class RankTable:
             return
         if rank.heartbeat is not None and heartbeat.ts > rank.heartbeat.ts:
             rank.told = None  # it lived when it wrote this
-        rank.heartbeat = heartbeat
-        self.beat_at[row] = np.fmax(self.beat_at[row], at)
-        if not np.isnan(heartbeat.step_age):
+        rank.heartbeat = LastBeat.of(heartbeat)
+        self.beat_at[row] = at
+        if not math.isnan(heartbeat.step_age):
             self.step_at[row] = np.fmax(self.step_at[row], at - max(0.0, heartbeat.step_age))
         for name, column in GPU_COLUMNS:
             if name in heartbeat.gpu:
