@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 from tests.writing import now_clock
 from ugro_tui.nodes.answerer import MAX_ANSWER, MAX_NOISE, Answerer
 from ugro_tui.nodes.base import NodeError, NodeLied, NodeSilent, NodeUnfit
-from ugro_tui.nodes.bootstrap import argv_of
+from ugro_tui.nodes.bootstrap import argv_of, launch_program
 from ugro_tui.nodes.carriers import Stream
 from ugro_tui.nodes.local import LocalNode
 from ugro_tui.nodes.processes import ProcessStream
@@ -89,3 +92,13 @@ def test_a_program_that_ends_takes_no_more_and_one_that_is_closed_says_no_more()
         stream.receive(1, 1e9)
     with pytest.raises(NodeError, match="n7: /nonexistent cannot be run"):
         Here("/nonexistent").open(())
+
+
+def test_a_question_that_was_cut_by_who_was_killed_does_nothing(tmp_path: Path) -> None:
+    program = launch_program()
+    whole = json.dumps({"action": "look", "root": str(tmp_path), "job": "job", "payload": 0}).encode() + b"\n"
+    cut = json.dumps({"action": "lend", "root": "", "lent": "x", "payload": 10}).encode() + b"\nabc"
+    argv, env = argv_of(program, "f" * 16), {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(argv, input=program + whole + cut, capture_output=True, env=env, check=False)
+    assert done.stdout.count(b"f" * 16) == 1
+    assert list(tmp_path.iterdir()) == []
