@@ -44,12 +44,16 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 MpiDefault=none
 ReturnToService=2
 SlurmdParameters=config_overrides
@@ -58,7 +62,8 @@ MinJobAge=600
 TreeWidth=16
 GresTypes=gpu
 NodeName=n[1-4] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=4 RealMemory=4000 Gres=gpu:2
-PartitionName=gpu Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=n[1-4] Default=YES DefMemPerNode=1000 MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=n[1-4] DefMemPerNode=1000 MaxTime=INFINITE State=UP PriorityTier=2
 """
 
 
@@ -110,7 +115,7 @@ class Cluster:
         for node in NODES:
             (self.folder / f"spool-{node}").mkdir()
             self._daemon("slurmd", "-D", "-f", str(self.conf), "-N", node)
-        wait_until(lambda: self.says("sinfo", "-h", "-N", "-o", "%T") == "idle\n" * len(NODES), 60)
+        wait_until(lambda: self.says("sinfo", "-h", "-N", "-p", "gpu", "-o", "%T") == "idle\n" * len(NODES), 60)
 
     def says(self, *argv: str) -> str:
         """What a command of Slurm writes; what it complains of is left out."""

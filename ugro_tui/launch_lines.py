@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import LaunchPlan
+from ugro_tui.core.launching import LaunchPlan, NodePlan
 from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 from ugro_tui.output import called
@@ -32,8 +32,7 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     for copy in plan.copies:
         yield f"  copy {visible(copy, 500)}"
     for node in plan.nodes:
-        last = node.first_rank + node.nproc - 1
-        yield f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
+        yield _who(plan, node)
         kept = "a scope of the user's systemd" if node.scope else "sessions of its own (setsid)"
         yield f"  in {visible(node.workdir, 500)}{'' if plan.script else f', kept in {kept}'}"
         yield from (f"  {visible(f'{name}={value}', 500)}" for name, value in sorted(node.environment.items()))
@@ -42,6 +41,14 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     if plan.script:
         yield "the script for sbatch:"
         yield from (visible(line, 10_000) for line in plan.script.splitlines())
+
+
+def _who(plan: LaunchPlan, node: NodePlan) -> str:
+    """What runs where; which nodes of Slurm they are is not known before."""
+    if plan.script:
+        return f"{counted(plan.request.slurm.nodes, 'node')} of Slurm, each: {counted(node.nproc, 'rank')}"
+    last = node.first_rank + node.nproc - 1
+    return f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
 
 
 def _source(path: str) -> str:

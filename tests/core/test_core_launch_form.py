@@ -70,6 +70,7 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
         ("restarts", "-1", "no number from 0"),
         ("env", "1A=2", "no NAME=VALUE"),
         ("env", "NAME", "no NAME=VALUE"),
+        ("secrets", "A=", "A has no file: write A=FILE"),
         ("secrets", "A='", "no closing quotation"),
     ],
 )

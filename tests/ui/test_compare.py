@@ -73,6 +73,11 @@ async def test_one_pane_at_a_time_where_it_is_small_and_numbers_alone_where_it_i
         await pilot.resize_terminal(*TINY)
         await pilot.pause()
         assert shown(app) == ["numbers"]
+        assert row(app, "steps") == ["300", "500"]
+        await pilot.resize_terminal(20, 5)
+        await pilot.pause()
+        assert said(app, "compare-title").strip() == "loss at step 300"
+        assert said(app, "number-lines").splitlines() == ["A 2.519★ gp…small", "B 2.769  ab…-3e-4"]
         await pilot.resize_terminal(*MIDDLE)
         await pilot.pause()
         assert shown(app) == ["curves", "numbers", "options"]

@@ -126,6 +126,15 @@ async def test_where_no_line_tells_a_time_there_is_no_column_of_times_and_the_or
         assert bench.rows[0] == "✖ Traceback (most recent call last):"
 
 
+async def test_almost_without_room_there_is_the_text_of_the_newest_lines() -> None:
+    async with logs(showing(crash()), size=(20, 5)) as bench:
+        assert bench.title == "Logs · ranks 0-3 · following · wrapped"
+        assert " ".join(bench.rows).split()[-3:] == ["INFO", "-", "leaving"]
+        await bench.pilot.resize_terminal(100, 30)
+        await bench.pilot.pause()
+        assert bench.rows[-1].endswith("05-16 09:00:33 INFO - leaving")
+
+
 async def test_a_first_error_of_long_ago_is_read_from_the_file() -> None:
     archive = showing(page({0: steps(1, 300), 1: steps(1, 300, 1)}, skipped=5_000_000))
     archive.findings.pop(LogFirstError(JOB))

@@ -127,7 +127,7 @@ def request_of(
         rendezvous=form.text("rendezvous") or "static",
         max_restarts=form.read("restarts", _number(0), None) or 0,
         environment=form.read("env", _variables, {}),
-        secrets=form.read("secrets", _variables, {}),
+        secrets=form.read("secrets", _files, {}),
         sync_code=form.text("sync_code"),
         resume=attempt != FIRST,
         slurm=_slurm(form, watched),
@@ -261,6 +261,14 @@ def _number(least: int) -> Callable[[str], int | None]:
         return int(text) if text else None
 
     return made
+
+
+def _files(text: str) -> dict[str, str]:
+    found = _variables(text)
+    for name, path in found.items():
+        if not path:
+            raise BadInput(f"{name} has no file: write {name}=FILE; `ugro-tui launch --secret {name}` asks for it")
+    return found
 
 
 def _variables(text: str) -> dict[str, str]:

@@ -199,25 +199,29 @@ class _Reader:
 
     def _chunk(self, news: News, handle: int, share: int, spare: int) -> int:
         # What was said of the file before it was opened is told, so that a change since then is news again.
-        info = news.info
-        offset = 0 if news.spec["whole"] else news.was[0]
-        data = behind(handle, offset, news.was[1], share)
-        if data is not None:
-            return self._tell(news, info, stamp(info), offset, data)
-        other, data = self._renamed(news, share + spare)
-        if data is not None:
-            return self._tell(news, other, "", offset, data, old=True)
-        return self._tell(news, info, stamp(info), 0, os.pread(handle, share + spare, 0))
+        info, offset = news.info, news.was[0]
+        if news.spec["whole"]:
+            return self._tell(news, info, stamp(info), 0, (os.pread(handle, share, 0), ""))
+        found = behind(handle, offset, news.was[1], share)
+        if found is not None:
+            return self._tell(news, info, stamp(info), offset, found)
+        other, found = self._renamed(news, share + spare)
+        if found is not None:
+            return self._tell(news, other, "", offset, found, old=True)
+        return self._tell(news, info, stamp(info), 0, behind(handle, 0, "", share + spare) or (b"", ""))
 
-    def _tell(self, news: News, info: os.stat_result, mark: str, offset: int, data: bytes, old: bool = False) -> int:
+    def _tell(
+        self, news: News, info: os.stat_result, mark: str, offset: int, found: Tuple[bytes, str], old: bool = False
+    ) -> int:
+        data, behind_it = found
         age = round(max(0.0, self._now - info.st_mtime), 3)
-        words = [news.place[0], news.path, info.st_size, age, mark, offset, len(data), old]
+        words = [news.place[0], news.path, info.st_size, age, mark, offset, len(data), old, behind_it]
         self._header["chunks"].append(words)
         self._header["more"] |= old or (not news.spec["whole"] and offset + len(data) < info.st_size)
         self.data.append(data)
         return len(data) + OVERHEAD
 
-    def _renamed(self, news: News, share: int) -> Tuple[Any, Optional[bytes]]:
+    def _renamed(self, news: News, share: int) -> Tuple[Any, Optional[Tuple[bytes, str]]]:
         """The file that was known under this name, and what is new in it, if it was renamed away."""
         folder, offset = self._folders.handle(*news.place), news.was[0]
         starts = (news.name + ".", news.name + "-")
@@ -230,9 +234,9 @@ class _Reader:
             try:
                 info = os.fstat(other)
                 if stat.S_ISREG(info.st_mode) and info.st_size > offset:
-                    data = behind(other, offset, news.was[1], share)
-                    if data is not None:
-                        return info, data
+                    found = behind(other, offset, news.was[1], share)
+                    if found is not None:
+                        return info, found
             finally:
                 os.close(other)
         return None, None

@@ -91,19 +91,17 @@ def refuse(info: os.stat_result) -> None:
         raise OSError(errno.EFBIG, "a hole of {:,} bytes with next to nothing in it, not read".format(info.st_size))
 
 
-def behind(handle: int, offset: int, place: str, share: int) -> Optional[bytes]:
-    """At most `share` bytes behind `offset`, or None where what lies before it is not what was known.
+def behind(handle: int, offset: int, place: str, share: int) -> Optional[Tuple[bytes, str]]:
+    """At most `share` bytes behind `offset`, and the place behind these; None where `place` is another file's.
 
     The place is looked at after the data was read, or together with it: a file that is replaced meanwhile is seen.
     """
     known = min(offset, WINDOW)
     data = os.pread(handle, known + share, offset - known)
-    if not offset:
-        return data
     head = data if offset == known else os.pread(handle, known, 0)
-    if len(data) < known or place_digest(head[:known], data[:known]) != place:
+    if offset and (len(data) < known or place_digest(head[:known], data[:known]) != place):
         return None
-    return data[known:]
+    return data[known:], place_digest(head, data)
 
 
 class News:

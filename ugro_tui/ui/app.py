@@ -88,6 +88,7 @@ class UgroApp(TerminalApp):
         self.set_interval(LOOK_SECONDS, self.look)
         self.set_interval(KEEP_SECONDS, self.desk.save)
         self.leave_on_signals()
+        self.keyboard.wait()
 
     def _push(self, name: str) -> None:
         if not self.is_screen_installed(name):

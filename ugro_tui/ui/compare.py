@@ -20,7 +20,7 @@ from ugro_tui.core.comparing import Gathered, comparison_of, gather
 from ugro_tui.core.comparison import LOSS, Comparison
 from ugro_tui.core.curve import EMPTY, Curve, curve_of
 from ugro_tui.core.text import visible
-from ugro_tui.ui.compare_panels import BEST, numbers, settings, signed_names
+from ugro_tui.ui.compare_panels import BEST, brief, brief_title, numbers, settings, signed_names
 from ugro_tui.ui.metric_chart import NOTHING, MetricChart
 from ugro_tui.ui.metric_picker import MetricPicker
 from ugro_tui.ui.screen import UgroScreen
@@ -32,6 +32,12 @@ PANES: Final = ("curves", "numbers", "options")
 
 _FRAME: Final = 5
 """Cells that borders, margins and a scroll bar take of a pane."""
+
+_BRIEF_BELOW: Final = (40, 8)
+"""Cells below which a table of numbers would be scraps."""
+
+_EDGES: Final = 3
+"""Cells that margins and a scroll bar take where there are no borders."""
 
 EMPTY_SAYS: Final = "mark two to four jobs with space on the Jobs screen (1), then c"
 
@@ -166,10 +172,19 @@ class CompareScreen(UgroScreen):
         comparison = self._compared[1]
         compact, width = self.has_class("-compact"), self.size.width
         left = width if compact else width * 3 // 5
+        if self._is_brief:
+            self.put("compare-title", Content.styled(f" {brief_title(comparison)}", "bold"))
+            self.put("number-lines", brief(comparison, width - _EDGES))
+            return
         self.put("number-lines", numbers(comparison, left - _FRAME))
         self.put("option-lines", settings(comparison, (width if compact else width - left) - _FRAME))
 
     # --- where it stands
+
+    @property
+    def _is_brief(self) -> bool:
+        """Whether there is room for a line of each run and no more."""
+        return self.size.width < _BRIEF_BELOW[0] or self.size.height < _BRIEF_BELOW[1]
 
     def _arrange(self) -> None:
         shown = "numbers" if self.has_class("-tiny") else PANES[self._pane]
@@ -183,9 +198,7 @@ class CompareScreen(UgroScreen):
         tab = f"  tab: {PANES[(self._pane + 1) % len(PANES)]}"
         compact = self.has_class("-compact")
         titles = {
-            "curves": self._chart.title(brief=True, beside=1 + len(tab), width=self.size.width)
-            if compact
-            else self._chart.title(),
+            "curves": self._chart.title(beside=1 + len(tab), width=self.size.width) if compact else self._chart.title(),
             "numbers": Content.assemble("Numbers  ", (f"{BEST} best beyond noise", "$success")),
             "options": Content(f"Options: {told}" if comparison is not None and comparison.settings else "Options"),
         }

@@ -44,6 +44,30 @@ def numbers(comparison: Comparison, width: int) -> Content:
     return Content("\n").join(lines)
 
 
+def brief_title(comparison: Comparison) -> str:
+    """What `brief` compares."""
+    if comparison.differences:
+        return place_text(comparison.metric, comparison.differences[0])
+    return f"last {comparison.metric}"
+
+
+def brief(comparison: Comparison, width: int) -> Content:
+    """A line for each run, in `width` cells: its sign, its value at the same place (else its last one), its name."""
+    row = next((row for row in comparison.rows if row.name == f"last {comparison.metric}"), None)
+    texts, best = ((UNKNOWN,) * len(comparison.runs), ()) if row is None else (row.texts, row.best)
+    if comparison.differences:
+        first = comparison.differences[0]
+        texts, best = tuple(map(plain, first.values)), comparison.best_at(first)
+    longest = max(map(len, texts), default=0)
+    lines = []
+    for place, (run, text) in enumerate(zip(comparison.runs, texts, strict=True)):
+        mark, style = (BEST, "bold $success") if place in best else (" ", "")
+        sign = (f"{SIGNS[place]} ", f"bold {LINE_STYLES[place]}")
+        name = shortened(run.text, max(1, width - longest - 4))
+        lines.append(Content.assemble(sign, (f"{text:>{longest}}{mark} ", style), name))
+    return Content("\n").join(lines)
+
+
 def settings(comparison: Comparison, width: int) -> Content:
     """The options that differ, in `width` cells."""
     if not comparison.settings:

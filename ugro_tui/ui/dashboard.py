@@ -36,9 +36,6 @@ MOST_ALERTS = 20
 HEATED_FROM = 120
 """Cells from which on the phases have a place beside the chart."""
 
-LEGEND_FROM = 90
-"""Cells of the chart from which on its title explains the lines."""
-
 SHORT_BELOW = 36
 """Lines below which alerts and log have less room."""
 
@@ -184,9 +181,11 @@ class TrainingDashboard(FilteredScreen):
         after, ranks = PANES[(self._pane + 1) % len(PANES)], self._ranks_title(view)
         both = self._pane == 0 and self.has_class("-few")
         tab = Content.styled(f"  tab: {after}  ", "$text-muted")
+        width = self.size.width if self.has_class("-compact") else None  # else it has a frame
+        beside = 0 if width is None else 1 + tab.cell_length + (ranks.cell_length if both else 0)
         titles = {
             "ranks": ranks,
-            "loss": self._chart_title(1 + tab.cell_length + (ranks.cell_length if both else 0)),
+            "loss": self.query_one(MetricChart).title(beside=beside, width=width),
             "phases": Content("Phases: rank x phase"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
@@ -196,14 +195,6 @@ class TrainingDashboard(FilteredScreen):
                 self.query_one(f"#{name}").border_title = text
         parts = [Content(" "), titles[PANES[self._pane]], tab]
         self.put("pane-title", Content("").join([*parts, titles["loss"]] if both else parts))
-
-    def _chart_title(self, beside: int) -> Content:
-        """What stands on the frame of the chart, or where there is none, in a line that says more (`beside` cells)."""
-        chart = self.query_one(MetricChart)
-        brief = chart.size.width < LEGEND_FROM
-        if self.has_class("-compact"):
-            return chart.title(brief=brief, beside=beside, width=self.size.width)
-        return chart.title(brief=brief)
 
     def _ranks_title(self, view: JobView) -> Content:
         said = f"Ranks {view.summary.ranks_ok}/{view.summary.world_size}"

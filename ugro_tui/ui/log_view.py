@@ -19,6 +19,9 @@ from ugro_tui.core.log_lines import MOST_SHOWN, LogLine
 from ugro_tui.ui.log_paint import LogPainter, ranks_width
 from ugro_tui.ui.log_rows import LogMatches, LogRows
 
+LEAST_WIDTH = 44
+"""Cells below which there is only the text of lines, wrapped."""
+
 ASIDE = 20
 """Cells that long lines are moved by."""
 
@@ -111,11 +114,20 @@ class LogView(ScrollView, can_focus=True):
 
     def _arrange(self, top: int) -> None:
         """Count the rows anew; the line `top` stays on top, or where it follows, the last one at the bottom."""
-        self._rows = LogRows(self._lines, self._room if self.wrap else None)
+        self._rows = LogRows(self._lines, self._room if self.wraps else None)
         self.virtual_size = Size(self.size.width, self._rows.height)
         row = self._rows.height if self.follow else self._rows.first(min(top, len(self._lines)))
         self.scroll_to(y=row, animate=False, force=True)  # forced: there may be no scrollbar yet
         self.refresh()
+
+    @property
+    def wraps(self) -> bool:
+        """Whether long lines are wrapped: also where little of them would be seen."""
+        return self.wrap or self._is_narrow
+
+    @property
+    def _is_narrow(self) -> bool:
+        return 0 < self.size.width < LEAST_WIDTH
 
     @property
     def _room(self) -> int:
@@ -127,8 +139,9 @@ class LogView(ScrollView, can_focus=True):
         if self._paint is None:
             styles = {name: self.get_component_rich_style(name) for name in self.COMPONENT_CLASSES}
             self._paint = LogPainter(styles, self.app.console)
-            self._paint.ranks = ranks_width(self._columns)
-        self._paint.stamps = self.stamps and len(self.untimed) < max(1, len(self._columns))
+        untimed = len(self.untimed) >= max(1, len(self._columns))
+        self._paint.ranks = 0 if self._is_narrow else ranks_width(self._columns)
+        self._paint.stamps = self.stamps and not untimed and not self._is_narrow
         return self._paint
 
     def notify_style_update(self) -> None:
@@ -158,7 +171,7 @@ class LogView(ScrollView, can_focus=True):
         index, piece = self._rows.at(row)
         line = self._lines[index]
         room = self._room
-        begin = piece * room if self.wrap else self._aside
+        begin = piece * room if self.wraps else self._aside
         text = paint.text(line, self.matches, gone_to=index == self.matches.current).crop(begin, begin + room)
         strip = Strip([*paint.head(line, first=not piece), *text]).adjust_cell_length(width, plain)
         return strip if index != self.marked else Strip(Segment.apply_style(strip, post_style=self._marked_style))

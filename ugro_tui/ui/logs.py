@@ -128,7 +128,7 @@ class LogsScreen(UgroScreen):
 
     def _draw_title(self) -> None:
         text = self._text
-        name = "Logs" if self._job is None else f"Logs of {self._job}"
+        name = "Logs" if self._job is None or self.has_class("-tiny") else f"Logs of {self._job}"
         parts = [name, self._who(), *self._states(), text.matches.said]
         if self._seeking:
             parts.append("looking for the first error …")
@@ -149,7 +149,7 @@ class LogsScreen(UgroScreen):
             return []
         skipped = f"{size(page.skipped)} before not shown" if page.skipped else ""
         way = "around its first error (f: newest)" if self._around else "following" if text.follow else "not following"
-        return [way, self._order(), "wrapped" if text.wrap else "", skipped]
+        return [way, self._order(), "wrapped" if text.wraps else "", skipped]
 
     def _order(self) -> str:
         """By what the lines of several ranks are ordered, where that is not their time."""

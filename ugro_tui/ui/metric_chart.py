@@ -22,6 +22,9 @@ from ugro_tui.ui.strokes import MOST_TRACES, Trace
 
 NOTHING: Final = "nothing recorded yet"
 
+LEGEND_FROM: Final = 90
+"""Cells from which on the title explains the lines."""
+
 _CORNERS: Final = 2
 """Cells of a frame's upper edge beside those of its title, as wide as the chart below."""
 
@@ -92,14 +95,11 @@ class MetricChart(ChartCanvas, can_focus=True):
             self._look(view)
             self.post_message(self.Changed())
 
-    def title(self, *, brief: bool = False, beside: int = 0, width: int | None = None) -> Content:
-        """What stands above the chart, in `width` cells (None: as wide as it is) of which other words take `beside`.
-
-        `brief` leaves out what explains itself.
-        """
+    def title(self, *, beside: int = 0, width: int | None = None) -> Content:
+        """What stands above the chart, in `width` cells (None: as wide as it is) of which other words take `beside`."""
         wide = self.size.width - _CORNERS if width is None else width
         room = max(0, wide - beside) if wide > 0 else None
-        return metric_title(self._traces, self._view, self.made(), brief=brief, room=room)
+        return metric_title(self._traces, self._view, self.made(), brief=0 < self.size.width < LEGEND_FROM, room=room)
 
     def _look(self, view: ChartView, note: str | None = None) -> None:
         if self._given and not self._given[0].curve.has(view.axis):

@@ -13,12 +13,13 @@ from typing import Any, Final
 from rich.console import RenderableType
 from textual.app import App
 from textual.command import Command, CommandInput, CommandPalette
-from textual.events import Resize
+from textual.events import Event, Key, Resize
 from textual.filter import LineFilter, Monochrome
 from textual.geometry import Size
 from textual.screen import Screen
 
 from ugro_tui.core.theme_names import THEMES
+from ugro_tui.ui.keyboard import Keyboard
 from ugro_tui.ui.line_filters import Ascii, Uncoloured
 from ugro_tui.ui.offers import THEME
 from ugro_tui.ui.themes import BY_NAME
@@ -40,7 +41,18 @@ class TerminalApp(App[str]):
         filters = [each for each in super().get_line_filters() if not isinstance(each, Monochrome)]
         self._line_filters = filters + [Uncoloured()] * self.no_color + [Ascii()] * ascii_only
         self._painted = Painted()
+        self.keyboard = Keyboard(self)
         self._missed: Size | None = None
+
+    async def on_event(self, event: Event) -> None:
+        """Let a key wait until what the keys before it do is done."""
+        if not isinstance(event, Key) or event.is_forwarded:
+            await super().on_event(event)
+        elif self.keyboard.may_pass(event):
+            try:
+                await super().on_event(event)
+            finally:
+                self.keyboard.passed(event)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Let Textual write what is new on the terminal, and nothing else."""
