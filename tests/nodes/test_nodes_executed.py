@@ -69,6 +69,10 @@ def test_over_a_connection_the_helper_runs_until_it_is_closed(tmp_path: Path) ->
     assert (helper.code, ran.code) == (None, 5)
     node.poll(Ask())
     assert len(log.entries()) == 2, "a poll asks the helper that runs"
+    stream = node.open(["cat"])
+    assert (log.entries()[2].command, log.entries()[2].code) == ("cat", None)
+    stream.close()
+    assert [one.code for one in log.entries()] == [None, 5, NO_CODE]
     node.close()
     assert log.entries()[0].code == NO_CODE
 
