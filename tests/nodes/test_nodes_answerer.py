@@ -98,7 +98,7 @@ def test_a_program_that_ends_takes_no_more_and_one_that_is_closed_says_no_more()
 WORKS = """
 import select, sys
 for number, line in enumerate(iter(sys.stdin.buffer.readline, b"")):
-    for _ in range(4 if number else 0):
+    for _ in range(8 if number else 0):
         select.select([], [], [], 0.2)
         sys.stdout.buffer.write(line[:-1])
         sys.stdout.buffer.flush()
@@ -109,11 +109,11 @@ for number, line in enumerate(iter(sys.stdin.buffer.readline, b"")):
 
 
 def test_who_is_silent_is_given_up_before_who_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answerer, "SILENT_SECONDS", 1.5)
+    monkeypatch.setattr(answerer, "SILENT_SECONDS", 1.0)
     asked = Answerer(Here(), lambda: packed(WORKS))
     assert asked.ask(b"\n", 30.0) == b"ok"
     assert asked.ask(b".\n", 30.0) == b"ok"
-    with pytest.raises(NodeSilent, match="n7: no sign of life for 2 s: is it frozen"):
+    with pytest.raises(NodeSilent, match="n7: no sign of life for 1 s: is it frozen"):
         asked.ask(b"\n", 30.0)
     asked.close()
 
