@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +24,8 @@ from ugro_tui import settling
 from ugro_tui.agent import Agent
 from ugro_tui.config import Config
 from ugro_tui.core.attempts import Attempts
-from ugro_tui.core.launching import Backend, LaunchRequest
+from ugro_tui.core.commands import Launch
+from ugro_tui.core.launching import Backend, LaunchRequest, LaunchView, Stage
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.summary import JobSummary
 
@@ -161,6 +163,27 @@ def test_a_job_that_fails_without_a_record_is_settled_by_who_watches(agent: Agen
     launcher.wait()
     flag.touch()
     wait_until(lambda: (now := summary(agent)) is not None and now.status is JobStatus.FAILED)
+
+
+def test_who_leaves_in_the_middle_of_a_launch_leaves_none_half_started(agent: Agent, tmp_path: Path) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(view: LaunchView) -> None:
+        if view.stage is Stage.STARTING and not go_on.is_set():
+            reached.set()
+            go_on.wait(60)
+
+    agent.launches.hear(hold)
+    wanted = request(tmp_path, "100000", "0", "0.05", python=str(stub_python(tmp_path)))
+    agent.feed.request(Launch(wanted))
+    reached.wait(60)
+    leaving = threading.Thread(target=agent.close)
+    leaving.start()
+    leaving.join(0.2)
+    assert leaving.is_alive()
+    go_on.set()
+    leaving.join()
+    assert (tmp_path / "jobs/job/launch/supervisor.0.json").exists()
 
 
 @pytest.mark.torchrun
