@@ -115,7 +115,7 @@ class Cluster:
         for node in NODES:
             (self.folder / f"spool-{node}").mkdir()
             self._daemon("slurmd", "-D", "-f", str(self.conf), "-N", node)
-        wait_until(lambda: self.says("sinfo", "-h", "-N", "-p", "gpu", "-o", "%T") == "idle\n" * len(NODES), 60)
+        self._wait_for_nodes()
 
     def says(self, *argv: str) -> str:
         """What a command of Slurm writes; what it complains of is left out."""
@@ -128,6 +128,10 @@ class Cluster:
             self.says("scancel", number)
         wait_until(lambda: not self.says("squeue", "-h", "-o", "%i"), 60)
         self.says("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
+        self._wait_for_nodes()
+
+    def _wait_for_nodes(self) -> None:
+        wait_until(lambda: self.says("sinfo", "-h", "-N", "-p", "gpu", "-o", "%T") == "idle\n" * len(NODES), 60)
 
     def start_controller(self, *options: str) -> None:
         """Start slurmctld; it finds its state again."""
@@ -162,8 +166,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         found = Cluster(tmp_path_factory.mktemp("slurm"), daemons)
         patch.setenv("SLURM_CONF", str(found.conf))
         found.start()
-        daemons.callback(found.clear)
         yield found
+        found.clear()
 
 
 def _host() -> str:

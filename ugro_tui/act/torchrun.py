@@ -58,7 +58,10 @@ class Torchrun:
         sites = self._chosen(request)
         checked(replace(request, nodes=tuple(site.name for site in sites)))
         surveys = self._surveys(request, sites, token, None)
-        return planned(request, [site.name for site in sites], surveys, token, self._address(request, sites))
+        plan = planned(request, [site.name for site in sites], surveys, token, self._address(request, sites))
+        pairs = zip(plan.nodes, surveys, strict=True)
+        wrong = [f"{node.node}: {one}" for node, survey in pairs for one in problems(plan, node, survey)]
+        return replace(plan, problems=tuple(wrong))
 
     def preflight(self, plan: LaunchPlan, told: Telling) -> tuple[str, ...]:
         """See `Backend.preflight`."""

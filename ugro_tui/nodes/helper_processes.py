@@ -13,7 +13,7 @@ import signal
 import time
 from typing import Callable, Dict, Iterable, List, Set, Tuple
 
-from ugro_tui.nodes.helper_proc import state_of
+from ugro_tui.nodes.helper_proc import PROC, listed, state_of
 
 KILL_SECONDS = 5.0
 """A killed process is gone in milliseconds; only one that waits for a device or a dead network disk is not."""
@@ -47,9 +47,12 @@ def read_whole(path: str) -> bytes:
 
 def own_processes() -> Family:
     """All living processes of our user, but this one."""
-    user, here, found = os.geteuid(), str(os.getpid()), {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or name == here:
+    user, here, found = os.geteuid(), os.getpid(), {}
+    if not os.path.isdir(PROC):
+        told = listed(["-ax"]).items()
+        return {pid: (start, above) for pid, (_, start, above, who) in told if who == user and pid != here}
+    for name in os.listdir(PROC):
+        if not name.isdigit() or int(name) == here:
             continue
         try:
             if os.stat("/proc/" + name).st_uid != user:
