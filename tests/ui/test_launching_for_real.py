@@ -75,7 +75,7 @@ async def _launch(hands: Hands) -> None:
     await hands.see("ctrl+s launches", "[local]")
     for text in ("job", "no.py", "--note 'a b'", "", "2", "./a python"):
         await hands.type(text)
-    await hands.see("job  attempt 1  2 ranks on 1 node  local", "--note 'a b'")
+    await hands.see("job  attempt 1  2 ranks on 1 node  local", "--note 'a b'", "✖ local: there is no training script")
     await hands.press("ctrl+s")
     await hands.see("✖ local  failed", "there is no training script", "ctrl+s tries again")
     await hands.press("escape", "down", "ctrl+u")

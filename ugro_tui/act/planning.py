@@ -178,6 +178,9 @@ def _environment(request: LaunchRequest, survey: Survey, attempt: int) -> dict[s
 def _copies(request: LaunchRequest, names: Sequence[str], surveys: Sequence[Survey]) -> Iterator[str]:
     if request.sync_code:
         yield f"the code in {request.sync_code} to each node"
+    lacking: dict[str, list[str]] = {}
     for name, survey in zip(names, surveys, strict=True):
         if not survey.has_lent:
-            yield f"the emitter, the entry wrapper and the bundled script to {name}: {visible(survey.lent, 200)}"
+            lacking.setdefault(visible(survey.lent, 200), []).append(name)
+    for place, some in lacking.items():
+        yield f"the emitter, the entry wrapper and the bundled script to {', '.join(some)}: {place}"

@@ -72,6 +72,7 @@ FIELDS: Final = (
     FormField("master_addr", "master addr", "empty: the first node", _SSH, more=True),
     FormField("rendezvous", "rendezvous", backends=_SSH, more=True, choices=("static", "c10d")),
     FormField("restarts", "max restarts", "0", _TORCHRUN, more=True),
+    FormField("scope", "systemd scope", backends=_TORCHRUN, more=True, choices=("auto", "user", "none")),
     FormField("env", "environment", "NCCL_DEBUG=INFO NOTE='two words'", more=True),
     FormField("secrets", "secrets", "HF_TOKEN=~/.hf_token (files)", more=True),
     FormField("sync_code", "copy code", "a directory here: copied first", more=True),
@@ -130,6 +131,7 @@ def request_of(
         sync_code=form.text("sync_code"),
         resume=attempt != FIRST,
         slurm=_slurm(form, watched),
+        scope=form.text("scope") or "auto",
     )
     if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
         form.errors["restarts"] = "on several nodes a restart hangs with a static rendezvous: choose c10d above"
@@ -159,6 +161,7 @@ def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
         "master_addr": request.master_addr,
         "rendezvous": request.rendezvous,
         "restarts": str(request.max_restarts or ""),
+        "scope": request.scope,
         "env": _assigned(request.environment),
         "secrets": _assigned(request.secrets),
         "sync_code": request.sync_code,

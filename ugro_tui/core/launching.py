@@ -81,7 +81,8 @@ class NodePlan:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """All that would happen. `copies`: sentences about what is copied to nodes; `script`: of `sbatch`, for Slurm."""
+    """All that would happen. `copies`: sentences about what is copied to nodes; `script`: of `sbatch`, for Slurm;
+    `problems`: why it could not be started now, as far as that is seen without trying, each with its node."""
 
     request: LaunchRequest
     attempt: int
@@ -90,6 +91,7 @@ class LaunchPlan:
     nodes: tuple[NodePlan, ...] = ()
     copies: tuple[str, ...] = ()
     script: str = ""
+    problems: tuple[str, ...] = ()
 
 
 class Stage(Enum):

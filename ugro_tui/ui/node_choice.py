@@ -118,8 +118,11 @@ class NodeTable(LineTable[Candidate], can_focus=False):
 class NodeInput(Input):
     """Takes names; a blank checks the node under the cursor of the table beside it."""
 
+    HELP_NAME = "Nodes"
+
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+a", "toggle_all", "All listed nodes, or none of them", show=False),
+        Binding("space", "toggle_here", "Check the node, or do not", show=False),
+        Binding("ctrl+a", "toggle_all", "Check all that are listed, or none", show=False),
     ]
 
     def __init__(self, value: str, placeholder: str, table: NodeTable, *, id: str) -> None:  # noqa: A002
@@ -141,7 +144,11 @@ class NodeInput(Input):
         if event.key == "space":
             event.stop()
             event.prevent_default()
-            self.toggle(str(self._table.key or ""))
+            self.action_toggle_here()
+
+    def action_toggle_here(self) -> None:
+        """Choose the node under the cursor, or do not any more."""
+        self.toggle(str(self._table.key or ""))
 
     def toggle(self, name: str) -> None:
         """Choose this node, or do not any more."""
