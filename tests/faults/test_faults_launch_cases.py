@@ -158,7 +158,7 @@ def test_a_node_that_freezes_is_told_of_within_seconds_and_what_runs_elsewhere_i
         agent.launches.plan(request(lab, "n1", "n3"))
         nodes[2].freeze()
         began = time.monotonic()
-        with pytest.raises(LaunchError, match=r"\An3: (no session was opened|connected, but no SSH server answers)"):
+        with pytest.raises(LaunchError, match=r"\An3: (no sign of life for 10 s|no session was opened)"):
             agent.launch(request(lab, "n1", "n3"))
         assert time.monotonic() - began < NO_ANSWER_SECONDS + 5
         nodes[2].thaw()

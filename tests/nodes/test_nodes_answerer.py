@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.writing import now_clock
+from ugro_tui.nodes import answerer
 from ugro_tui.nodes.answerer import MAX_ANSWER, MAX_NOISE, Answerer
 from ugro_tui.nodes.base import NodeError, NodeLied, NodeSilent, NodeUnfit
 from ugro_tui.nodes.bootstrap import argv_of
@@ -89,3 +90,26 @@ def test_a_program_that_ends_takes_no_more_and_one_that_is_closed_says_no_more()
         stream.receive(1, 1e9)
     with pytest.raises(NodeError, match="n7: /nonexistent cannot be run"):
         Here("/nonexistent").open(())
+
+
+WORKS = """
+import select, sys
+for number, line in enumerate(iter(sys.stdin.buffer.readline, b"")):
+    for _ in range(4 if number else 0):
+        select.select([], [], [], 0.2)
+        sys.stdout.buffer.write(line[:-1])
+        sys.stdout.buffer.flush()
+    sys.stdout.buffer.write(sys.argv[1].encode() + b"2\\nok")
+    sys.stdout.buffer.flush()
+"""
+"""Its second answer takes a while; meanwhile it sends what the question is."""
+
+
+def test_who_is_silent_is_given_up_before_who_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answerer, "SILENT_SECONDS", 0.6)
+    asked = Answerer(Here(), lambda: packed(WORKS))
+    assert asked.ask(b"\n", 30.0) == b"ok"
+    assert asked.ask(b".\n", 30.0) == b"ok"
+    with pytest.raises(NodeSilent, match="n7: no sign of life for 1 s: is it frozen"):
+        asked.ask(b"\n", 30.0)
+    asked.close()

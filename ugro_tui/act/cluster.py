@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from ugro_tui.core.slurm import SlurmJob, sentence
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.text import visible
 
-_POLL_SECONDS, _ASK_SECONDS = 0.5, 2.0
+_POLL_SECONDS, _ASK_SECONDS = 0.5, 1.0
 """How often it is looked whether a job that is stopped has ended: in job.json, and by asking Slurm."""
 _KILL_SECONDS = 5.0
 """How long after SIGKILL the script has to write down its end."""
@@ -97,6 +98,15 @@ class Cluster:
 
     def start(self, plan: LaunchPlan, told: Telling) -> None:
         """Submit, once however often it is asked for with the plan's token; see `Backend.start`."""
+        try:
+            self._start(plan, told)
+        except UgroError:
+            raise
+        except BaseException:  # somebody interrupts us
+            self._take_back(plan)
+            raise
+
+    def _start(self, plan: LaunchPlan, told: Telling) -> None:
         name, request = self._clerk.name, plan.request
         if plan.attempt > 1:
             self.finalize(request.job_id, self._looked(request.job_id, 0.0))
@@ -202,6 +212,14 @@ class Cluster:
                 return found
             self._clerk.ask("withdraw", job_id, dict[str, Any], token=plan.token)
             raise LaunchError(f"job {job_id} was not submitted: {error}") from error
+
+    def _take_back(self, plan: LaunchPlan) -> None:
+        job_id = plan.request.job_id
+        with suppress(UgroError):
+            if number := self._slurm.find(job_id, MARK + plan.token):
+                self._slurm.cancel(number)
+        with suppress(UgroError):
+            self._clerk.ask("withdraw", job_id, dict[str, Any], token=plan.token)
 
     def _bring(self, plan: LaunchPlan, told: Telling) -> None:
         request = plan.request

@@ -25,6 +25,7 @@ from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NeedsPassphrase
+from ugro_tui.nodes.bootstrap import launch_program
 from ugro_tui.nodes.inventory import LOCAL
 
 ASK_SECONDS, COPY_SECONDS, VERIFY_SECONDS = 40.0, 300.0, 180.0
@@ -214,8 +215,10 @@ class Torchrun:
                 "script": script_of(node),
                 "workdir": node.workdir,
                 "environment": {**node.environment, **hidden, "UGRO_LAUNCH_TOKEN": plan.token},
+                "scope": node.scope,
             }
-            return self._sites[node.node].ask("start", words, Began, seconds=ASK_SECONDS)
+            program = launch_program() if node.scope else b""
+            return self._sites[node.node].ask("start", words, Began, payload=program, seconds=ASK_SECONDS)
 
         return all_of(_names(self._of(plan)), on_all(plan.nodes, begin, ASK_SECONDS + 5.0), told)
 

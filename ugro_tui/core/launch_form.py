@@ -72,6 +72,7 @@ FIELDS: Final = (
     FormField("master_addr", "master addr", "empty: the first node", _SSH, more=True),
     FormField("rendezvous", "rendezvous", backends=_SSH, more=True, choices=("static", "c10d")),
     FormField("restarts", "max restarts", "0", _TORCHRUN, more=True),
+    FormField("scope", "systemd scope", backends=_TORCHRUN, more=True, choices=("auto", "user", "none")),
     FormField("env", "environment", "NCCL_DEBUG=INFO NOTE='two words'", more=True),
     FormField("secrets", "secrets", "HF_TOKEN=~/.hf_token (files)", more=True),
     FormField("sync_code", "copy code", "a directory here: copied first", more=True),
@@ -129,6 +130,7 @@ def request_of(
         secrets=form.read("secrets", _files, {}),
         sync_code=form.text("sync_code"),
         resume=attempt != FIRST,
+        scope=form.text("scope") or "auto",
         slurm=_slurm(form, watched),
     )
     if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
@@ -162,6 +164,7 @@ def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
         "env": _assigned(request.environment),
         "secrets": _assigned(request.secrets),
         "sync_code": request.sync_code,
+        "scope": request.scope,
     }
     return values | ({"slurm_nodes": ""} if request.backend is not Backend.SLURM else {})
 

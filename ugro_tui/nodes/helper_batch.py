@@ -106,10 +106,10 @@ def running(folder: str) -> None:
     if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
         news.update({"exits": {}, "exit_code": None, "signal": None, "ended": None, "stop_asked": ""})
         clear_errors(folder)
+    change(folder, os.environ["UGRO_LAUNCH_TOKEN"], news)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     sys.stdout.write("%s%d: job %s of Slurm on %s, %s ==\n" % (BEGIN, attempt, job, nodes, now))
     sys.stdout.flush()
-    change(folder, os.environ["UGRO_LAUNCH_TOKEN"], news)
 
 
 def clear_errors(folder: str) -> None:

@@ -13,7 +13,7 @@ import signal
 import time
 from typing import Callable, Dict, Iterable, List, Set, Tuple
 
-from ugro_tui.nodes.helper_proc import state_of
+from ugro_tui.nodes.helper_proc import PROC, listed, state_of
 
 KILL_SECONDS = 5.0
 """A killed process is gone in milliseconds; only one that waits for a device or a dead network disk is not."""
@@ -33,7 +33,10 @@ def rest(seconds: float) -> None:
 def own_processes() -> Family:
     """All living processes of our user, but this one."""
     user, here, found = os.geteuid(), os.getpid(), {}
-    for name in os.listdir("/proc"):
+    if not os.path.isdir(PROC):
+        told = listed(["-ax"]).items()
+        return {pid: (start, above) for pid, (_, start, above, who) in told if who == user and pid != here}
+    for name in os.listdir(PROC):
         if not name.isdigit() or int(name) == here:
             continue
         try:
