@@ -35,11 +35,12 @@ def test_all_fields_of_torchrun_over_ssh() -> None:
         "script": "train my.py", "args": "--steps 5 --note 'two words'", "nodes": "gpu2, gpu1", "nproc": "2",
         "python": "/v/bin/python", "workdir": "~/a b", "master_addr": "10.0.0.1", "rendezvous": "c10d",
         "restarts": "3", "env": "NCCL_DEBUG=INFO NOTE='a b' EMPTY=", "secrets": "HF_TOKEN=~/.hf", "sync_code": ".",
+        "scope": "user",
     }  # fmt: skip
     assert asked(**values, partition="left over") == LaunchRequest(
         "gpt", "train my.py", ("--steps", "5", "--note", "two words"), Backend.SSH, ("gpu2", "gpu1"), 2,
         "/v/bin/python", "~/a b", "10.0.0.1", "c10d", 3, {"NCCL_DEBUG": "INFO", "NOTE": "a b", "EMPTY": ""},
-        {"HF_TOKEN": "~/.hf"}, ".",
+        {"HF_TOKEN": "~/.hf"}, ".", scope="user",
     )  # fmt: skip
 
 

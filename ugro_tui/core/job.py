@@ -136,7 +136,7 @@ class JobState:
 
     def _rank(self, number: int, node: str) -> Rank:
         rank = self.table.rank(number)
-        rank.sources.names.add(node)
+        rank.sources.add(node)
         rank.node = rank.host
         return rank
 

@@ -161,10 +161,10 @@ def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
         "master_addr": request.master_addr,
         "rendezvous": request.rendezvous,
         "restarts": str(request.max_restarts or ""),
+        "scope": request.scope,
         "env": _assigned(request.environment),
         "secrets": _assigned(request.secrets),
         "sync_code": request.sync_code,
-        "scope": request.scope,
     }
     return values | ({"slurm_nodes": ""} if request.backend is not Backend.SLURM else {})
 
