@@ -30,7 +30,7 @@ from ugro_tui.nodes.helper_files import Shelves
 from ugro_tui.nodes.probing import probe_of
 from ugro_tui.nodes.wire import reply_of, request_of
 
-MAX_FETCH = 16 << 20
+MAX_FETCH = 8 << 20
 """Bytes read per look, so that a job of thousands of ranks is not taken into memory at once."""
 
 
