@@ -13,7 +13,7 @@ from ugro_tui.core.series import Series
 
 CAPACITY = 24
 NOT_KEPT = [Column.SEQ, Column.LR, Column.EPOCH]
-EXACT = [Column.TS, Column.STEP, Column.LOSS, Column.TOKENS]
+EXACT = [Column.TS, Column.STEP, Column.LOSS]
 MEASURED = [column for column in range(HISTORY_WIDTH) if column not in {*NOT_KEPT, *EXACT}]
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)

@@ -12,9 +12,9 @@ from ugro_tui.core.records import Matrix
 from ugro_tui.core.series import MAX_REWINDS, Rewind, Series, rising
 
 _EXACT: Final = slice(Column.TS, Column.LOSS + 1)
-"""Columns that are kept as they are; with them `TOKENS`, which counts beyond what four bytes can."""
+"""Columns that are kept as they are."""
 
-_MEASURED: Final = slice(Column.GRAD_NORM, Column.STEP_TIME + 1), slice(Column.DATA, Column.SKIPPED + 1)
+_MEASURED: Final = slice(Column.GRAD_NORM, Column.STEP_TIME + 1), slice(Column.TOKENS, Column.SKIPPED + 1)
 """Columns of which seven digits are kept: what is measured is not known to more."""
 
 _STEP: Final = Column.STEP - _EXACT.start
@@ -31,7 +31,7 @@ class Pool:
         self.capacity = capacity
         self.lengths: list[int] = []
         self.rewinds: dict[int, list[Rewind]] = {}
-        self.exact: Matrix = np.empty((0, capacity, _EXACT_WIDTH + 1))
+        self.exact: Matrix = np.empty((0, capacity, _EXACT_WIDTH))
         self.measured: npt.NDArray[np.float32] = np.empty((0, capacity, _WIDTH), np.float32)
 
     def series(self) -> PooledSeries:
@@ -56,7 +56,7 @@ class Pool:
 class PooledSeries:
     """A series of few rows that lie in a pool. It is a `Series` in what it answers; `SEQ`, `LR` and `EPOCH` are NaN.
 
-    Times, steps, losses and tokens are as they were recorded, other columns to seven digits.
+    Times, steps and losses are as they were recorded, other columns to seven digits.
     """
 
     __slots__ = ("_pool", "_slot")
@@ -85,8 +85,7 @@ class PooledSeries:
         pool, length = self._pool, len(self)
         exact, measured = pool.exact[self._slot, :length], pool.measured[self._slot, :length]
         rows: Matrix = np.full((length, HISTORY_WIDTH), np.nan)
-        rows[:, _EXACT] = exact[:, :_EXACT_WIDTH]
-        rows[:, Column.TOKENS] = exact[:, _EXACT_WIDTH]
+        rows[:, _EXACT] = exact
         rows[:, _MEASURED[0]] = measured[:, :_FIRST_WIDTH]
         rows[:, _MEASURED[1]] = measured[:, _FIRST_WIDTH:]
         return rows
@@ -124,8 +123,7 @@ class PooledSeries:
             length = self._keep_newest(length - max(pool.capacity // 3, over))
         end = length + len(rows)
         exact, measured = pool.exact[self._slot, length:end], pool.measured[self._slot, length:end]
-        exact[:, :_EXACT_WIDTH] = rows[:, _EXACT]
-        exact[:, _EXACT_WIDTH] = rows[:, Column.TOKENS]
+        exact[:] = rows[:, _EXACT]
         with np.errstate(over="ignore"):
             measured[:, :_FIRST_WIDTH] = rows[:, _MEASURED[0]]
             measured[:, _FIRST_WIDTH:] = rows[:, _MEASURED[1]]

@@ -41,7 +41,7 @@ MOST_WHOLE: Final = 1_024
 """Ranks up to which all keep histories alike. Of more, those of `core.sample` keep `LONG_HISTORY` rows, for what is
 told of the run, and the others `SHORT_HISTORY`, by which a rule compares a rank with itself."""
 
-LONG_HISTORY, SHORT_HISTORY = 256, 24
+LONG_HISTORY, SHORT_HISTORY = 256, 22
 
 
 class RankTable:

@@ -31,7 +31,7 @@ from ugro_tui.nodes.probing import probe_of
 from ugro_tui.nodes.processes import ProcessStream
 from ugro_tui.nodes.wire import reply_of, request_of
 
-MAX_FETCH = 32 << 20
+MAX_FETCH = 8 << 20
 """Bytes read per look, so that a job of thousands of ranks is not taken into memory at once."""
 
 

@@ -26,29 +26,27 @@ class Latch:
 
     def update(self, breach: Mask, hold: Mask, now: float, wait: float = 0.0) -> Mask:
         """Take in what is so now; which rows fire. `hold`: rows that go on firing if they do."""
-        self._grow(len(breach))
-        self._breached_at = np.where(breach, np.fmin(self._breached_at, now), np.nan)
+        self._breached_at = np.where(breach, np.fmin(_grown(self._breached_at, len(breach), np.nan), now), np.nan)
         return self._decide(breach & (now - self._breached_at >= wait), hold, now)
 
     def count(self, breach: Mask, sample: Floats, now: float, samples: float) -> Mask:
         """The same by samples in a row: `sample` changes where a row was sampled anew (NaN: never was)."""
-        self._grow(len(breach))
-        fresh = (sample != self._sample) & ~np.isnan(sample)
-        self._sample = np.where(fresh, sample, self._sample)
-        self._samples = np.where(fresh, np.where(breach, self._samples + 1, 0.0), self._samples)
+        before, samples_before = _grown(self._sample, len(breach), np.nan), _grown(self._samples, len(breach), 0.0)
+        fresh = (sample != before) & ~np.isnan(sample)
+        self._sample = np.where(fresh, sample, before)
+        self._samples = np.where(fresh, np.where(breach, samples_before + 1, 0.0), samples_before)
         return self._decide(breach & (self._samples >= samples), breach, now)
 
     def _decide(self, begins: Mask, hold: Mask, now: float) -> Mask:
-        self.firing = (self.firing & hold) | begins
-        self.fired_at = np.where(self.firing, np.fmin(self.fired_at, now), np.nan)
+        more = len(begins) - len(self.firing)
+        self.firing = (np.append(self.firing, np.zeros(more, bool)) & hold) | begins
+        self.fired_at = np.where(self.firing, np.fmin(_grown(self.fired_at, len(begins), np.nan), now), np.nan)
         return self.firing
 
-    def _grow(self, rows: int) -> None:
-        more = rows - len(self.firing)
-        if more > 0:
-            self.firing = np.concatenate([self.firing, np.zeros(more, bool)])
-            for name, empty in (("fired_at", np.nan), ("_breached_at", np.nan), ("_samples", 0.0), ("_sample", np.nan)):
-                setattr(self, name, np.concatenate([getattr(self, name), np.full(more, empty)]))
+
+def _grown(values: Floats, rows: int, empty: float) -> Floats:
+    """The values of so many rows: those that were added are `empty`."""
+    return values if len(values) == rows else np.append(values, np.full(rows - len(values), empty))
 
 
 class LastKnown:

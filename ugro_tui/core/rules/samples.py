@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+import numpy.typing as npt
 
 from ugro_tui.core.rules.latch import Floats
 
@@ -15,14 +16,15 @@ class Samples:
     def __init__(self, every: float, most: int) -> None:
         self._every = every
         self._times: deque[float] = deque(maxlen=most)
-        self._values: deque[Floats] = deque(maxlen=most)
+        self._values: deque[npt.NDArray[np.float32]] = deque(maxlen=most)
 
     def add(self, now: float, values: Floats) -> bool:
         """Take `values` (one a row; rows may be added at the end) if it is time to; whether it was."""
         if self._times and now - self._times[-1] < self._every:
             return False
         self._times.append(now)
-        self._values.append(values.copy())
+        with np.errstate(over="ignore"):
+            self._values.append(values.astype(np.float32))  # seven digits tell a trend
         return True
 
     def since(self, start: float) -> tuple[Floats, Floats]:
