@@ -44,12 +44,16 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 MpiDefault=none
 ReturnToService=2
 SlurmdParameters=config_overrides
@@ -58,7 +62,8 @@ MinJobAge=600
 TreeWidth=16
 GresTypes=gpu
 NodeName=n[1-4] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=4 RealMemory=4000 Gres=gpu:2
-PartitionName=gpu Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=n[1-4] Default=YES DefMemPerNode=1000 MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=n[1-4] DefMemPerNode=1000 MaxTime=INFINITE State=UP PriorityTier=2
 """
 
 
@@ -110,7 +115,7 @@ class Cluster:
         for node in NODES:
             (self.folder / f"spool-{node}").mkdir()
             self._daemon("slurmd", "-D", "-f", str(self.conf), "-N", node)
-        wait_until(lambda: self.says("sinfo", "-h", "-N", "-o", "%T") == "idle\n" * len(NODES), 60)
+        self._wait_for_nodes()
 
     def says(self, *argv: str) -> str:
         """What a command of Slurm writes; what it complains of is left out."""
@@ -123,6 +128,10 @@ class Cluster:
             self.says("scancel", number)
         wait_until(lambda: not self.says("squeue", "-h", "-o", "%i"), 60)
         self.says("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
+        self._wait_for_nodes()
+
+    def _wait_for_nodes(self) -> None:
+        wait_until(lambda: self.says("sinfo", "-h", "-N", "-p", "gpu", "-o", "%T") == "idle\n" * len(NODES), 60)
 
     def start_controller(self, *options: str) -> None:
         """Start slurmctld; it finds its state again."""
@@ -157,8 +166,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         found = Cluster(tmp_path_factory.mktemp("slurm"), daemons)
         patch.setenv("SLURM_CONF", str(found.conf))
         found.start()
-        daemons.callback(found.clear)
         yield found
+        found.clear()
 
 
 def _host() -> str:

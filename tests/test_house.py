@@ -70,6 +70,12 @@ def test_headless_modules_bring_no_screens_and_nothing_heavy(tmp_path: Path) -> 
     assert brought(names, SCREENS + HEAVY, tmp_path) == {"ugro_tui.nodes.transport": ["paramiko"]}
 
 
+def test_who_only_launches_a_job_needs_no_pictures(tmp_path: Path) -> None:
+    names = ["cli_launch", "headless", "launches", "act.coordinator", "act.torchrun", "act.slurm", "nodes.remote"]
+    watched = ("numpy", "ugro_tui.core.snapshot", "ugro_tui.collect")
+    assert brought([f"ugro_tui.{name}" for name in names], watched, tmp_path) == {}
+
+
 def test_screens_bring_nothing_heavy_and_no_machines(tmp_path: Path) -> None:
     others = ("ugro_tui.collect", "ugro_tui.nodes", "ugro_tui.act", "ugro_tui.agent", *HEAVY)
     assert brought(modules(ui=True), others, tmp_path) == {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+from tests.core.record_lines import manifest
 from tests.ui.scenes import COMPLETED, Run, ended, job, snapshot
 from tests.writing import Clock
 from ugro_tui.core.errors import UgroError
-from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.job import JobState
+from ugro_tui.core.snapshot import Snapshot, curve_of, view
 from ugro_tui.settling import MOST_TRIES, WAIT_SECONDS, Settler
 
 
@@ -41,6 +43,13 @@ def picture(recorded: str, run: Run) -> Snapshot:
     return replace(made, jobs=tuple(replace(view, recorded=recorded) for view in made.jobs))
 
 
+def without_records() -> Snapshot:
+    """A job that its launcher says runs, and of which no rank has told anything."""
+    state = JobState("silent")
+    manifest(state, "running")
+    return Snapshot(1, 0.0, jobs=(view(state, 0.0, curve_of(state)),))
+
+
 def test_an_end_is_asked_for_soon_then_more_seldom_and_no_more_once_it_is_known() -> None:
     over = picture("running", Run("a", ranks=1, ends=ended(1, **COMPLETED)))
     asked = Asked(over, None, False)
@@ -53,5 +62,7 @@ def test_an_end_is_asked_for_soon_then_more_seldom_and_no_more_once_it_is_known(
 def test_a_job_that_waits_is_asked_for_every_half_minute_and_one_that_runs_or_is_recorded_never() -> None:
     waits = Asked(picture("pending", Run("b", ranks=1)))
     assert waits.looks(12) == 12 * 5 / WAIT_SECONDS
+    silent = Asked(without_records(), False, True)  # it may have failed before its first record
+    assert silent.looks(18) == 2
     for recorded, run in (("running", Run("c", ranks=1)), ("finished", Run("d", ends=ended(4, **COMPLETED)))):
         assert Asked(picture(recorded, run)).looks(3) == 0

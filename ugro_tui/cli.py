@@ -187,6 +187,7 @@ def demo(
         if not (keep or standing is None or standing.over):
             print("Stopping the training run …", flush=True)
             run.stop()
+        agent.launches.close()
     print(f"Its files are in {agent.config.metrics_dir / run.job_id}; its numbers: {called()} summary {run.job_id}")
     if standing is not None and standing.status == "failed":
         raise typer.Exit(exits.UNWELL)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,11 +13,11 @@ from ugro_tui import cli_slurm, exits
 from ugro_tui.cli_variables import pairs, secrets_from
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress
-from ugro_tui.core.numbers import counted
+from ugro_tui.core.launching import LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
-from ugro_tui.output import called, print_json, print_lines
+from ugro_tui.launch_lines import plan_dict, plan_lines, started_lines
+from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from ugro_tui.act.backend import JobStanding
@@ -58,6 +57,9 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
         master_addr: Annotated[str, typer.Option(metavar="ADDR", help="How nodes reach the first one.")] = "",
         rdzv: Annotated[str, typer.Option(metavar="KIND", help="static, or c10d.")] = "static",
         max_restarts: Annotated[int, typer.Option(metavar="N", help="Of failed ranks, by torchrun.")] = 0,
+        scope: Annotated[
+            str, typer.Option(metavar="KIND", help="In a scope of systemd, which outlives logins: auto, user or none.")
+        ] = "auto",
         env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A variable of the ranks.")] = None,
         secret: Annotated[
             list[str] | None, typer.Option(metavar="K[=FILE]", help="A variable from a file, or asked for.")
@@ -95,6 +97,7 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
             master_addr=master_addr,
             rendezvous=rdzv,
             max_restarts=max_restarts,
+            scope=scope,
             environment=pairs(env or (), "--env"),
             secrets=secrets_from(secret or ()),
             sync_code=os.path.abspath(os.path.expanduser(sync_code)) if sync_code else "",
@@ -260,44 +263,3 @@ class _Progress:
             if warning not in self._said:
                 self._said.add(warning)
                 print(f"ugro-tui: {warning}", file=sys.stderr, flush=True)
-
-
-def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
-    """What was started, and what to do next; `options` are those that the next command has to repeat."""
-    job = plan.request.job_id
-    attempt = f", attempt {plan.attempt}" if plan.attempt > 1 else ""
-    slurm = plan.request.slurm.nodes
-    nodes_of_slurm = f"{counted(slurm, 'node')}, submitted by {plan.nodes[0].node}"
-    where = nodes_of_slurm if plan.script else ", ".join(node.node for node in plan.nodes)
-    done = "waits for Slurm:" if plan.script else "runs:"
-    yield f"job {job} {done} {counted(plan.world_size, 'rank')} on {where}{attempt}"
-    yield f"watch it: {called()} watch {job}{options}"
-    yield f"stop it: {called()} stop {job}{options}"
-
-
-def plan_lines(plan: LaunchPlan) -> Iterator[str]:
-    """All that would be done."""
-    yield f"job {plan.request.job_id}, attempt {plan.attempt}: {counted(plan.world_size, 'rank')}"
-    for copy in plan.copies:
-        yield f"  copy {visible(copy, 500)}"
-    for node in plan.nodes:
-        last = node.first_rank + node.nproc - 1
-        yield f"{node.node}: ranks {node.first_rank}-{last}" if node.nproc > 1 else f"{node.node}: rank {last}"
-        yield f"  in {visible(node.workdir, 500)}"
-        yield from (f"  {visible(f'{name}={value}', 500)}" for name, value in sorted(node.environment.items()))
-        yield from (f"  {name}=<hidden> ({_source(path)})" for name, path in sorted(plan.request.secrets.items()))
-        yield f"  {visible(shlex.join(node.command), 4000)}"
-    if plan.script:
-        yield "the script for sbatch:"
-        yield from (visible(line, 10_000) for line in plan.script.splitlines())
-
-
-def _source(path: str) -> str:
-    return f"from {visible(path, 500)}" if path else "asked for when it is launched"
-
-
-def plan_dict(plan: LaunchPlan) -> dict[str, Any]:
-    """The same as JSON can hold it; the token is nobody's business."""
-    found: dict[str, Any] = jsonable(plan)
-    del found["token"]
-    return found

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ugro_tui.core.alerts import UNHEARD, Severity
 from ugro_tui.core.health import CENTRAL, NodeHealth
-from ugro_tui.core.health_score import is_well
 from ugro_tui.nodes.base import NodeMissing
 
 if TYPE_CHECKING:
@@ -82,6 +81,8 @@ def of_doctor(nodes: Sequence[Diagnosis], central: Diagnosis | None) -> int:
 
 def of_health(healths: Sequence[NodeHealth]) -> int:
     """The code for how nodes are. One that does not answer counts as that, not as unwell."""
+    from ugro_tui.core.health_score import is_well  # the whole catalogue: who asks for health alone needs it
+
     nodes = [one for one in healths if one.node != CENTRAL]
     away = [one for one in nodes if not one.state.reached]
     if any(not is_well(one) for one in healths if one not in away):

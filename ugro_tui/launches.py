@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+HALF_SECONDS = 5.0
+"""How long who closes waits for agents that are being started or ended: else ranks would wait for those of others."""
+
+_HALF = (Stage.COPYING, Stage.STARTING, Stage.STOPPING)
+
 
 class LaunchDoor:
     """Starts and stops jobs on the nodes of `config`. `show` takes how far that is, `log` what is done on nodes.
@@ -61,6 +66,8 @@ class LaunchDoor:
         self._made: LaunchCoordinator | None = None
         self._collection: Collection | None = None
         self._over = threading.Event()
+        self._whole = threading.Event()  # nothing is half done
+        self._whole.set()
 
     def use(self, collection: Collection) -> None:
         """Hand the jobs that are started to this collection."""
@@ -133,8 +140,9 @@ class LaunchDoor:
         return self._collection
 
     def close(self) -> None:
-        """Let go of all connections; what was started runs on."""
+        """Let go of all connections; what was started runs on, and what is half started or half ended is waited for."""
         self._over.set()
+        self._whole.wait(HALF_SECONDS)
         if self._torchrun is not None:
             self._torchrun.close()
 
@@ -197,6 +205,7 @@ class LaunchDoor:
         return replace(request, python=python or sys.executable, script=script, workdir=workdir)
 
     def _tell(self, view: LaunchView) -> None:
+        (self._whole.clear if view.stage in _HALF else self._whole.set)()
         self._show(view)
         for hear in self._hears:
             hear(view)

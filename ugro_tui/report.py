@@ -99,7 +99,7 @@ def _losses(summary: JobSummary) -> str:
 
 def _status(summary: JobSummary) -> str:
     word = summary.status.value
-    return word if summary.verdict == word else f"{word}: {summary.verdict}"
+    return summary.verdict if summary.verdict.startswith(word) else f"{word}: {summary.verdict}"
 
 
 def _rank_row(rank: RankSummary) -> tuple[str, ...]:

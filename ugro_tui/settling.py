@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.ports import Clock
+from ugro_tui.core.states import JobStatus
 
 if TYPE_CHECKING:
     from ugro_tui.core.snapshot import JobView, Snapshot
@@ -62,8 +63,12 @@ class Settler:
 
 
 def _unsettled(jobs: Sequence[JobView]) -> Iterator[tuple[Attempt, bool]]:
-    """The attempts that wait, or have ended and nobody has written that down; whether they have ended."""
+    """The attempts that wait, or have ended and nobody has written that down; whether they have ended.
+
+    Of one without records nobody can say: it may have failed before the first, and is asked for like those that wait.
+    """
     for job in jobs:
-        ended = job.summary.status.over and job.recorded in ("starting", "running")
-        if ended or job.recorded == "pending":
-            yield (job.job_id, job.summary.attempt), ended
+        status, begun = job.summary.status, job.recorded in ("starting", "running")
+        silent = status in (JobStatus.PENDING, JobStatus.STARTING)
+        if job.recorded == "pending" or (begun and (status.over or silent)):
+            yield (job.job_id, job.summary.attempt), begun and status.over

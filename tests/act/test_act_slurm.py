@@ -15,7 +15,8 @@ from tests.slurm_cluster import cluster
 from tests.writing import wait_until
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.core.errors import BadInput
-from ugro_tui.core.launching import LaunchPlan, SlurmOptions, Stage
+from ugro_tui.core.launching import LaunchPlan, NodeProgress, SlurmOptions, Stage
+from ugro_tui.nodes import helper_batch
 from ugro_tui.nodes.helper_processes import of_launch
 from ugro_tui.nodes.local import LocalNode
 
@@ -90,6 +91,11 @@ def test_a_job_waits_with_its_reason_and_place_and_cancelled_it_never_runs(shop:
     shop.backend.finalize("next", standing)
     assert shop.document("next")["said"] == standing.said
     assert shop.backend.look("held").said.startswith("pending: JobHeldUser (held: `scontrol release` lets it go), ")
+    folder, standing = str(shop.root / "held"), shop.backend.look("held")
+    helper_batch.change(folder, held.token, {"status": "running", "said": ""})  # it begins after it was looked at
+    shop.backend.finalize("held", standing)
+    assert (shop.document("held")["status"], shop.document("held")["attempt"]) == ("running", 1)
+    helper_batch.change(folder, held.token, {"status": "pending"})
     shop.ready()
     standing = shop.backend.look("job")
     assert (standing.status, standing.said) == ("running", "running, on n2")
@@ -146,6 +152,16 @@ def test_what_slurm_refuses_is_told_in_its_own_words_and_leaves_nothing(
         shop.launch(resume=True)
     with pytest.raises(LaunchError, match=r"there is no training script .*/none\.py"):
         shop.launch(script="none.py")
+
+    def interrupted(progress: NodeProgress) -> None:
+        if progress.stage is Stage.VERIFYING:
+            raise KeyboardInterrupt
+
+    plan = shop.backend.plan(shop.request("waits", slurm=SlurmOptions(extra=("--hold",))), "1" * 32)
+    with pytest.raises(KeyboardInterrupt):
+        shop.backend.start(plan, interrupted)  # submitted, and taken back
+    assert not (shop.root / "job").exists()
+    assert not shop.cluster.says("squeue", "-h", "-o", "%i")
 
     tools = tmp_path / "tools"
     tools.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_secrets_and_code_come_along_and_secrets_are_nowhere_but_with_the_ranks(
     assert not lent.exists()
 
 
+@pytest.mark.acceptance
 def test_a_requeue_is_another_attempt_and_no_failure_whoever_asked_for_it(shop: Shop) -> None:
     requeued = SlurmOptions(nodes=1, extra=("--requeue", "--nodelist=n3"))
     shop.launch("waits", nproc=2, slurm=requeued)
@@ -74,6 +76,7 @@ def test_a_requeue_is_another_attempt_and_no_failure_whoever_asked_for_it(shop: 
     wait_until(lambda: "BeginTime" in shop.backend.look("job").said)
     assert (shop.document()["status"], shop.document()["attempt"]) == ("running", 2)
     standing = shop.backend.look("job")
+    assert (standing.status, standing.attempt) == ("pending", 3)
     shop.backend.finalize("job", standing)
     shop.backend.finalize("job", standing)  # once more: nothing is counted twice
     assert (shop.document()["status"], shop.document()["attempt"]) == ("pending", 3)
@@ -96,6 +99,31 @@ def test_the_limit_of_time_is_told_as_the_reason(shop: Shop) -> None:
     assert shop.until("failed").said == "failed: its time was over"
 
 
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (("--requeue",), "pending", "pending: requeued by Slurm: it was preempted by a job that comes first"),
+        pytest.param((), "failed", "failed: it was preempted by a job that comes first", marks=pytest.mark.acceptance),
+    ],
+)
+def test_a_job_that_makes_room_for_another_is_told_so(
+    shop: Shop, options: tuple[str, ...], status: str, said: str
+) -> None:
+    shop.launch("waits", nproc=2, slurm=SlurmOptions(nodes=1, extra=("--exclusive", "--nodelist=n2", *options)))
+    shop.ready()
+    shop.cluster.says("sbatch", "-p", "urgent", "--exclusive", "--nodelist=n2", "-o", "/dev/null", "--wrap", "sleep 1")
+    wait_until(lambda: shop.document()["status"] != "running")
+    found = shop.document()
+    assert (found["status"], found["said"], found["attempt"]) == (status, said, 2 if options else 1)
+
+
+@pytest.mark.acceptance
+def test_a_job_that_takes_more_memory_than_it_asked_for_ran_out_of_it(shop: Shop) -> None:
+    shop.script.write_text("import signal\nheld = bytearray(600 << 20)\nsignal.alarm(40)\nsignal.pause()\n")
+    shop.launch(nproc=1, slurm=SlurmOptions(nodes=1, extra=("--mem=200",)))
+    assert shop.until("failed").said.startswith("failed: out of memory: ")
+
+
 @pytest.mark.acceptance
 def test_while_slurmctld_is_away_a_job_is_unknown_and_has_not_failed(shop: Shop, cluster: Cluster) -> None:
     shop.launch("waits", nproc=2, slurm=ONE_NODE)
@@ -114,3 +142,27 @@ def test_while_slurmctld_is_away_a_job_is_unknown_and_has_not_failed(shop: Shop,
         cluster.start_controller()
     wait_until(lambda: shop.backend.look("job").status == "running")
     assert shop.backend.stop("job", 20.0, shop.progress.append).status == "stopped"
+
+
+TRAINS = """
+import torch, torch.distributed as dist
+from ugro_emitter import MetricsEmitter
+dist.init_process_group("gloo")
+emitter = MetricsEmitter()
+for step in range(3):
+    x = torch.ones(1)
+    dist.all_reduce(x)
+    emitter.emit_step(step, loss=float(x))
+emitter.close()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("rendezvous", ["static", "c10d"])
+def test_a_real_torchrun_meets_on_two_nodes_whose_names_nobody_resolves(shop: Shop, rendezvous: str) -> None:
+    shop.script.write_text(TRAINS)
+    shop.launch(rendezvous=rendezvous, nproc=1, python=sys.executable, slurm=SlurmOptions(nodes=2))
+    assert shop.until("finished").exit_code == 0
+    lines = [json.loads(line) for path in (shop.root / "job").glob("metrics*1*") for line in path.open()]
+    assert [line["loss"] for line in lines if line.get("step") == 2] == [2.0]

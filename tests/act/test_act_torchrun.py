@@ -232,3 +232,54 @@ def test_arguments_variables_and_paths_arrive_as_they_were_given(
 def test_what_nobody_could_start_is_refused_by_name(yard: Yard, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         yard.torchrun.plan(yard.request(**wrong), "a" * 32)
+
+
+SYSTEMD_RUN = """#!/bin/sh
+echo "$@" >> "$(dirname "$0")/asked"
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+"""A double: it makes no scope, but takes the command line and becomes the program, as the real one does."""
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A double of systemd-run on the PATH, and of the sockets by which the user's systemd is known."""
+    folder = tmp_path / "bin"
+    (tmp_path / "runtime" / "systemd" / "private").mkdir(parents=True)
+    folder.mkdir()
+    (folder / "systemd-run").write_text(SYSTEMD_RUN)
+    (folder / "systemd-run").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    return folder
+
+
+def test_in_a_scope_a_job_is_supervised_found_and_ended_like_any_other(yard: Yard, systemd: Path) -> None:
+    request = yard.request(WAITS, scope="user", nodes=("n1",))
+    plan = yard.torchrun.plan(request, "a" * 32)
+    assert plan.nodes[0].scope
+    (warning,) = yard.torchrun.preflight(plan, yard.told.append)
+    assert warning.startswith("n1: systemd ends what it keeps for the user with its last login")
+    yard.torchrun.start(plan, yard.told.append)
+    asked = (systemd / "asked").read_text().splitlines()
+    assert len(asked) == 1
+    assert asked[0].startswith("--user --scope --quiet --description=ugro-tui: job job -- /")
+    assert yard.torchrun.look("job").status == "running"
+    assert yard.torchrun.stop("job", 5.0, yard.told.append).status == "stopped"
+    assert yard.living() == []
+    assert json.loads((yard.jobs("n1") / "job" / "launch" / "exit.0.json").read_text())["code"] == 1
+
+
+def test_a_scope_that_cannot_be_made_is_refused_before_and_told_after(yard: Yard, systemd: Path) -> None:
+    request = yard.request(WAITS, scope="user", nodes=("n1",))
+    assert not yard.torchrun.plan(yard.request(WAITS, nodes=("n1",)), "a" * 32).nodes[0].scope  # it would not last
+    (systemd / "systemd-run").write_text("#!/bin/sh\necho Failed to connect to bus: No medium found >&2\nexit 1\n")
+    with pytest.raises(LaunchError, match="n1: it could not be started: Failed to connect to bus: No medium found"):
+        yard.go(request)
+    assert not (yard.jobs("n1") / "job").exists()
+    (systemd.parent / "runtime" / "systemd" / "private").rmdir()
+    with pytest.raises(LaunchError, match=r"n1: no systemd of the user runs \(.*runtime/systemd\), so no scope"):
+        yard.go(request)
+    assert yard.living() == []

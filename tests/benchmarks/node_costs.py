@@ -12,7 +12,6 @@ import paramiko
 
 from tests.proxy import FaultProxy
 from tests.sshd import Fleet, Machine
-from ugro_tui.collect.place import Place
 from ugro_tui.core.layout import POLLED
 from ugro_tui.nodes.base import Ask, Known, Node, Reply
 from ugro_tui.nodes.fleet import make_nodes
@@ -91,7 +90,6 @@ class Ours:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._known: dict[str, Known] = {}
-        self._places: dict[str, Place] = {}
         self._listed = ""
 
     def poll(self) -> int:
@@ -105,10 +103,8 @@ class Ours:
         self._listed = reply.listed
         known = dict(self._known)  # what was asked stays as it was
         for chunk in reply.chunks:
-            place = self._places.get(chunk.path) or self._places.setdefault(chunk.path, Place())
-            assert chunk.offset == place.offset
-            place.extend(chunk.data)
-            known[chunk.path] = Known(place.offset, place.digest, chunk.stamp)
+            assert chunk.offset == known.get(chunk.path, Known()).offset
+            known[chunk.path] = Known(chunk.offset + len(chunk.data), chunk.place, chunk.stamp)
         self._known = known
         return reply
 
@@ -117,9 +113,9 @@ class Ours:
         while self.ask().more or self.poll():
             pass
 
-    def knows(self, path: str, place: Place, stamp: str) -> None:
+    def knows(self, path: str, known: Known) -> None:
         """Begin with this of a file, as if it had been read."""
-        self._places[path], self._known[path] = place, Known(place.offset, place.digest, stamp)
+        self._known[path] = known
 
     def close(self) -> None:
         """End the connection."""

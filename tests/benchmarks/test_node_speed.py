@@ -37,11 +37,10 @@ from tests.sshd import Fleet, Machine, shared_fleet
 from tests.writing import wait_until
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.collector import TrainingMetricsCollector
-from ugro_tui.collect.place import Place
 from ugro_tui.core.layout import FileKind
 from ugro_tui.nodes import bootstrap
-from ugro_tui.nodes.base import Ask
-from ugro_tui.nodes.helper import WINDOW
+from ugro_tui.nodes.base import Ask, Known
+from ugro_tui.nodes.helper import WINDOW, place_digest
 
 pytestmark = pytest.mark.bench
 
@@ -159,7 +158,7 @@ def test_what_is_new_in_a_big_file_is_all_that_moves(shared_fleet: Fleet) -> Non
         stream.truncate(BIG)  # a hole: nothing of it is read but its ends
     with FaultProxy((machine.host, machine.port)) as proxy:
         ours = Ours(make_node(shared_fleet, behind(shared_fleet, machine, proxy), machine.metrics))
-        ours.knows(path.name, Place(BIG, path.open("rb").read(WINDOW), bytes(WINDOW)), "")
+        ours.knows(path.name, Known(BIG, place_digest(path.open("rb").read(WINDOW), bytes(WINDOW))))
         ours.drain()
         ratios = []
         for _ in range(10):

@@ -39,6 +39,7 @@ def test_the_script_is_shown_and_nothing_is_done(call: Call) -> None:
     code, out, _ = call("launch", "--name", "job", "--backend", "slurm", *words, "--sbatch=--exclusive", "--dry-run")
     assert code == 0
     assert "job job, attempt 1: 16 ranks" in out
+    assert "\n2 nodes of Slurm, each: 8 ranks\n" in out
     for line in (*("nodes=2", "gpus-per-node=8", "partition=gpu", "account=lab", "time=2-0"), "exclusive"):
         assert f"\n#SBATCH --{line}\n" in out
 

@@ -25,7 +25,7 @@ from tests.writing import Clock
 from ugro_tui.collect.mirror import Mirror, MirrorError, MirrorMoved
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.layout import FileKind, JobFile, classify
-from ugro_tui.nodes.base import JobEntry
+from ugro_tui.nodes.base import JobEntry, Known
 from ugro_tui.nodes.helper import WINDOW, place_digest
 
 
@@ -137,8 +137,8 @@ def test_places_tell_what_is_there(mirror: Mirror, root: Path) -> None:
     places = mirror.places("job")
     assert places.keys() == COPIES.keys()
     place = places[EVENTS]
-    assert (place.offset, place.head, place.before) == (len(long), long[:WINDOW], long[-WINDOW:])
-    assert places["metrics.jsonl"].digest == place_digest(b"short", b"short")
+    assert place == Known(len(long), place_digest(long[:WINDOW], long[-WINDOW:]))
+    assert places["metrics.jsonl"].place == place_digest(b"short", b"short")
     assert mirror.places("job", {FileKind.LOG}).keys() == {"logs/rank_0.log"}
     assert mirror.places("other") == {}
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.writing import Clock, RankWriter
-from ugro_tui.collect.tail import Tail
+from ugro_tui.collect.reader import JobReader
 from ugro_tui.core import framing
+from ugro_tui.core.framing import LineFramer
+from ugro_tui.core.records import Batch
 from ugro_tui.nodes import helper
-from ugro_tui.nodes.base import Ask, Known
+from ugro_tui.nodes.base import Ask, Chunk, Known
 from ugro_tui.nodes.local import LocalNode
 
 SETTINGS = settings(max_examples=40, stateful_step_count=40, deadline=None, database=None)
@@ -29,8 +31,8 @@ class FileLife(RuleBasedStateMachine):
         self.cap = chunk + helper.OVERHEAD
         self.writer = RankWriter(Path(self.directory.name) / "job")
         self.node = LocalNode(Path(self.directory.name), Clock().time)
-        self.tail = Tail()
-        self.stamp = ""
+        self.framer = LineFramer()
+        self.known = Known()
         self.numbers = itertools.count()
         self.given = b""
 
@@ -86,16 +88,14 @@ class FileLife(RuleBasedStateMachine):
 
     def ask(self) -> bool:
         """One question, as the follower asks it; whether there is more."""
-        place = self.tail.place
-        known = Known(place.offset, place.digest, self.stamp)
-        reply = self.node.poll(Ask({"job": {"metrics.jsonl": known}}, cap=self.cap))
+        reply = self.node.poll(Ask({"job": {"metrics.jsonl": self.known}}, cap=self.cap))
         for chunk in reply.chunks:
-            if chunk.offset != place.offset:
+            if chunk.offset != self.known.offset:
                 assert chunk.offset == 0
-                self.tail.restart()
+                self.framer = LineFramer()
                 self.given = b""
-            self.given += self.tail.take(chunk.data)
-            self.stamp = "" if chunk.old else chunk.stamp
+            self.given += self.framer.feed(chunk.data)
+            self.known = Known(chunk.offset + len(chunk.data), chunk.place, "" if chunk.old else chunk.stamp)
         return reply.more
 
     @rule()
@@ -118,8 +118,11 @@ TestFileLife.settings = SETTINGS
 
 
 def test_lines_dropped_for_their_length_are_told_once() -> None:
-    tail = Tail()
-    assert tail.take(b"x" * (framing.MAX_LINE + 1)) == b""
-    assert (tail.take_too_long(), tail.take_too_long()) == (1, 0)
-    assert tail.take(b"\nnext\n") == b"next\n"
-    assert tail.take_too_long() == 0
+    reader, begin = JobReader("n1", "job", 0), 0
+    told = []
+    for data in (b"x" * (framing.MAX_LINE + 1), b"x", b"\nnext\n", b"last\n"):
+        chunk = Chunk("job", "metrics.jsonl", 0, 0.0, "", begin, data)
+        delivery, _ = reader.take([chunk], (), False, 0.0)
+        told += [piece.content.tally.skipped for piece in delivery.pieces if isinstance(piece.content, Batch)]
+        begin += len(data)
+    assert told == [1, 1, 1]  # the long line, and each of those that are no records

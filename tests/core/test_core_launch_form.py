@@ -35,11 +35,12 @@ def test_all_fields_of_torchrun_over_ssh() -> None:
         "script": "train my.py", "args": "--steps 5 --note 'two words'", "nodes": "gpu2, gpu1", "nproc": "2",
         "python": "/v/bin/python", "workdir": "~/a b", "master_addr": "10.0.0.1", "rendezvous": "c10d",
         "restarts": "3", "env": "NCCL_DEBUG=INFO NOTE='a b' EMPTY=", "secrets": "HF_TOKEN=~/.hf", "sync_code": ".",
+        "scope": "user",
     }  # fmt: skip
     assert asked(**values, partition="left over") == LaunchRequest(
         "gpt", "train my.py", ("--steps", "5", "--note", "two words"), Backend.SSH, ("gpu2", "gpu1"), 2,
         "/v/bin/python", "~/a b", "10.0.0.1", "c10d", 3, {"NCCL_DEBUG": "INFO", "NOTE": "a b", "EMPTY": ""},
-        {"HF_TOKEN": "~/.hf"}, ".",
+        {"HF_TOKEN": "~/.hf"}, ".", scope="user",
     )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
         ("restarts", "-1", "no number from 0"),
         ("env", "1A=2", "no NAME=VALUE"),
         ("env", "NAME", "no NAME=VALUE"),
+        ("secrets", "A=", "A has no file: write A=FILE"),
         ("secrets", "A='", "no closing quotation"),
     ],
 )
@@ -116,6 +118,7 @@ requests = st.builds(
     environment=st.dictionaries(names, words),
     secrets=st.dictionaries(names, words),
     resume=st.booleans(),
+    scope=st.sampled_from(("auto", "user", "none")),
 )
 
 
@@ -124,7 +127,8 @@ requests = st.builds(
 def test_a_form_that_is_filled_in_from_a_request_asks_for_the_same(request: LaunchRequest, backend: Backend) -> None:
     slurm = SlurmOptions("gpu1", 4, "p", "a", "1:00", 0, ("--qos=long",))
     if backend is Backend.SLURM:
-        request = replace(request, backend=backend, slurm=slurm, rendezvous="static", max_restarts=0, nodes=())
+        request = replace(request, backend=backend, slurm=slurm, rendezvous="static", max_restarts=0)
+        request = replace(request, nodes=(), scope="auto")
     found, errors = request_of(values_of(request, NODES), NODES, ())
     assert (found, errors) == (request, {})
 

@@ -17,6 +17,7 @@ from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import Away, JobState
+from ugro_tui.core.liveness import GONE_SECONDS
 from ugro_tui.core.rank_stats import RankStats
 from ugro_tui.core.records import Manifest, Matrix
 from ugro_tui.core.snapshot import curve_of, view
@@ -103,6 +104,14 @@ def test_what_a_scheduler_says_of_the_end_comes_before_what_became_of_ranks(
     state.apply_manifest(Manifest("slurm", status, attempt, 2, (), None, None, None, {}, said))
     summary = summarise(state, 60.0)
     assert (summary.status, summary.verdict) == (expected, said)
+
+
+def test_ranks_that_slurm_has_stopped_may_run_again_so_its_word_is_waited_for_a_while() -> None:
+    state = job(start(world_size=1) + steps(0, 30) + end("stopped"), at=50.0)
+    state.apply_manifest(Manifest("slurm", "running", 1, 1, (), None, None, None))
+    assert [state.status(now) for now in (51.0, 51.0 + GONE_SECONDS)] == [JobStatus.RUNNING, JobStatus.STOPPED]
+    state.apply_manifest(Manifest("ssh", "running", 1, 1, (), None, None, None))
+    assert state.status(51.0) is JobStatus.STOPPED
 
 
 def test_what_is_not_known_is_not_a_number() -> None:

@@ -28,7 +28,7 @@ SECONDS_A_BYTE = 1.0
 
 
 def _chunk(job: str, path: str, offset: int = 0, length: int = 4, size: int = 4) -> list[Any]:
-    return [job, path, size, 0.0, "stamp", offset, length, False]
+    return [job, path, size, 0.0, "stamp", offset, length, False, ""]
 
 
 def _bring(job: str, path: str) -> Callable[[Header, list[bytes]], None]:

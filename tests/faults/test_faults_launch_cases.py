@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,13 +21,14 @@ from tests.act.launching import WAITS, living, stub_python
 from tests.faults.lab import Lab
 from tests.sshd import Machine
 from tests.writing import clean_environment, wait_until
-from ugro_tui.act.errors import LaunchError
+from ugro_tui.act.errors import LaunchError, StopError
 from ugro_tui.act.planning import port_of
 from ugro_tui.agent import Agent
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.launching import LaunchRequest, LaunchView, Stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+NO_ANSWER_SECONDS = 10.0
 SMI = '#!/bin/sh\ncase "$*" in *index,memory*) echo "0, 70000, 80000"; echo "1, 100, 80000";; esac\n'
 """An `nvidia-smi` whose first GPU is in use."""
 
@@ -146,6 +148,32 @@ def test_a_port_that_somebody_takes_meanwhile_is_told(lab: Lab, when: Stage, sai
         with pytest.raises(LaunchError, match=said):
             agent.launch(request(lab, "n1", "n3", python=sys.executable if real else ""))
     assert list(living(lab.fleet.folder)) == []
+
+
+@pytest.mark.acceptance
+def test_a_node_that_freezes_is_told_of_within_seconds_and_what_runs_elsewhere_is_stopped(
+    lab: Lab, nodes: list[Machine]
+) -> None:
+    with Agent(lab.config()) as agent:
+        agent.launches.plan(request(lab, "n1", "n3"))
+        nodes[2].freeze()
+        began = time.monotonic()
+        with pytest.raises(LaunchError, match=r"\An3: (no sign of life for 10 s|no session was opened)"):
+            agent.launch(request(lab, "n1", "n3"))
+        assert time.monotonic() - began < NO_ANSWER_SECONDS + 5
+        nodes[2].thaw()
+        agent.launch(request(lab, "n1", "n3"))
+        nodes[2].freeze()
+        with pytest.raises(StopError, match=r"\An3: .*\nit may go on there: stop the job again"):
+            agent.stop("job")
+        assert all(f"{nodes[2].home}/" in environment(pid) for pid in living(lab.fleet.folder))
+        nodes[2].thaw()
+        assert agent.stop("job").status == "stopped"
+    assert list(living(lab.fleet.folder)) == []
+
+
+def environment(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_text()
 
 
 def launching(lab: Lab, name: str = "job") -> subprocess.Popen[str]:

@@ -55,4 +55,5 @@ class Follower:
             generations.append(b"")
         generations[-1] += chunk.data
         text = generations[-1]
-        self.known[chunk.path] = Known(len(text), place_digest(text, text), chunk.stamp)
+        assert chunk.place == place_digest(text, text)
+        self.known[chunk.path] = Known(len(text), chunk.place, chunk.stamp)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.writing import now_clock
+from ugro_tui.nodes import answerer
 from ugro_tui.nodes.answerer import MAX_ANSWER, MAX_NOISE, Answerer
 from ugro_tui.nodes.base import NodeError, NodeLied, NodeSilent, NodeUnfit
-from ugro_tui.nodes.bootstrap import argv_of
+from ugro_tui.nodes.bootstrap import argv_of, launch_program
 from ugro_tui.nodes.carriers import Stream
 from ugro_tui.nodes.local import LocalNode
 from ugro_tui.nodes.processes import ProcessStream
@@ -89,3 +93,36 @@ def test_a_program_that_ends_takes_no_more_and_one_that_is_closed_says_no_more()
         stream.receive(1, 1e9)
     with pytest.raises(NodeError, match="n7: /nonexistent cannot be run"):
         Here("/nonexistent").open(())
+
+
+WORKS = """
+import select, sys
+for number, line in enumerate(iter(sys.stdin.buffer.readline, b"")):
+    for _ in range(8 if number else 0):
+        select.select([], [], [], 0.2)
+        sys.stdout.buffer.write(line[:-1])
+        sys.stdout.buffer.flush()
+    sys.stdout.buffer.write(sys.argv[1].encode() + b"2\\nok")
+    sys.stdout.buffer.flush()
+"""
+"""Its second answer takes a while; meanwhile it sends what the question is."""
+
+
+def test_who_is_silent_is_given_up_before_who_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answerer, "SILENT_SECONDS", 1.0)
+    asked = Answerer(Here(), lambda: packed(WORKS))
+    assert asked.ask(b"\n", 30.0) == b"ok"
+    assert asked.ask(b".\n", 30.0) == b"ok"
+    with pytest.raises(NodeSilent, match="n7: no sign of life for 1 s: is it frozen"):
+        asked.ask(b"\n", 30.0)
+    asked.close()
+
+
+def test_a_question_that_was_cut_by_who_was_killed_does_nothing(tmp_path: Path) -> None:
+    program = launch_program()
+    whole = json.dumps({"action": "look", "root": str(tmp_path), "job": "job", "payload": 0}).encode() + b"\n"
+    cut = json.dumps({"action": "lend", "root": "", "lent": "x", "payload": 10}).encode() + b"\nabc"
+    argv, env = argv_of(program, "f" * 16), {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(argv, input=program + whole + cut, capture_output=True, env=env, check=False)
+    assert done.stdout.count(b"f" * 16) == 1
+    assert list(tmp_path.iterdir()) == []

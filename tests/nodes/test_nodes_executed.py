@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -68,5 +69,23 @@ def test_over_a_connection_the_helper_runs_until_it_is_closed(tmp_path: Path) ->
     assert (helper.code, ran.code) == (None, 5)
     node.poll(Ask())
     assert len(log.entries()) == 2, "a poll asks the helper that runs"
+    stream = node.open(["cat"])
+    assert (log.entries()[2].command, log.entries()[2].code) == ("cat", None)
+    stream.close()
+    assert [one.code for one in log.entries()] == [None, 5, NO_CODE]
     node.close()
     assert log.entries()[0].code == NO_CODE
+
+
+def test_a_program_that_is_kept_on_this_machine_is_over_when_it_is_closed(tmp_path: Path) -> None:
+    clock = now_clock()
+    log = ExecutedLog(clock)
+    node = RecordedNode(tmp_path, clock.time, log)
+    stream = node.open(["cat"])
+    stream.send(b"hello", time.monotonic() + 60)
+    assert stream.receive(10, time.monotonic() + 60) == b"hello"
+    assert [(one.command, one.code) for one in log.entries()] == [("cat", None)]
+    stream.close()
+    with pytest.raises(NodeError):
+        node.open(["/nonexistent/program"])
+    assert [one.code for one in log.entries()] == [NO_CODE, NO_CODE]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.writing import wait_until
-from ugro_tui.nodes import helper_processes
+from ugro_tui.nodes import helper_proc, helper_processes
 from ugro_tui.nodes.helper_proc import state_of
 from ugro_tui.nodes.helper_processes import end_all, of_launch, send
 
@@ -113,3 +114,18 @@ def test_what_outlives_sigkill_is_named(begin: Begin, monkeypatch: pytest.Monkey
     out_of_reach = {innocent.pid: (1, 0)}  # as one that waits for a dead disk: signals change nothing
     assert end_all(lambda: out_of_reach, 0) == (1, [innocent.pid])
     assert innocent.poll() is None
+
+
+def test_without_proc_processes_are_told_by_ps(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (helper_proc, helper_processes):
+        monkeypatch.setattr(module, "PROC", "/nowhere")
+    parent = begin(PARENT)
+    start = state_of(parent.pid)[1]
+    assert 0 <= time.time() - start < 100
+    assert of_launch("job", "", [(parent.pid, start - 1)]) == {}
+    found = of_launch("job", "", [(parent.pid, start)])
+    assert [above for pid, (_, above) in found.items() if pid != parent.pid] == [parent.pid]
+    known = [(pid, begun) for pid, (begun, _) in found.items()]
+    assert end_all(lambda: of_launch("job", "", known), 5) == (2, [])
+    parent.wait(60)
+    assert state_of(parent.pid) == ("", 0)

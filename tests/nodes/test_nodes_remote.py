@@ -469,7 +469,7 @@ LIES: dict[str, tuple[Bend, str]] = {
     "a huge size": (chunk_with(2, 1 << 80), "not an answer"),
     "a word for a number": (chunk_with(2, "x"), "not an answer"),
     "a file twice": (
-        lambda header: header["chunks"].append([*header["chunks"][0][:5], 1000, 0, False]),
+        lambda header: header["chunks"].append([*header["chunks"][0][:5], 1000, 0, False, ""]),
         "told of a file twice",
     ),
     "a process of another job": (

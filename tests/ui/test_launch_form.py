@@ -10,9 +10,10 @@ from tests.ui.launch_scenes import NODES, broken, plan, three
 from tests.ui.scenes import COMPLETED, Run, ended, job, snapshot
 from tests.ui.test_errands import Desk, at
 from tests.ui.test_launching import acts, asked, fill, typed
-from ugro_tui.core.commands import Answer, Health, Launch, PlanLaunch, RecallLaunch
+from ugro_tui.core.commands import Answer, Health, Launch, PlanLaunch, RecallLaunch, Stop
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress, Stage
 from ugro_tui.core.snapshot import NodeView, Snapshot
+from ugro_tui.core.states import JobStatus
 from ugro_tui.ui.launch_text import plan_text, progress_text
 
 
@@ -145,6 +146,17 @@ async def test_a_job_that_runs_or_was_not_launched_by_us_is_not_launched_again()
         assert desk.feed.asked == []
 
 
+async def test_a_job_that_waits_for_slurm_is_cancelled_by_the_key_that_stops() -> None:
+    shown = three()
+    waits = replace(shown.jobs[0], summary=replace(shown.jobs[0].summary, status=JobStatus.PENDING))
+    async with at(replace(shown, jobs=(waits,)), (80, 24)) as desk:
+        await desk.pilot.press("ctrl+k")
+        assert "Cancel this job?" in desk.text
+        assert "none: it waits and is cancelled" in desk.text
+        await desk.pilot.press("y")
+        assert acts(desk) == [Stop("gpt2-xl")]
+
+
 async def test_a_name_that_is_free_is_offered() -> None:
     async with at(three()) as desk:
         await desk.pilot.press("L")
@@ -167,6 +179,13 @@ def test_a_plan_shows_how_nodes_differ() -> None:
     spaced = [(*node.command, "--node-rank", str(node.node_rank), "two words") for node in made.nodes]
     nodes = tuple(replace(node, command=words) for node, words in zip(made.nodes, spaced, strict=True))
     assert "the same, but --node-rank=1  --node-rank 1" in plan_text(replace(made, nodes=nodes)).plain
+
+
+def test_a_plan_says_what_stands_in_its_way() -> None:
+    made = replace(plan(LaunchRequest("gpt", nodes=NODES)), problems=("gpu1: no torch",))
+    assert "✖ gpu1: no torch" in plan_text(made).plain
+    failed = LaunchView("gpt", Stage.FAILED, (NodeProgress("gpu1", Stage.FAILED, problem="no torch"),), made)
+    assert progress_text("gpt", failed, 3.0, 60).plain.count("no torch") == 1
 
 
 def test_what_failed_is_told_once_and_nodes_that_were_spared_are_not_shown_as_starting() -> None:

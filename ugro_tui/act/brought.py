@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import LaunchRequest
-from ugro_tui.core.snapshot import Question
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.secrets import Secrets
+
+if TYPE_CHECKING:
+    from ugro_tui.core.snapshot import Question
 
 Typed = Callable[[str], str | None]
 """What somebody has typed, by its key; None where nobody has."""
@@ -73,6 +76,8 @@ def asked_for(request: LaunchRequest, known: Secrets, ask: Callable[[Question], 
                     f"--secret {name}: there is no terminal to ask for it on: write it to a file that you alone can "
                     f"read, and give --secret {name}=FILE"
                 )
+            from ugro_tui.core.snapshot import Question  # numpy: only who asks pays for it
+
             told = ask(Question(key, f"Secret {visible(name, 80)} of job {request.job_id}"))
             if not told:
                 raise BadInput(f"--secret {name}: nothing was typed: launch again, or give --secret {name}=FILE")

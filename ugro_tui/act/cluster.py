@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from ugro_tui.core.slurm import SlurmJob, sentence
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.text import visible
 
-_POLL_SECONDS, _ASK_SECONDS = 0.5, 2.0
+_POLL_SECONDS, _ASK_SECONDS = 0.5, 1.0
 """How often it is looked whether a job that is stopped has ended: in job.json, and by asking Slurm."""
 _KILL_SECONDS = 5.0
 """How long after SIGKILL the script has to write down its end."""
@@ -97,6 +98,15 @@ class Cluster:
 
     def start(self, plan: LaunchPlan, told: Telling) -> None:
         """Submit, once however often it is asked for with the plan's token; see `Backend.start`."""
+        try:
+            self._start(plan, told)
+        except UgroError:
+            raise
+        except BaseException:  # somebody interrupts us
+            self._take_back(plan)
+            raise
+
+    def _start(self, plan: LaunchPlan, told: Telling) -> None:
         name, request = self._clerk.name, plan.request
         if plan.attempt > 1:
             self.finalize(request.job_id, self._looked(request.job_id, 0.0))
@@ -131,16 +141,16 @@ class Cluster:
     def finalize(self, job_id: str, standing: JobStanding) -> None:
         """Write down how a job ended, where its script could not, or why it waits; see `Backend.finalize`."""
         manifest = self._manifest(job_id)
-        if manifest.over or standing.attempt != manifest.attempt:
+        if manifest.over or not 0 <= standing.attempt - manifest.attempt <= 1:
             return
-        if standing.status == "pending" and (manifest.status, manifest.said) != ("pending", standing.said):
-            # Slurm has it wait though it ran: it was requeued, and its script could not say so.
-            again = int(manifest.status == "running")
-            news = {"status": "pending", "said": standing.said, "attempt": manifest.attempt + again}
-            self._note(job_id, manifest.token, news, manifest.attempt)
         if standing.over:
             news = {**news_of(standing, self._clock.time()), "said": standing.said}
-            self._note(job_id, manifest.token, news, manifest.attempt)
+            self._note(job_id, manifest.token, news, attempt=manifest.attempt)
+        elif standing.status == "pending" and standing.said != manifest.said:
+            # What is the next attempt was requeued, and its script could not say so.
+            was = "pending" if standing.attempt == manifest.attempt else "running"
+            news = {"status": "pending", "said": standing.said, "attempt": standing.attempt}
+            self._note(job_id, manifest.token, news, attempt=manifest.attempt, status=was)
 
     def stop(self, job_id: str, grace: float, told: Telling) -> JobStanding:
         """Cancel what waits; end what runs: SIGTERM, SIGKILL after `grace` seconds; see `Backend.stop`.
@@ -203,6 +213,14 @@ class Cluster:
             self._clerk.ask("withdraw", job_id, dict[str, Any], token=plan.token)
             raise LaunchError(f"job {job_id} was not submitted: {error}") from error
 
+    def _take_back(self, plan: LaunchPlan) -> None:
+        job_id = plan.request.job_id
+        with suppress(UgroError):
+            if number := self._slurm.find(job_id, MARK + plan.token):
+                self._slurm.cancel(number)
+        with suppress(UgroError):
+            self._clerk.ask("withdraw", job_id, dict[str, Any], token=plan.token)
+
     def _bring(self, plan: LaunchPlan, told: Telling) -> None:
         request = plan.request
         if request.sync_code:
@@ -239,8 +257,8 @@ class Cluster:
             raise BadInput(f"job {visible(job_id, 80)} on {self._clerk.name} was not launched by Slurm for us")
         return told.manifest
 
-    def _note(self, job_id: str, token: str, news: Mapping[str, Any], attempt: int = 0) -> None:
-        self._clerk.ask("note", job_id, Told, token=token, attempt=attempt, news=news)
+    def _note(self, job_id: str, token: str, news: Mapping[str, Any], **only: Any) -> None:
+        self._clerk.ask("note", job_id, Told, b"", token=token, news=news, only=only)
 
     def _survey(self, request: LaunchRequest) -> Survey:
         return self._clerk.ask("survey", request.job_id, Survey, b"", **asked_of(request))

@@ -16,6 +16,9 @@ LEAST_INODES = 1000
 MOST_CLOCK_SECONDS = 60.0
 
 
+_LINGER = "systemd ends what it keeps for the user"
+
+
 def problems(plan: LaunchPlan, node: NodePlan, survey: Survey) -> Iterator[str]:
     """Why this node's part cannot be started; each says what to do."""
     if survey.mine:
@@ -23,6 +26,11 @@ def problems(plan: LaunchPlan, node: NodePlan, survey: Survey) -> Iterator[str]:
     yield from _of_job(plan, survey)
     yield from _of_python(plan, survey)
     yield from _of_places(plan, survey)
+    if node.scope and survey.scope.problem:
+        yield (
+            f"{visible(survey.scope.problem, 200)}, so no scope can be made: leave --scope user out, or have systemd "
+            "started for logins (pam_systemd)"
+        )
     if node.node_rank == 0 and survey.port is None:
         yield "the port for the ranks to meet was taken meanwhile: launch again, another one is chosen"
 
@@ -70,6 +78,10 @@ def warnings(node: NodePlan, survey: Survey, now: float) -> Iterator[str]:
     ahead = survey.time - now
     if abs(ahead) > MOST_CLOCK_SECONDS:
         yield f"its clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
+    if node.scope and not survey.scope.lingers:
+        yield f"{_LINGER} with its last login, and the job with it: run `loginctl enable-linger` there"
+    elif survey.scope.kills and not node.scope:
+        yield "logind ends what a login leaves behind there, the job too: run `loginctl enable-linger` there first"
     if survey.gpus and node.nproc > len(survey.gpus):
         yield f"{node.nproc} ranks share {len(survey.gpus)} GPUs"
     busy = [gpu.index for gpu in survey.gpus if gpu.used > BUSY_SHARE * gpu.total]

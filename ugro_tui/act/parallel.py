@@ -24,8 +24,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def on_all(items: Sequence[Item], work: Callable[[Item], Result], seconds: float) -> tuple[Result | UgroError, ...]:
-    """What `work` returns for each item, in their order, or the error why not; all of it takes at most `seconds`."""
+def on_all(
+    items: Sequence[Item], work: Callable[[Item], Result], seconds: float, at_once: int = MOST_AT_ONCE
+) -> tuple[Result | UgroError, ...]:
+    """What `work` returns for each item, in their order, or the error why not; all of it takes at most `seconds`.
+
+    Work that does little but wait, on nodes that are connected already, may be done on more of them `at_once`.
+    """
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     told: queue.SimpleQueue[tuple[int, Result | UgroError]] = queue.SimpleQueue()
     for place in range(len(items)):
@@ -39,7 +44,7 @@ def on_all(items: Sequence[Item], work: Callable[[Item], Result], seconds: float
                 return
             told.put((place, _done(work, items[place])))
 
-    for _ in range(min(MOST_AT_ONCE, len(items))):
+    for _ in range(min(at_once, len(items))):
         threading.Thread(target=go, name="launching", daemon=True).start()
     found: dict[int, Result | UgroError] = {}
     until = time.monotonic() + seconds

@@ -14,6 +14,7 @@ from ugro_tui.core.launching import LaunchPlan, LaunchRequest, NodePlan
 from ugro_tui.core.text import visible
 
 RENDEZVOUS = ("static", "c10d")
+SCOPES = ("auto", "user", "none")
 
 
 def checked(request: LaunchRequest) -> None:
@@ -27,6 +28,8 @@ def checked(request: LaunchRequest) -> None:
         raise BadInput(f"--nproc: {request.nproc} ranks cannot be started: give at least 1")
     if request.rendezvous not in RENDEZVOUS:
         raise BadInput(f"--rdzv: {visible(request.rendezvous, 80)!r} is not known: choose {' or '.join(RENDEZVOUS)}")
+    if request.scope not in SCOPES:
+        raise BadInput(f"--scope: {visible(request.scope, 80)!r} is not known: choose {', '.join(SCOPES)}")
     if request.max_restarts < 0:
         raise BadInput(f"--max-restarts: {request.max_restarts} is less than none")
     if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
@@ -79,6 +82,7 @@ def planned(
                 command=(*_python(request, survey), *agent, *_script(request, survey, attempt)),
                 workdir=_workdir(request, survey, attempt),
                 environment=_environment(request, survey, attempt),
+                scope=_in_scope(request, survey),
             )
         )
     copies = tuple(_copies(request, names, surveys))
@@ -110,6 +114,11 @@ def script_of(node: NodePlan) -> str:
     """The path of the training script on the node."""
     place = next(place for place, word in enumerate(node.command) if word.endswith("/entry.py"))
     return node.command[place + 1]
+
+
+def _in_scope(request: LaunchRequest, survey: Survey) -> bool:
+    """Without lingering, the user's systemd ends with the last login, and all scopes: worse than none."""
+    return request.scope == "user" or (request.scope == "auto" and not survey.scope.problem and survey.scope.lingers)
 
 
 def _python(request: LaunchRequest, survey: Survey) -> tuple[str, ...]:
@@ -169,6 +178,9 @@ def _environment(request: LaunchRequest, survey: Survey, attempt: int) -> dict[s
 def _copies(request: LaunchRequest, names: Sequence[str], surveys: Sequence[Survey]) -> Iterator[str]:
     if request.sync_code:
         yield f"the code in {request.sync_code} to each node"
+    lacking: dict[str, list[str]] = {}
     for name, survey in zip(names, surveys, strict=True):
         if not survey.has_lent:
-            yield f"the emitter, the entry wrapper and the bundled script to {name}: {visible(survey.lent, 200)}"
+            lacking.setdefault(visible(survey.lent, 200), []).append(name)
+    for place, some in lacking.items():
+        yield f"the emitter, the entry wrapper and the bundled script to {', '.join(some)}: {place}"

@@ -36,8 +36,13 @@ BUSY, SLOWEST = 10, 6.0
 """It is used at least so many times as long as squeue took (seconds), up to a minute: a busy slurmctld is asked a tenth
 of the time at most."""
 
-# The cluster's time tells whether a job starts on this day.
-_SQUEUE = ("sh", "-c", 'date +%FT%T; exec squeue -a -h -S -p,i -o "$1"', "squeue", QUEUE_FORMAT)
+# The cluster's time tells whether a job starts on this day. What a user has set for squeue is not meant for us.
+_SQUEUE = (
+    "sh", "-c",
+    "unset SQUEUE_ACCOUNT SQUEUE_PARTITION SQUEUE_QOS SQUEUE_STATES SQUEUE_USERS; export SLURM_TIME_FORMAT=standard; "
+    'date +%FT%T; exec squeue -a -h -S -p,i -o "$1"',
+    "squeue", QUEUE_FORMAT,
+)  # fmt: skip
 
 _NUMBER = re.compile(r"(\d{1,12})(;[\w.-]+)?\s*", re.ASCII)
 

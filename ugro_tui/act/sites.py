@@ -50,6 +50,14 @@ class Exit(msgspec.Struct, frozen=True):
     signal: int | None = None
 
 
+class Scope(msgspec.Struct, frozen=True):
+    """Whether a scope of the user's systemd can hold a job; see `helper_scope.scope`."""
+
+    problem: str = ""
+    lingers: bool = False
+    kills: bool = False
+
+
 class Command(msgspec.Struct, frozen=True):
     """What our program has run on a node besides; `code`: None where that did not end in time."""
 
@@ -103,6 +111,7 @@ class Survey(Look, frozen=True, kw_only=True):
     pythonpath: str
     port: int | None
     gpus: list[Gpu]
+    scope: Scope
     ran: list[Command] = msgspec.field(default_factory=list)
 
 
@@ -185,8 +194,12 @@ class Site:
         raise LaunchError(f"{self.name}: {visible(problem, 500)}")
 
 
+SCOPED = ("systemd-run", "--user", "--scope", "--")
+
+
 def _spelled(action: str, words: Mapping[str, Any]) -> str:
     """What was run, for people: the command that was started, or what our program was asked for."""
     if action == "start":
-        return visible(shlex.join(words_without_secrets(words["argv"])), 2000)
+        argv = [*(SCOPED if words.get("scope") else ()), *words_without_secrets(words["argv"])]
+        return visible(shlex.join(argv), 2000)
     return f"ugro-tui's helper: {action} {words.get('job', '')}"

@@ -16,7 +16,7 @@ from ugro_tui.act.brought import Typed, check_files, secrets_of
 from ugro_tui.act.errors import LaunchError, StopError
 from ugro_tui.act.judgement import problems, warnings
 from ugro_tui.act.lent import code, lent, pack
-from ugro_tui.act.parallel import all_of, on_all
+from ugro_tui.act.parallel import MOST_AT_ONCE, all_of, on_all
 from ugro_tui.act.planning import checked, planned, port_of, script_of
 from ugro_tui.act.sites import Began, Done, Look, Site, Survey
 from ugro_tui.act.standing import OVER, manifest_of, news_of, standing_of
@@ -25,13 +25,14 @@ from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NeedsPassphrase
+from ugro_tui.nodes.bootstrap import launch_program
 from ugro_tui.nodes.inventory import LOCAL
 
 ASK_SECONDS, COPY_SECONDS, VERIFY_SECONDS = 40.0, 300.0, 180.0
 """How long a question to all nodes may take, copies to them, and the ranks until they begin (torch from a network disk
 takes its time)."""
 
-STOP_MARGIN_SECONDS = 20.0
+STOP_MARGIN_SECONDS, MOST_WAITED_FOR = 20.0, 512
 ROLLBACK_GRACE_SECONDS = 2.0
 _LOOK_SECONDS, _LOOK_SECONDS_A_NODE = 0.2, 0.005
 Result = TypeVar("Result")
@@ -57,7 +58,10 @@ class Torchrun:
         sites = self._chosen(request)
         checked(replace(request, nodes=tuple(site.name for site in sites)))
         surveys = self._surveys(request, sites, token, None)
-        return planned(request, [site.name for site in sites], surveys, token, self._address(request, sites))
+        plan = planned(request, [site.name for site in sites], surveys, token, self._address(request, sites))
+        pairs = zip(plan.nodes, surveys, strict=True)
+        wrong = [f"{node.node}: {one}" for node, survey in pairs for one in problems(plan, node, survey)]
+        return replace(plan, problems=tuple(wrong))
 
     def preflight(self, plan: LaunchPlan, told: Telling) -> tuple[str, ...]:
         """See `Backend.preflight`."""
@@ -107,7 +111,7 @@ class Torchrun:
         sites = list(self._sites.values())
         for site in sites:
             told(NodeProgress(site.name, Stage.STOPPING, "is told to end"))
-        looks = self._ask(sites, "stop", {"job": job_id, "grace": grace}, Look, grace + STOP_MARGIN_SECONDS)
+        looks = self._end(sites, "stop", {"job": job_id}, grace)
         wrong = []
         for site, look in zip(sites, looks, strict=True):
             problem = str(look) if isinstance(look, UgroError) else outlived(look)
@@ -140,9 +144,16 @@ class Torchrun:
         return request.master_addr or ("127.0.0.1" if len(sites) == 1 else sites[0].address())
 
     def _ask(
-        self, sites: Sequence[Site], action: str, words: Mapping[str, Any], kind: type[Any], seconds: float
-    ) -> tuple[Any, ...]:
-        return _unlocked(on_all(sites, lambda site: site.ask(action, words, kind, seconds=seconds), seconds + 5.0))
+        self, sites: Sequence[Site], action: str, words: Mapping[str, Any], kind: type[Any], seconds: float,
+        at_once: int = MOST_AT_ONCE,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        told = on_all(sites, lambda site: site.ask(action, words, kind, seconds=seconds), seconds + 5.0, at_once)
+        return _unlocked(told)
+
+    def _end(self, sites: Sequence[Site], action: str, words: Mapping[str, Any], grace: float) -> tuple[Any, ...]:
+        """Have processes ended on all nodes at the same moment: a node that waits for them holds up no other."""
+        seconds = grace + STOP_MARGIN_SECONDS
+        return self._ask(sites, action, {**words, "grace": grace}, Look, seconds, at_once=MOST_WAITED_FOR)
 
     def _surveys(self, request: LaunchRequest, sites: Sequence[Site], token: str, port: int | None) -> list[Survey]:
         """What all nodes say of themselves. Raises UgroError: one of them says nothing."""
@@ -211,8 +222,10 @@ class Torchrun:
                 "script": script_of(node),
                 "workdir": node.workdir,
                 "environment": {**node.environment, **hidden, "UGRO_LAUNCH_TOKEN": plan.token},
+                "scope": node.scope,
             }
-            return self._sites[node.node].ask("start", words, Began, seconds=ASK_SECONDS)
+            program = launch_program() if node.scope else b""
+            return self._sites[node.node].ask("start", words, Began, payload=program, seconds=ASK_SECONDS)
 
         return all_of(_names(self._of(plan)), on_all(plan.nodes, begin, ASK_SECONDS + 5.0), told)
 
@@ -257,8 +270,8 @@ class Torchrun:
     def _take_back(self, plan: LaunchPlan, told: Telling, *, keep: bool) -> None:
         """End what was started; with `keep` what its ranks said stays."""
         job_id, sites = plan.request.job_id, self._of(plan)
-        words = {"job": job_id, "token": plan.token, "grace": ROLLBACK_GRACE_SECONDS, "keep": keep}
-        looks = self._ask(sites, "cancel", words, Look, ROLLBACK_GRACE_SECONDS + STOP_MARGIN_SECONDS)
+        words = {"job": job_id, "token": plan.token, "keep": keep}
+        looks = self._end(sites, "cancel", words, ROLLBACK_GRACE_SECONDS)
         for site, look in zip(sites, looks, strict=True):
             if isinstance(look, UgroError):
                 why = f"{look}: part of it may run there: `ugro-tui stop {job_id}` when it can be reached"

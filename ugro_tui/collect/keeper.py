@@ -17,6 +17,7 @@ from ugro_tui.collect.messages import Cycle, Forget, Message
 from ugro_tui.collect.opened import OpenedRank
 from ugro_tui.collect.reader import Delivery
 from ugro_tui.collect.roster import Roster
+from ugro_tui.collect.spare import Spare
 from ugro_tui.collect.urgency import worst_first
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.commands import Answer, OpenRank, Ticket
@@ -75,6 +76,7 @@ class Keeper:
         self._rank = OpenedRank()
         self._failures: dict[str, str] = {}
         self._rested = -math.inf
+        self._spare = Spare()
         self._ended = threading.Event()
         self._listed: tuple[str, ...] = ()
         self._listed_by: tuple[list[tuple[str, ...]], set[str]] = ([], set())
@@ -114,6 +116,7 @@ class Keeper:
             going = self._gather()
             began = time.perf_counter()
             self._try(self._publish, "drawing the snapshot")
+            self._spare.look(self._clock.monotonic())
             ended = time.perf_counter()
             self._rested = ended + min(MOST_REST_SECONDS, REST * (ended - began))
         self._try(self._alarms.close, "writing the book of alerts")
@@ -176,7 +179,8 @@ class Keeper:
         kept = self._jobs.get(delivery.job_id)
         if kept is None or kept.epoch != delivery.epoch:
             kept = self._jobs[delivery.job_id] = Kept(delivery.job_id, delivery.epoch, kept)
-        kept.take(delivery)
+        if kept.take(delivery):
+            self._spare.expect(self._clock.monotonic())
 
     def _cycle(self, cycle: Cycle) -> None:
         self._nodes.take(cycle)

@@ -6,7 +6,6 @@ import math
 import time
 
 from ugro_tui.collect.reader import Delivery, apply
-from ugro_tui.collect.spare import give_back
 from ugro_tui.core.curve import EMPTY, Curve
 from ugro_tui.core.job import JobState
 from ugro_tui.core.rules.rule import Thresholds
@@ -50,16 +49,15 @@ class Kept:
         self._seen: tuple[int, int, frozenset[str]] = (-1, -1, frozenset())
         self._held = math.nan
 
-    def take(self, delivery: Delivery) -> None:
-        """Take in the news of one node."""
+    def take(self, delivery: Delivery) -> bool:
+        """Take in the news of one node; whether that was the last of much."""
         read_through = self._reading.get(delivery.node, False) and not delivery.more
         self._reading[delivery.node] = delivery.more
         self.denied[delivery.node] = delivery.denied
         self._rewritten[delivery.node] = delivery.rewritten
         for piece in delivery.pieces:
             apply(self.state, piece, delivery.node)
-        if read_through:
-            give_back()
+        return read_through
 
     @property
     def is_new(self) -> bool:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from ugro_tui.collect.below import LastFolder, file_in, folder_below, open_file, put_over, write_at
 from ugro_tui.collect.mirror_errors import MirrorDenied, MirrorError, MirrorFull, MirrorMoved, mirror_error, told
-from ugro_tui.collect.place import Place
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.jobid import is_job_id
 from ugro_tui.core.layout import FileKind, JobFile, classify, mirror_folder
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
-from ugro_tui.nodes.base import JobEntry
-from ugro_tui.nodes.helper import WINDOW
+from ugro_tui.nodes.base import JobEntry, Known
+from ugro_tui.nodes.helper import WINDOW, place_digest
 
 __all__ = ["Mirror", "MirrorDenied", "MirrorError", "MirrorFull", "MirrorMoved"]
 
@@ -126,9 +125,9 @@ class Mirror:
                 return None
         return self._path((*kept, named))
 
-    def places(self, job: str, kinds: Iterable[FileKind] = FileKind) -> dict[str, Place]:
+    def places(self, job: str, kinds: Iterable[FileKind] = FileKind) -> dict[str, Known]:
         """How much of each file of these kinds is there, by the path that it has on the node."""
-        found: dict[str, Place] = {}
+        found: dict[str, Known] = {}
         for kind in kinds:
             folders = (*self._job(job), *mirror_folder(kind, self._node).split("/"))
             subs = self._names(folders) if kind is FileKind.EVENTS else [""]
@@ -216,7 +215,7 @@ class Mirror:
             except FileNotFoundError:
                 return []
 
-    def _found(self, folders: tuple[str, ...], prefix: str) -> Iterator[tuple[str, Place | None]]:
+    def _found(self, folders: tuple[str, ...], prefix: str) -> Iterator[tuple[str, Known | None]]:
         """The files of one folder by their paths on the node, and how much of each there is."""
         names = [name for name in self._names(folders) if classify(prefix + name)]
         if names:
@@ -277,11 +276,12 @@ def _forget(folder: int, name: str) -> None:
         os.unlink(f"{name}.{number}", dir_fd=folder)
 
 
-def _place(folder: int, name: str) -> Place | None:
+def _place(folder: int, name: str) -> Known | None:
     try:
         with file_in(folder, name, os.O_RDONLY) as (handle, info):
             size = info.st_size
             known = min(size, WINDOW)
-            return Place(size, os.pread(handle, known, 0), os.pread(handle, known, size - known))
+            head, before = os.pread(handle, known, 0), os.pread(handle, known, size - known)
+            return Known(size, place_digest(head, before))
     except FileNotFoundError:
         return None

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from ugro_tui.collect.mirror import Mirror, MirrorError, MirrorFull, MirrorMoved
-from ugro_tui.collect.place import Place
-from ugro_tui.collect.tail import Tail
 from ugro_tui.collect.vitals import Vitals
 from ugro_tui.core.decode import decode
 from ugro_tui.core.documents import parse_error, parse_heartbeat, parse_manifest
+from ugro_tui.core.framing import LineFramer
 from ugro_tui.core.job import JobState
 from ugro_tui.core.layout import FileKind, JobFile, classify
 from ugro_tui.core.records import Batch, ErrorReport, Heartbeat, Manifest, Start, Tally, Vital
@@ -51,6 +50,7 @@ class Delivery:
 
 _KINDS = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERROR, FileKind.LOG, FileKind.EVENTS)
 _ORDER = {kind: place for place, kind in enumerate(_KINDS)}
+_NOTHING = Known()
 _PARSERS = {
     FileKind.HEARTBEAT: parse_heartbeat,
     FileKind.MANIFEST: parse_manifest,
@@ -74,10 +74,10 @@ class JobReader:
         """Why logs and event files were last passed over, though a copy is attached."""
         self._node = node
         self._copy: Mirror | None = None
-        self._places: dict[str, Place] = {}
-        self._tails: dict[str, Tail] = {}
-        self._documents: dict[str, bytes] = {}
         self._known: dict[FileKind, dict[str, Known]] = {kind: {} for kind in FileKind}
+        self._halves: dict[str, LineFramer] = {}
+        """Of metrics files that end in the middle of a line."""
+        self._documents: dict[str, bytes] = {}
         self._vitals = Vitals()
         self._replaced = 0
         self._suspects: set[str] = set()
@@ -88,7 +88,7 @@ class JobReader:
     @property
     def found_files(self) -> bool:
         """Whether the job's directory ever held a file that is ours."""
-        return bool(self._tails or self._documents)
+        return bool(self._known[FileKind.METRICS] or self._documents)
 
     def known(self, kinds: Iterable[FileKind]) -> dict[str, Known]:
         """What is known of the files of these kinds, by path, for the next question."""
@@ -103,17 +103,15 @@ class JobReader:
         Raises:
             MirrorError: it cannot be read, or it holds something else than was taken in.
         """
-        places = copy.places(self.job_id)
-        for path, tail in self._tails.items():
-            held = places.get(path)
-            if tail.place.offset != (held.offset if held else 0):
+        held = copy.places(self.job_id)
+        for path, known in self._known[FileKind.METRICS].items():
+            if known.offset != held.get(path, _NOTHING).offset:
                 raise MirrorMoved(f"{path} of job {self.job_id}: its copy is changing under us: read it again")
         self._known = {kind: {} for kind in FileKind}  # the stamps so far are the copy's, not the node's
-        for path, place in places.items():
+        for path, known in held.items():
             file = classify(path)
             if file is not None and file.appended:
-                self._places[path] = self._tails[path].place if path in self._tails else place
-                self._note(file, "")
+                self._known[file.kind][file.path] = known
         self._copy = copy
 
     def take(
@@ -169,21 +167,19 @@ class JobReader:
         return (f"{files} replaced by other ones; what they held is kept under generations/",)
 
     def _appended(self, file: JobFile, chunk: Chunk) -> Content | None:
-        place = self._place(file)
-        if chunk.offset != place.offset:
+        known = self._known[file.kind].get(file.path, _NOTHING)
+        if chunk.offset != known.offset:
             if chunk.offset:
-                raise NodeLied(f"{chunk.path}: bytes from {chunk.offset:,} came where {place.offset:,} were known")
+                raise NodeLied(f"{chunk.path}: bytes from {chunk.offset:,} came where {known.offset:,} were known")
             self._restart(file)
-        kept = self._keep(file, chunk)
-        if not kept and file.kind is not FileKind.METRICS:
+        if not self._keep(file, chunk) and file.kind is not FileKind.METRICS:
             return None
-        batch = None
-        if file.kind is FileKind.METRICS:
-            batch = self._batch(file, chunk)
-            self._suspect(file.path, batch)
-        else:
-            place.extend(chunk.data)
-        self._note(file, "" if chunk.old else chunk.stamp)
+        end, stamp = chunk.offset + len(chunk.data), "" if chunk.old else chunk.stamp
+        self._known[file.kind][file.path] = Known(end, chunk.place, stamp)
+        if file.kind is not FileKind.METRICS:
+            return None
+        batch = self._batch(file.path, chunk.data)
+        self._suspect(file.path, batch)
         return batch
 
     def _suspect(self, path: str, batch: Batch | None) -> None:
@@ -192,22 +188,14 @@ class JobReader:
             self._suspects.remove(path)
             self._rewritten += not isinstance(batch.items[0], Start)
 
-    def _place(self, file: JobFile) -> Place:
-        if file.kind is FileKind.METRICS and file.path not in self._tails:
-            tail = self._tails[file.path] = Tail()
-            self._places[file.path] = tail.place
-        return self._places.setdefault(file.path, Place())
-
     def _restart(self, file: JobFile) -> None:
         """Another file lies under the path now: what the former held is put aside."""
         self._replaced += 1
         self._suspects.add(file.path)
         if self._copy is not None:
             self._try(lambda copy: copy.supersede(self.job_id, file))
-        if file.path in self._tails:
-            self._tails[file.path].restart()
-        else:
-            self._places[file.path].reset()
+        self._known[file.kind].pop(file.path, None)
+        self._halves.pop(file.path, None)
 
     def _keep(self, file: JobFile, chunk: Chunk) -> bool:
         """Copy the chunk; whether there is a copy of it now."""
@@ -244,10 +232,13 @@ class JobReader:
         except MirrorError as error:
             self._detach(error)
 
-    def _batch(self, file: JobFile, chunk: Chunk) -> Batch | None:
-        tail = self._tails[file.path]
-        lines = tail.take(chunk.data)
-        dropped = tail.take_too_long()
+    def _batch(self, path: str, data: bytes) -> Batch | None:
+        framer = self._halves.pop(path, None) or LineFramer()
+        before = framer.too_long
+        lines = framer.feed(data)
+        dropped = framer.too_long - before
+        if not framer.is_between_lines:
+            self._halves[path] = framer
         batch = decode(lines) if lines else None
         if dropped:
             batch = batch or Batch()
@@ -255,18 +246,14 @@ class JobReader:
         return batch
 
     def _document(self, file: JobFile, chunk: Chunk) -> Content | None:
-        digest = hashlib.blake2b(chunk.data, digest_size=16).digest()
+        digest = hashlib.blake2b(chunk.data, digest_size=8).digest()
         self._known[file.kind][file.path] = Known(0, "", chunk.stamp)
         self._vitals.forget(file.path)
-        if self._documents.get(chunk.path) == digest:
+        if self._documents.get(file.path) == digest:
             return None
-        self._documents[chunk.path] = digest
+        self._documents[file.path] = digest
         self._try(lambda copy: copy.replace(self.job_id, file, chunk.data, chunk.age))
         return _PARSERS[file.kind](chunk.data)
-
-    def _note(self, file: JobFile, stamp: str) -> None:
-        place = self._places[file.path]
-        self._known[file.kind][file.path] = Known(place.offset, place.digest, stamp)
 
 
 def _logs(path: str) -> bool:

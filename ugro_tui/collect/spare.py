@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
-def give_back() -> None:
-    """Hand back what this process has freed, where its C library can.
+SETTLED_SECONDS = 3.0
+"""How long after a job was read through all that reading took is free: threads hold the last until their next look."""
+
+
+class Spare:
+    """Hands back what this process has freed, where its C library can, a while after something large was read.
 
     Between the small pieces that stay, glibc keeps what reading took: of a job of thousands of ranks tens of MiB.
     """
-    if _trim is not None:
-        _trim(0)
+
+    def __init__(self) -> None:
+        self._due = math.inf
+
+    def expect(self, now: float) -> None:
+        """Something large was read by `now` (monotonic seconds)."""
+        self._due = now + SETTLED_SECONDS
+
+    def look(self, now: float) -> bool:
+        """Hand it back if it is time to; whether it was."""
+        if now < self._due:
+            return False
+        self._due = math.inf
+        if _trim is not None:
+            _trim(0)
+        return True

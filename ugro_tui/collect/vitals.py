@@ -27,7 +27,7 @@ class Vitals:
         for process in told:
             before = known.get(process.path)
             if before is not None and bare(before.stamp) == bare(process.stamp):
-                known[process.path] = replace(before, stamp=process.stamp)
+                known[process.path] = before._replace(stamp=process.stamp)
                 now[process.path] = process.vital
         for path, vital in now.items():
             if vital is not None and vital != self._said.get(path):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ugro_tui.core.events import throttle_of
-from ugro_tui.core.fields import integer, number, numbers, positive, text
+from ugro_tui.core.fields import integer, number, numbers, positive, text, word
 from ugro_tui.core.layout import MAX_RANK
 from ugro_tui.core.records import ErrorReport, Heartbeat, Manifest
 
@@ -25,12 +25,12 @@ def parse_heartbeat(data: bytes) -> Heartbeat | None:
     if doc is None:
         return None
     return Heartbeat(
-        run_id=text(doc.get("run_id")),
+        run_id=word(doc.get("run_id")),
         pid=integer(doc.get("pid")),
         step=number(doc.get("step")),
         step_age=number(doc.get("step_age")),
-        state=text(doc.get("state")),
-        phase=text(doc.get("phase")),
+        state=word(doc.get("state")),
+        phase=word(doc.get("phase")),
         rss=number(doc.get("rss")),
         disk_free=number(doc.get("disk_free")),
         dropped=positive(doc.get("dropped")) or 0,

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from ugro_tui.core.columns import GPU_FIELDS, MAX_COUNT, PHASE_FIELDS, TOP_FIELDS, WIDTH, Column, throttle_mask
-from ugro_tui.core.fields import integer, number, numbers, positive, text
+from ugro_tui.core.fields import integer, number, numbers, positive, text, word
 from ugro_tui.core.layout import MAX_RANK
 from ugro_tui.core.records import PROTOCOL_VERSION, Batch, End, Item, Matrix, PhaseMark, Start, Steps, Tally, Unknown
 
@@ -117,14 +117,14 @@ def _start(record: Record) -> Start:
     return Start(
         seq=_seq(record),
         ts=number(record.get("ts")),
-        run_id=text(record.get("run_id")),
+        run_id=word(record.get("run_id")),
         attempt=positive(record.get("attempt")) or 1,
         world_size=positive(record.get("world_size"), MAX_RANK + 1),
-        host=text(record.get("host")),
+        host=word(record.get("host")),
         pid=integer(record.get("pid")),
         pid_start=integer(record.get("pid_start")),
         local_rank=integer(record.get("local_rank")),
-        gpu_name=text(gpu.get("name")),
+        gpu_name=word(gpu.get("name")),
         gpu_index=integer(gpu.get("index")),
         gpu_uuid=text(gpu.get("uuid")),
         total_steps=positive(record.get("total_steps")),

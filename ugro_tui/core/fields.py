@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from itertools import islice
 
@@ -45,6 +46,11 @@ def positive(value: object, limit: int = 2**53) -> int | None:
 def text(value: object) -> str:
     """`value` as text that is safe to show; empty for anything that is not a string."""
     return visible(value) if isinstance(value, str) else ""
+
+
+def word(value: object) -> str:
+    """As `text`, of what many ranks say alike, or one again and again: one object for all of them."""
+    return sys.intern(text(value))
 
 
 def numbers(value: object) -> dict[str, float]:

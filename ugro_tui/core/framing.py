@@ -12,12 +12,19 @@ class LineFramer:
     The answer does not depend on where the bytes were cut. Memory is bounded by `max_line`.
     """
 
+    __slots__ = ("_discarding", "_max_line", "_partial", "too_long")
+
     def __init__(self, max_line: int = MAX_LINE) -> None:
         self._max_line = max_line
         self._partial = bytearray()
         self._discarding = False
         self.too_long = 0
         """Lines dropped so far because they were longer than the cap."""
+
+    @property
+    def is_between_lines(self) -> bool:
+        """Whether all that was fed ended with a line: it goes on as a new one does."""
+        return not self._partial and not self._discarding
 
     @property
     def pending(self) -> int:

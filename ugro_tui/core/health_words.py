@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ugro_tui.core.health import GpuHealth, NodeHealth
+from ugro_tui.core.health import NO_DRIVER, GpuHealth, NodeHealth
 from ugro_tui.core.health_score import NOT_KNOWN
 from ugro_tui.core.numbers import UNKNOWN, duration, gibibytes
 
@@ -79,7 +79,7 @@ def gpus_free(health: NodeHealth) -> str:
     """How many of the GPUs nobody uses."""
     there = [gpu for gpu in health.gpus if not gpu.lost]
     if not there:
-        return "none" if health.gpus_known else UNKNOWN
+        return "none" if health.gpus_known or any(NO_DRIVER in one for one in health.unknown) else UNKNOWN
     free = sum(not gpu.busy for gpu in there)
     return f"{free} free" if free == len(there) else f"{free} of {len(there)} free"
 

@@ -136,7 +136,7 @@ class JobState:
 
     def _rank(self, number: int, node: str) -> Rank:
         rank = self.table.rank(number)
-        rank.sources.names.add(node)
+        rank.sources.add(node)
         rank.node = rank.host
         return rank
 
@@ -200,9 +200,14 @@ class JobState:
         return len(self.table) > 0 and not np.isin(self.states(now), LIVING).any()
 
     def _ended(self, now: float, current: list[Rank], ended: set[int]) -> JobStatus:
-        """All ranks that were seen have ended; one that was never seen is waited for, but not for ever."""
+        """All ranks that were seen have ended; one that was never seen is waited for, but not for ever.
+
+        So is the word of Slurm, where they were stopped: it may run them again.
+        """
         last = max(rank.ended_at for rank in current)
-        if len(current) < self.world_size and now - last < GONE_SECONDS:
+        told = self.manifest is None or (self.manifest.backend, self.manifest.status) != ("slurm", "running")
+        waits = len(current) < self.world_size or (Ended.STOPPED in ended and not told)
+        if waits and now - last < GONE_SECONDS:
             return JobStatus.RUNNING
         return JobStatus.STOPPED if Ended.STOPPED in ended else JobStatus.FINISHED
 

@@ -72,6 +72,7 @@ FIELDS: Final = (
     FormField("master_addr", "master addr", "empty: the first node", _SSH, more=True),
     FormField("rendezvous", "rendezvous", backends=_SSH, more=True, choices=("static", "c10d")),
     FormField("restarts", "max restarts", "0", _TORCHRUN, more=True),
+    FormField("scope", "systemd scope", backends=_TORCHRUN, more=True, choices=("auto", "user", "none")),
     FormField("env", "environment", "NCCL_DEBUG=INFO NOTE='two words'", more=True),
     FormField("secrets", "secrets", "HF_TOKEN=~/.hf_token (files)", more=True),
     FormField("sync_code", "copy code", "a directory here: copied first", more=True),
@@ -126,9 +127,10 @@ def request_of(
         rendezvous=form.text("rendezvous") or "static",
         max_restarts=form.read("restarts", _number(0), None) or 0,
         environment=form.read("env", _variables, {}),
-        secrets=form.read("secrets", _variables, {}),
+        secrets=form.read("secrets", _files, {}),
         sync_code=form.text("sync_code"),
         resume=attempt != FIRST,
+        scope=form.text("scope") or "auto",
         slurm=_slurm(form, watched),
     )
     if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
@@ -159,6 +161,7 @@ def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
         "master_addr": request.master_addr,
         "rendezvous": request.rendezvous,
         "restarts": str(request.max_restarts or ""),
+        "scope": request.scope,
         "env": _assigned(request.environment),
         "secrets": _assigned(request.secrets),
         "sync_code": request.sync_code,
@@ -258,6 +261,14 @@ def _number(least: int) -> Callable[[str], int | None]:
         return int(text) if text else None
 
     return made
+
+
+def _files(text: str) -> dict[str, str]:
+    found = _variables(text)
+    for name, path in found.items():
+        if not path:
+            raise BadInput(f"{name} has no file: write {name}=FILE; `ugro-tui launch --secret {name}` asks for it")
+    return found
 
 
 def _variables(text: str) -> dict[str, str]:

@@ -41,7 +41,8 @@ class LaunchRequest:
     on each of them (None: one a GPU, one where there is none). `python`, `workdir` and `script` are paths on the nodes
     unless `sync_code` names a local directory that is copied there first. `environment` is what the ranks get beside
     the node's own; `secrets` are names of files on this machine whose content becomes a variable: NAME -> file.
-    `resume`: the next attempt of a job that exists. `rendezvous`: `static` or `c10d`.
+    `resume`: the next attempt of a job that exists. `rendezvous`: `static` or `c10d`. `scope`: whether all is put
+    into a scope of the user's systemd, which a logout does not end: `user`, `none`, or `auto`: where one lasts.
     """
 
     job_id: str
@@ -60,6 +61,7 @@ class LaunchRequest:
     sync_code: str = ""
     resume: bool = False
     slurm: SlurmOptions = SlurmOptions()
+    scope: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,14 @@ class NodePlan:
     command: tuple[str, ...]
     workdir: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    scope: bool = False
+    """In a scope of the user's systemd; else in sessions of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """All that would happen. `copies`: sentences about what is copied to nodes; `script`: of `sbatch`, for Slurm."""
+    """All that would happen. `copies`: sentences about what is copied to nodes; `script`: of `sbatch`, for Slurm;
+    `problems`: why it could not be started now, as far as that is seen without trying, each with its node."""
 
     request: LaunchRequest
     attempt: int
@@ -86,6 +91,7 @@ class LaunchPlan:
     nodes: tuple[NodePlan, ...] = ()
     copies: tuple[str, ...] = ()
     script: str = ""
+    problems: tuple[str, ...] = ()
 
 
 class Stage(Enum):

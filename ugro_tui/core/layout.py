@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 MAX_RANK = 999_999
 """Ranks above this are not believed: a name is data from a node, and a table row is made from it."""
@@ -76,9 +75,23 @@ _PATHS = tuple(
 )
 
 
-@lru_cache(maxsize=1 << 14)
+_MOST_KNOWN: Final = 1 << 16
+_known: dict[str, JobFile | None] = {}
+"""What was found of paths: each file is asked about at every look. A dictionary takes half of what `lru_cache` does."""
+
+
 def classify(path: str) -> JobFile | None:
     """The meaning of `path` (relative to the job's directory, `/` between parts), or None where it has none."""
+    try:
+        return _known[path]
+    except KeyError:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        found = _known[path] = _classified(path)
+        return found
+
+
+def _classified(path: str) -> JobFile | None:
     for pattern, kind in _PATHS:
         found = pattern.fullmatch(path)
         if found:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -26,6 +29,41 @@ _STICKY: Final = range(Column.GPU_UTIL, Column.GPU_THROTTLE + 1)
 
 WAITING_PHASES: Final = ("backward", "sync_wait")
 """Phases in which a rank waits for the others where one does not come: their gradients meet there."""
+
+
+@dataclass(slots=True)
+class LastBeat:
+    """What is kept of the newest heartbeat of a rank beside its row of `Beat`; fields as in `Heartbeat`."""
+
+    run_id: str
+    pid: int | None
+    pid_start: int | None
+    state: str
+    phase: str
+    dropped: int
+    ts: float
+    _names: tuple[str, ...]
+    _values: bytes
+
+    @classmethod
+    def of(cls, beat: Heartbeat) -> LastBeat:
+        """What is to be kept of this one."""
+        values = struct.pack(f"{len(beat.gpu)}d", *beat.gpu.values())
+        return cls(
+            beat.run_id, beat.pid, beat.pid_start, beat.state, beat.phase, beat.dropped, beat.ts,
+            _shared(tuple(beat.gpu)), values,
+        )  # fmt: skip
+
+    @property
+    def gpu(self) -> dict[str, float]:
+        """The numbers of its GPU by their names."""
+        return dict(zip(self._names, struct.unpack(f"{len(self._names)}d", self._values), strict=True))
+
+
+@lru_cache(maxsize=256)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The same names as one object: all ranks tell the same."""
+    return names
 
 
 def newest(rows: Matrix, before: Matrix) -> Matrix:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from ugro_tui.core.badloss import BadLoss
 from ugro_tui.core.columns import MAX_COUNT, Column
+from ugro_tui.core.newest import LastBeat
 from ugro_tui.core.pool import PooledSeries
-from ugro_tui.core.records import End, ErrorReport, Heartbeat, Matrix, Start, Tally, Vital
+from ugro_tui.core.records import End, ErrorReport, Matrix, Start, Vital
 from ugro_tui.core.series import Series
 from ugro_tui.core.shared import Sources
 
@@ -27,6 +29,20 @@ LOCAL: Final = "local"
 """The name of the watching machine among the nodes."""
 
 
+_NO_METRICS: Final[Mapping[str, float]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A process of a rank that is over: when it started (Unix seconds), the step that the run had come to by then (NaN:
+    none), and how it ended, as it said; None: without a word.
+    """
+
+    ts: float
+    found_step: float
+    end: End | None
+
+
 @dataclass(slots=True)
 class Rank:
     """One rank as its files tell it. Times are the collector's monotonic seconds, NaN before the first."""
@@ -37,15 +53,17 @@ class Rank:
     node: str = ""
     start: Start | None = None
     end: End | None = None
-    heartbeat: Heartbeat | None = None
+    heartbeat: LastBeat | None = None
     error: ErrorReport | None = None
-    starts: list[tuple[float, float]] = field(default_factory=list)
-    """Its newest starts: when (Unix seconds), and the step that the run had come to by then (NaN: none)."""
-    ends: list[End | None] = field(default_factory=list)
-    """How the processes of all starts but the newest ended, as they said; None: without a word."""
+    found_step: float = np.nan
+    """The step that the run had come to when it started last; NaN: none."""
+    before: tuple[Life, ...] = ()
+    """What its newest processes before this one did."""
     told: Vital | None = None
     """What was last said of a process of this rank; `vital` is what to judge by."""
-    tally: Tally = field(default_factory=Tally)
+    lines: int = 0
+    skipped: int = 0
+    """Lines that were not blank, and those of them that are no record."""
     attempt: int = 1
     restarts: int = 0
     """How often it was started again within this attempt, as torchrun does after a failure."""
@@ -76,8 +94,15 @@ class Rank:
     time, and a slow record counts for as long as it took."""
     throughput_rows: int = 0
     records: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=lambda: _NO_METRICS)
+    """The newest value of each of the script's own."""
     sources: Sources = field(default_factory=Sources)
+
+    @property
+    def starts(self) -> list[tuple[float, float]]:
+        """Its newest starts: when (Unix seconds), and the step that the run had come to by then (NaN: none)."""
+        newest = [] if self.start is None else [(self.start.ts, self.found_step)]
+        return [(life.ts, life.found_step) for life in self.before] + newest
 
     @property
     def host(self) -> str:

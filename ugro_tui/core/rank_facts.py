@@ -9,7 +9,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.beside import numbers_beside, outstanding, outstanding_words, phases_beside
-from ugro_tui.core.columns import Column, Throttle
+from ugro_tui.core.columns import Beat, Column, Throttle
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import step_ages, write_ages
 from ugro_tui.core.numbers import duration
@@ -89,11 +89,11 @@ def _pulse(job: JobState, rank: Rank) -> Pulse | None:
     beat = rank.heartbeat
     if beat is None:
         return None
-    vital = rank.vital
+    vital, row = rank.vital, job.table.beats[rank.row].tolist()
     return Pulse(
-        beat.state, beat.phase, beat.rss, beat.mem_total, beat.disk_free, beat.disk_total,
+        beat.state, beat.phase, row[Beat.RSS], row[Beat.RAM], row[Beat.DISK_FREE], row[Beat.DISK_TOTAL],
         "" if vital is None else vital.state.name.lower(),
-        throttle_words(float(job.table.latest[rank.row, Column.GPU_THROTTLE])), dict(beat.gpu),
+        throttle_words(float(job.table.latest[rank.row, Column.GPU_THROTTLE])), beat.gpu,
     )  # fmt: skip
 
 
@@ -107,16 +107,15 @@ def throttle_words(mask: float) -> tuple[str, ...]:
 def _counts(job: JobState, rank: Rank, told: RankSummary | None) -> Counts:
     dropped = 0 if told is None else told.dropped
     skipped_steps = float(job.table.latest[rank.row, Column.SKIPPED])
-    return Counts(rank.records, rank.bad_records, rank.lost, dropped, rank.tally.skipped, skipped_steps)
+    return Counts(rank.records, rank.bad_records, rank.lost, dropped, rank.skipped, skipped_steps)
 
 
 def _starts(rank: Rank, state: RankState) -> tuple[Begun, ...]:
     """Its starts, the newest last, which has the end of the process that there is now."""
-    ends = [_ended(end) for end in rank.ends]
+    ends = [_ended(life.end) for life in rank.before]
     over = state in (RankState.DEAD, RankState.FINISHED, RankState.STOPPED)
     last = "" if not over else _ended(rank.end)
-    pairs = zip(rank.starts, [*ends, last], strict=True)
-    return tuple(Begun(at, step, ended) for (at, step), ended in pairs) if rank.starts else ()
+    return tuple(Begun(at, step, ended) for (at, step), ended in zip(rank.starts, [*ends, last], strict=False))
 
 
 def _ended(end: End | None) -> str:

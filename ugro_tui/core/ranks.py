@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -11,9 +12,9 @@ import numpy.typing as npt
 from ugro_tui.core.badloss import followed
 from ugro_tui.core.columns import MAX_COUNT, WIDTH, Beat, Column
 from ugro_tui.core.fields import MAX_NAMES
-from ugro_tui.core.newest import GPU_COLUMNS, beat_row, newest
+from ugro_tui.core.newest import GPU_COLUMNS, LastBeat, beat_row, newest
 from ugro_tui.core.pool import Pool
-from ugro_tui.core.rank import LOCAL, MAX_STARTS, PACE, Rank, note, note_losses
+from ugro_tui.core.rank import LOCAL, MAX_STARTS, PACE, Life, Rank, note, note_losses
 from ugro_tui.core.recent import ROUNDS, Round, rounds
 from ugro_tui.core.records import (
     CHECKPOINT,
@@ -122,7 +123,8 @@ class RankTable:
     def apply(self, rank: Rank, batch: Batch, at: float, source: str = LOCAL) -> None:
         """Take in decoded records of one rank. `at`: when the newest of them was written, monotonic seconds."""
         batch = rank.sources.fresh(source, batch)
-        rank.tally += batch.tally
+        rank.lines += batch.tally.lines
+        rank.skipped += batch.tally.skipped
         for item in batch.items:
             match item:
                 case Steps():
@@ -138,7 +140,7 @@ class RankTable:
                     self.ended[rank.row] = ENDED_WORDS.get(item.status, Ended.STOPPED)
                 case Unknown():
                     note(rank, [item.seq], [item.ts])
-        self.missing[rank.row] = rank.tally.skipped + rank.lost
+        self.missing[rank.row] = rank.skipped + rank.lost
         self.bad[rank.row] = rank.bad_records
 
     def beat(self, rank: Rank, heartbeat: Heartbeat, at: float) -> None:
@@ -148,9 +150,9 @@ class RankTable:
             return
         if rank.heartbeat is not None and heartbeat.ts > rank.heartbeat.ts:
             rank.told = None  # it lived when it wrote this
-        rank.heartbeat = heartbeat
-        self.beat_at[row] = np.fmax(self.beat_at[row], at)
-        if not np.isnan(heartbeat.step_age):
+        rank.heartbeat = LastBeat.of(heartbeat)
+        self.beat_at[row] = at
+        if not math.isnan(heartbeat.step_age):
             self.step_at[row] = np.fmax(self.step_at[row], at - max(0.0, heartbeat.step_age))
         for name, column in GPU_COLUMNS:
             if name in heartbeat.gpu:
@@ -177,10 +179,10 @@ class RankTable:
         if start == rank.start:  # the same run goes on in a file that was made anew
             return
         last = rank.series.last_step
-        rank.ends += [rank.end] if rank.starts else []
-        del rank.ends[: 1 - MAX_STARTS]
-        rank.starts.append((start.ts, float(np.fmax(last, rank.starts[-1][1])) if rank.starts else last))
-        del rank.starts[:-MAX_STARTS]
+        if rank.start is not None:
+            last = float(np.fmax(last, rank.found_step))
+            rank.before = (*rank.before, Life(rank.start.ts, rank.found_step, rank.end))[1 - MAX_STARTS :]
+        rank.found_step = last
         again = rank.start is not None and rank.start.attempt == start.attempt
         rank.restarts = rank.restarts + 1 if again else 0
         rank.start, rank.end, rank.bad = start, None, None
@@ -223,9 +225,8 @@ class RankTable:
         rank.first_step = first if math.isnan(rank.first_step) else min(first, rank.first_step)
         if rank.end is not None:  # its `start` was lost, but who steps has not ended
             rank.end, rank.ended_at, self.ended[row] = None, np.nan, Ended.NO
-        for name, value in steps.metrics.items():
-            if name in rank.metrics or len(rank.metrics) < MAX_NAMES:
-                rank.metrics[name] = value
+        if steps.metrics:
+            rank.metrics = _merged(rank.metrics, steps.metrics)
         known = [value for value in rows[:, Column.THROUGHPUT].tolist() if 1 / MAX_COUNT < value < MAX_COUNT]
         rank.throughput_time += sum(round(PACE / value) for value in known)
         rank.throughput_rows += len(known)
@@ -263,6 +264,14 @@ _EMPTY: Final[dict[str, float]] = {
     "rounds": np.nan,
     "beats": np.nan,
 }
+
+
+def _merged(known: Mapping[str, float], fresh: Mapping[str, float]) -> Mapping[str, float]:
+    """The newest values of both, of at most `MAX_NAMES`."""
+    if [*known] == [*fresh]:  # as a rule
+        return fresh
+    added = [name for name in fresh if name not in known][: MAX_NAMES - len(known)]
+    return {**{name: fresh.get(name, value) for name, value in known.items()}, **{name: fresh[name] for name in added}}
 
 
 def _capacity(number: int, ranks: int) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from ugro_tui.core.columns import Column
@@ -11,20 +12,32 @@ from ugro_tui.core.records import Batch, Item, Start, Steps, Tally
 MAX_RUNS = 64
 """Runs remembered of one rank: its restarts. More are taken for news."""
 
-
-_Name: TypeAlias = tuple[str, int, float]
-"""A run by its id, attempt and start: a writer that does without unique ids still has the other two."""
-
-_NAMELESS: Final[_Name] = ("", 0, 0.0)
+_Names: TypeAlias = frozenset[str]
+_NOBODY: Final[_Names] = frozenset()
 
 
 @dataclass(slots=True)
 class _Run:
+    """A run as far as it was told. `source`: who brought its newest record; `tellers`: who is in it now."""
+
+    start: Start | None
     source: str
+    tellers: _Names
     next_seq: float = 0.0
 
+    @property
+    def name(self) -> tuple[str, int, float]:
+        """Its id, attempt and start: a writer that does without unique ids still has the other two."""
+        return _NAMELESS if self.start is None else _name(self.start)
 
-@dataclass(slots=True)
+
+_NAMELESS: Final = ("", 0, 0.0)
+
+
+def _name(start: Start) -> tuple[str, int, float]:
+    return (start.run_id, start.attempt, start.ts)
+
+
 class Sources:
     """Which nodes bring a rank's file, and what of each of its runs has been taken in already.
 
@@ -32,23 +45,31 @@ class Sources:
     at `seq`, so a file that only one node shows is taken as it is, until it begins the same run again.
     """
 
-    names: set[str] = field(default_factory=set)
-    _runs: dict[_Name, _Run] = field(default_factory=dict)
-    _current: dict[str, _Name] = field(default_factory=dict)
+    __slots__ = ("_runs", "names")
+
+    def __init__(self) -> None:
+        self.names: _Names = _NOBODY
+        self._runs: tuple[_Run, ...] = ()  # the newest last
+
+    def add(self, name: str) -> None:
+        """This node brings the file too."""
+        if name not in self.names:
+            self.names = _with(self.names, name)
 
     def fresh(self, source: str, batch: Batch) -> Batch:
         """What of `batch`, brought by `source`, no other source has brought before."""
-        self.names.add(source)
+        self.add(source)
         items = tuple(fresh for item in batch.items if (fresh := self._item(source, item)) is not None)
         first = min(self.names) == source  # damaged lines have no run: they are counted from one source alone
         return Batch(items, batch.tally if first else Tally())
 
     def _item(self, source: str, item: Item) -> Item | None:
         if isinstance(item, Start):
-            self._current[source] = (item.run_id, item.attempt, item.ts)
-        run = self._run(source)
-        if isinstance(item, Start) and item.run_id and 0 <= item.seq < run.next_seq:
-            run.source = ""  # told again from the beginning: only what goes beyond is news
+            run = self._begin(source, item)
+            if item.run_id and 0 <= item.seq < run.next_seq:
+                run.source = ""  # told again from the beginning: only what goes beyond is news
+        else:
+            run = self._run(source)
         if run.source == source:
             run.next_seq = max(run.next_seq, _last(item) + 1)
             return item
@@ -58,13 +79,34 @@ class Sources:
         return fresh
 
     def _run(self, source: str) -> _Run:
-        name = self._current.get(source, _NAMELESS)
-        run = self._runs.get(name)
-        if run is None:
-            if len(self._runs) >= MAX_RUNS:
-                del self._runs[next(iter(self._runs))]
-            run = self._runs[name] = _Run(source)
+        """The run that `source` tells."""
+        for run in reversed(self._runs):
+            if source in run.tellers:
+                return run
+        return self._enter(source, None)
+
+    def _begin(self, source: str, start: Start) -> _Run:
+        """`source` tells this run from now on."""
+        for run in self._runs:
+            if source in run.tellers:
+                run.tellers = run.tellers - {source}
+        return self._enter(source, start)
+
+    def _enter(self, source: str, start: Start | None) -> _Run:
+        name = _NAMELESS if start is None else _name(start)
+        for run in self._runs:
+            if run.name == name:
+                run.tellers = _with(run.tellers, source)
+                return run
+        run = _Run(start, source, _with(_NOBODY, source))
+        self._runs = (*self._runs[-MAX_RUNS + 1 :], run)
         return run
+
+
+@lru_cache(maxsize=1 << 12)
+def _with(names: _Names, name: str) -> _Names:
+    """The names with this one: ranks that the same nodes bring share them, for each set takes 200 bytes."""
+    return names | {name}
 
 
 def _last(item: Item) -> float:

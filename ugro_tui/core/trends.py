@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -17,13 +19,16 @@ SPARK_WIDTH: Final = 16
 """Points of a rank's loss sparkline."""
 
 _LOSSES: Final = 4 * SPARK_WIDTH
-_TIMES: Final = 33
+_GAPS: Final = 32
 _LONGEST_INTERVAL: Final = 1e9  # seconds: beyond 30 years a time is damage
+_HIGHEST: Final = float(np.finfo(np.float32).max)
 
 UNSETTLED_INTERVAL: Final = 24.0
 """Seconds between records assumed at the least during the warm-up: compilation, first batches (5 times that: 2 min)."""
 
 _Rows = npt.NDArray[np.intp]
+_Values = npt.NDArray[np.float32]
+"""Seven digits are enough of what is drawn in eight steps, or compared with times that people wait."""
 
 
 class _Ring:
@@ -32,21 +37,21 @@ class _Ring:
     def __init__(self, width: int) -> None:
         self.counts: list[int] = []
         self._width = width
-        self._values: Matrix = np.empty((0, width))
+        self._values: _Values = np.empty((0, width), np.float32)
 
     def grow(self, rows: int) -> None:
         """Have so many rows."""
         more = rows - len(self.counts)
         self.counts += [0] * more
-        self._values = np.concatenate([self._values, np.full((more, self._width), np.nan)])
+        self._values = np.concatenate([self._values, np.full((more, self._width), np.nan, np.float32)])
 
     def push(self, row: int, values: Sequence[float]) -> None:
         """These are the newest values of a row, the last of them the newest."""
         for place, value in enumerate(values, self.counts[row]):
-            self._values[row, place % self._width] = value
+            self._values[row, place % self._width] = value if -_HIGHEST < value < _HIGHEST else np.nan
         self.counts[row] += len(values)
 
-    def newest(self, rows: _Rows | slice) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    def newest(self, rows: _Rows | slice) -> tuple[_Values, npt.NDArray[np.int64]]:
         """The values of these rows, the newest last, and how many each has; what stands before them says nothing."""
         counts = np.array(self.counts)[rows]
         places = counts % self._width
@@ -67,7 +72,9 @@ class Trends:
     """
 
     def __init__(self) -> None:
-        self._times, self._losses = _Ring(_TIMES), _Ring(_LOSSES)
+        self._gaps, self._losses = _Ring(_GAPS), _Ring(_LOSSES)
+        self._told: list[float | None] = []
+        """When the newest record of each row was made; None before the first of an attempt."""
         self._first = np.empty(0)
         self._last = np.empty(0)
         self._spark: npt.NDArray[np.float32] = np.empty((0, SPARK_WIDTH), np.float32)
@@ -78,8 +85,9 @@ class Trends:
     def grow(self, rows: int) -> None:
         """Have so many rows."""
         more = np.full(rows - len(self._interval), np.nan)
-        for ring in (self._times, self._losses):
+        for ring in (self._gaps, self._losses):
             ring.grow(rows)
+        self._told += [None] * len(more)
         self._first, self._last = np.append(self._first, more), np.append(self._last, more)
         self._interval = np.append(self._interval, more)
         self._spark = np.concatenate([self._spark, np.full((len(more), SPARK_WIDTH), np.nan, np.float32)])
@@ -89,7 +97,7 @@ class Trends:
 
         `first_step`: the step that the attempt began with.
         """
-        self._times.push(row, attempt[-_TIMES:, Column.TS].tolist())
+        self._take_times(row, attempt[-_GAPS - 1 :, Column.TS].tolist())
         self._losses.push(row, [
             loss
             for loss, bad in zip(kept[:, Column.LOSS].tolist(), kept[:, Column.BAD].tolist(), strict=True)
@@ -98,14 +106,21 @@ class Trends:
         self._first[row], self._last[row] = first_step, kept[-1, Column.STEP]
         self._news(row)
 
+    def _take_times(self, row: int, times: list[float]) -> None:
+        before = self._told[row]
+        known = times if before is None else [before, *times]
+        self._gaps.push(row, [_bounded(after - before) for before, after in pairwise(known)])
+        self._told[row] = known[-1] if known else None
+
     def begin(self, row: int) -> None:
         """A new attempt of a rank: its losses go on, its times do not."""
-        self._times.counts[row] = 0
+        self._gaps.counts[row], self._told[row] = 0, None
         self._news(row)
 
     def forget(self, row: int) -> None:
         """Some rows of a rank count no more: it is to be told anew."""
-        self._times.counts[row] = self._losses.counts[row] = 0
+        self._gaps.counts[row] = self._losses.counts[row] = 0
+        self._told[row] = None
 
     def _news(self, row: int) -> None:
         self._unspun.add(row)
@@ -128,7 +143,7 @@ class Trends:
         if self._untimed:
             rows = _taken(self._untimed)
             settled = self._last[rows] - self._first[rows] >= WARM_UP_STEPS
-            found = _medians(*self._times.newest(rows))
+            found = _medians(*self._gaps.newest(rows))
             self._interval[rows] = np.where(settled, found, np.maximum(found, UNSETTLED_INTERVAL))
         return self._interval
 
@@ -140,27 +155,32 @@ def _taken(rows: set[int]) -> _Rows | slice:
     return slice(found[0], found[-1] + 1) if found[-1] - found[0] + 1 == len(found) else found
 
 
-def _medians(times: Matrix, counts: npt.NDArray[np.int64]) -> Matrix:
-    """Median seconds between times. By sorting: numpy's own median of many short rows takes nine times as long."""
-    found = np.full(len(times), np.nan)
-    for count in distinct(counts[counts > 1]).tolist():
+def _bounded(gap: float) -> float:
+    """The seconds between two times, within what four bytes hold."""
+    if abs(gap) < _LONGEST_INTERVAL or not math.isfinite(gap):
+        return gap
+    return math.copysign(2 * _LONGEST_INTERVAL, gap)
+
+
+def _medians(newest: _Values, counts: npt.NDArray[np.int64]) -> Matrix:
+    """Median of the seconds. By sorting: numpy's own median of many short rows takes nine times as long."""
+    found = np.full(len(newest), np.nan)
+    for count in distinct(counts[counts > 0]).tolist():
         alike: npt.NDArray[np.bool_] | slice = counts == count if (counts != count).any() else slice(None)
-        with np.errstate(over="ignore", invalid="ignore"):
-            gaps = np.diff(times[alike, _TIMES - count :], axis=1)
-            sane = np.isfinite(gaps).all(axis=1)
-            gaps.sort(axis=1)
-            found[alike] = np.where(sane, (gaps[:, (count - 2) // 2] + gaps[:, (count - 1) // 2]) / 2, np.nan)
+        gaps = np.sort(newest[alike, _GAPS - count :], axis=1)
+        middle = (gaps[:, (count - 1) // 2] + gaps[:, count // 2]) / 2
+        found[alike] = np.where(np.isfinite(gaps).all(axis=1), middle, np.nan)
     found[~(np.abs(found) < _LONGEST_INTERVAL)] = np.nan
     return found
 
 
-def _sparks(losses: Matrix, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _sparks(losses: _Values, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     points = np.full((len(losses), SPARK_WIDTH), np.nan, np.float32)
     for count in distinct(counts[counts > 0]).tolist():
         alike: npt.NDArray[np.bool_] | slice = counts == count if (counts != count).any() else slice(None)
         size = max(1, count // SPARK_WIDTH)
         recent = losses[alike, _LOSSES - min(count, size * SPARK_WIDTH) :]
         with np.errstate(over="ignore", invalid="ignore"):
-            means = (sum(recent[:, place::size] for place in range(size)) / size).astype(np.float32)
+            means = sum(recent[:, place::size] for place in range(size)) / np.float32(size)
         points[alike, SPARK_WIDTH - means.shape[1] :] = np.where(np.isfinite(means), means, np.nan)
     return points

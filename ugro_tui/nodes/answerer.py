@@ -18,6 +18,9 @@ MAX_NOISE = 1 << 16
 MAX_ANSWER = 8 << 20
 """Bytes of an answer that are believed."""
 
+SILENT_SECONDS = 10.0
+"""How long a program that has answered before may send nothing at all: while it works it sends empty lines."""
+
 _RECEIVE = 1 << 17
 _LENGTH = re.compile(rb"(\d{1,10})\n")
 
@@ -86,10 +89,13 @@ class _Talk:
         return answer
 
     def _received(self, deadline: float) -> bytes:
+        quiet = time.monotonic() + SILENT_SECONDS
+        silent = self._answered and quiet < deadline
         try:
-            return self._stream.receive(_RECEIVE, deadline)
+            return self._stream.receive(_RECEIVE, quiet if silent else deadline)
         except NodeSilent:
-            raise NodeSilent("no answer in time: look at the node (ugro-tui doctor)") from None
+            why = f"no sign of life for {SILENT_SECONDS:.0f} s: is it frozen?" if silent else "no answer in time:"
+            raise NodeSilent(f"{why} look at the node (ugro-tui doctor)") from None
 
     def _ended(self) -> None:
         if self._answered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.health import NodeHealth
@@ -139,12 +139,12 @@ class JobEntry:
     age: float
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of one file. `stamp` is as the node gave it last: while it is the same, nothing has changed.
+class Known(NamedTuple):
+    """What is known of one file, as it is told to the node; it is kept of each file, and so nothing else is.
 
-    For appended files `offset` is the bytes known and `place` the `helper.place_digest` of what lies before it: it
-    tells an appended file from another one under the same path, also where inodes are used again (or made up).
+    `stamp` is as the node gave it last: while it is the same, nothing has changed. For appended files `offset` is the
+    bytes known and `place` the `helper.place_digest` of what lies before it: it tells an appended file from another one
+    under the same path, also where inodes are used again (or made up).
     """
 
     offset: int = 0
@@ -175,7 +175,8 @@ class Chunk:
 
     An `offset` of 0 where more was known means that another file lies under the path now. `size` is the file's size in
     bytes, `age` the seconds since it was last written, by the node's own clock. `old`: the bytes are of the file that
-    was there before and was renamed away; what is there now comes when all of it was read.
+    was there before and was renamed away; what is there now comes when all of it was read. `place`: as in `Known`, of
+    where the data ends; empty for replaced files.
     """
 
     job_id: str
@@ -186,6 +187,7 @@ class Chunk:
     offset: int
     data: bytes
     old: bool = False
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def launch_program() -> bytes:
 
 @functools.cache
 def _launch_program() -> bytes:
-    parts = ("helper_proc", "helper_processes", "helper_supervisor", "helper_survey")
+    parts = ("helper_proc", "helper_processes", "helper_scope", "helper_supervisor", "helper_survey")
     return _packed((*parts, "helper_unpack", "helper_job", "helper_launch"), _SERVES)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import orjson
 
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NodeLied, NodeLost
@@ -80,7 +79,7 @@ class Channel:
             NodeSilent: not sent before the deadline; the channel is of no more use.
             NodeLost: the connection has ended.
         """
-        text = orjson.dumps(request)
+        text = msgspec.json.encode(request)
         packed = b"" if text == self._asked else pack(text, self._context + self._header)
         self._asked = text
         self._context = (self._header + text)[-CONTEXT:]

@@ -12,6 +12,9 @@ from ugro_tui.nodes.sftp_protocol import SftpSession
 from ugro_tui.nodes.sockets import writing_until
 from ugro_tui.nodes.streams import ChannelStream, run_to_end
 
+BEGIN_SECONDS = 10.0
+"""How long a server may take to begin a program, which costs it milliseconds: longer, and it is frozen."""
+
 
 class Carrier(Protocol):
     """A connection to one machine, logged in. Times are seconds of `time.monotonic`."""
@@ -81,7 +84,7 @@ class SshConnection:
             carrier.end()
 
     def _program(self, kind: str, text: str, deadline: float, *, keep_errors: bool = False) -> ChannelStream:
-        until = time.monotonic() + max(0.01, deadline - self._clock())
+        until = time.monotonic() + max(0.01, min(BEGIN_SECONDS, deadline - self._clock()))
         carrier = self._chain[-1]
         try:
             with writing_until(until):

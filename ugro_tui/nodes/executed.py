@@ -124,8 +124,8 @@ class RecordedStream:
 
 
 class RecordedConnection:
-    """A connection that writes down what is run over it; see `Connection`. A program that is left running is over
-    when the connection is."""
+    """A connection that writes down what is run over it; see `Connection`. A program is over when its stream is closed,
+    or the connection."""
 
     def __init__(self, inner: Connection, node: str, log: ExecutedLog) -> None:
         self._inner = inner
@@ -140,8 +140,8 @@ class RecordedConnection:
 
     def execute(self, command: str, deadline: float) -> Stream:
         """Run a command line; see `Connection.execute`."""
-        with self._begun(command):
-            return self._inner.execute(command, deadline)
+        with self._begun(command) as number:
+            return RecordedStream(self._inner.execute(command, deadline), lambda: self._log.end(number))
 
     def run(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Ran:
         """Run a command to its end; see `Connection.run`."""
@@ -162,11 +162,11 @@ class RecordedConnection:
             self._log.end(number)
 
     @contextmanager
-    def _begun(self, command: str) -> Iterator[None]:
+    def _begun(self, command: str) -> Iterator[int]:
         number = self._log.begin(self._node, command)
         self._open.append(number)
         try:
-            yield
+            yield number
         except BaseException:
             self._log.end(number)
             raise

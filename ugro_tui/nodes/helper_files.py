@@ -91,30 +91,30 @@ def refuse(info: os.stat_result) -> None:
         raise OSError(errno.EFBIG, "a hole of {:,} bytes with next to nothing in it, not read".format(info.st_size))
 
 
-def behind(handle: int, offset: int, place: str, share: int) -> Optional[bytes]:
-    """At most `share` bytes behind `offset`, or None where what lies before it is not what was known.
+def behind(handle: int, offset: int, place: str, share: int) -> Optional[Tuple[bytes, str]]:
+    """At most `share` bytes behind `offset`, and the place behind these; None where `place` is another file's.
 
     The place is looked at after the data was read, or together with it: a file that is replaced meanwhile is seen.
     """
     known = min(offset, WINDOW)
     data = os.pread(handle, known + share, offset - known)
-    if not offset:
-        return data
     head = data if offset == known else os.pread(handle, known, 0)
-    if len(data) < known or place_digest(head[:known], data[:known]) != place:
+    if offset and (len(data) < known or place_digest(head[:known], data[:known]) != place):
         return None
-    return data[known:]
+    return data[known:], place_digest(head, data)
 
 
 class News:
-    """A file that is not as it was: `size` bytes seem to be new, `was` is what was known of it."""
+    """A file that is not as it was: `size` bytes seem to be new, `was` is what was known of it.
 
-    __slots__ = ("info", "name", "path", "place", "size", "spec", "was")
+    `told` are its size and when it was written, `mark` its stamp: thousands may wait here, so nothing else is kept.
+    """
 
-    def __init__(
-        self, place: Tuple[str, str], name: str, path: str, was: List[Any], info: os.stat_result, spec: Dict[str, Any]
-    ) -> None:
-        self.place, self.name, self.path, self.was, self.info, self.spec = place, name, path, was, info, spec
+    __slots__ = ("mark", "name", "path", "place", "size", "spec", "told", "was")
+
+    def __init__(self, place: Tuple[str, str], name: str, path: str, was: Any, spec: Dict[str, Any]) -> None:
+        self.place, self.name, self.path, self.was, self.spec = place, name, path, was, spec
+        self.told, self.mark = (0, 0.0), ""
         self.size = 0
 
     @property

@@ -126,8 +126,9 @@ class Job:
     def _a_process(self) -> Tuple[str, int]:
         return self.name, min(self.living())
 
-    def start(self) -> Dict[str, Any]:
-        """Start the agent of this node; once, however often this launch asks for it."""
+    def start(self, program: bytes) -> Dict[str, Any]:
+        """Start the agent of this node; once, however often this launch asks for it. `program`: this one, packed, where
+        it is to be in a scope."""
         self.claim()
         for name in ("launch", "logs", "errors"):
             os.makedirs(self._path(name), exist_ok=True)
@@ -141,12 +142,20 @@ class Job:
             if name in ["rank_%d.json" % one for one in self.request["ranks"]]:
                 os.unlink(self._path("errors", name))
         began = time.time()
-        supervised = Supervised(self.request, self.folder, environment_of(self.request))
-        said = supervised.detach()
+        supervised = self._supervised()
+        said = supervised.detach_in_scope(program, self.request) if program else supervised.detach()
         if said.get("problem"):
             raise Problem("it could not be started: %s" % said["problem"])
         self.record(status="running")
         return {"began": began, "emits": names_emitter(self.request["script"])}
+
+    def supervise(self) -> Dict[str, Any]:
+        """Become the supervisor of the agent of this node, which was asked for by another of us. Does not return."""
+        self._supervised().alone(os.dup(1))
+        os._exit(0)
+
+    def _supervised(self) -> Supervised:
+        return Supervised(self.request, self.folder, environment_of(self.request))
 
     def _found(self, rank: str) -> Dict[str, Any]:
         until = time.monotonic() + CLAIM_SECONDS

@@ -5,14 +5,18 @@ in turn, in JSON, until its input ends. Nothing passes a shell: commands are lis
 what it has started.
 """
 
+import contextlib
 import json
 import os
+import signal
 import sys
 from typing import Any, Callable, Dict
 
 from ugro_tui.nodes.helper_job import Job, Problem
 from ugro_tui.nodes.helper_survey import lent_folder, survey
 from ugro_tui.nodes.helper_unpack import unpack
+
+BEAT_SECONDS = 2.0
 
 
 def lend(request: Dict[str, Any], payload: bytes) -> Dict[str, Any]:
@@ -37,7 +41,8 @@ ACTIONS: Dict[str, Callable[[Dict[str, Any], bytes], Dict[str, Any]]] = {
     "lend": lend,
     "code": bring,
     "survey": lambda request, _: dict(survey(request), **Job(request).look()),
-    "start": lambda request, _: Job(request).start(),
+    "start": lambda request, payload: Job(request).start(payload),
+    "supervise": lambda request, _: Job(request).supervise(),
     "look": lambda request, _: Job(request).look(),
     "stop": lambda request, _: Job(request).stop(),
     "settle": lambda request, _: Job(request).settle(),
@@ -58,17 +63,28 @@ def answered(request: Dict[str, Any], payload: bytes) -> bytes:
     return json.dumps(found).encode()
 
 
+def beat() -> None:
+    """A sign of life for who waits."""
+    with contextlib.suppress(OSError):
+        os.write(1, b"\n")
+
+
 def serve() -> None:
     """Answer the requests that stand behind the program on standard input, until it ends.
 
     A request is a line of JSON and as many bytes as it says, an answer the mark, its length in a line, and itself.
+    While an answer is made, empty lines tell that we live.
     """
     source, sink, mark = sys.stdin.buffer, sys.stdout.buffer, sys.argv[1].encode()
+    signal.signal(signal.SIGALRM, lambda *_: beat())
     for line in iter(source.readline, b""):
         request = json.loads(line.decode())
+        lives_on = request["action"] == "supervise"  # nobody waits for its answer
+        signal.setitimer(signal.ITIMER_REAL, 0.0 if lives_on else BEAT_SECONDS, BEAT_SECONDS)
         payload = source.read(request["payload"])
         if len(payload) < request["payload"]:  # who asked was killed meanwhile
             return
         answer = answered(request, payload)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
         sink.write(mark + b"%d\n" % len(answer) + answer)
         sink.flush()

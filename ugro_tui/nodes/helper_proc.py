@@ -4,6 +4,8 @@ import json
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
+PROC = "/proc"
+
 
 def read_text(path: str, most: int = 1 << 16) -> str:
     """At most so many bytes of a file of /proc; empty where it cannot be read."""
@@ -24,11 +26,26 @@ def boot_id() -> str:
 
 def state_of(pid: int) -> Tuple[str, int]:
     """State letter and start time (clock ticks since boot) of the process that has this number; empty and 0: none."""
+    if not os.path.isdir(PROC):
+        return listed(["-p", str(pid)]).get(pid, ("", 0, 0, 0))[:2]
     # "pid (name) state ppid ...": the name may hold anything, so fields are counted from its last parenthesis.
     fields = read_text("/proc/%d/stat" % pid).rpartition(")")[2].split()
     if len(fields) < 20 or fields[0] in ("Z", "X"):
         return "", 0
     return fields[0], int(fields[19])
+
+
+def listed(which: List[str]) -> Dict[int, Tuple[str, int, int, int]]:
+    """Living processes where there is no /proc (macOS): state, start (Unix seconds), parent and user, by number."""
+    import time
+
+    found = {}
+    for line in ran(["env", "LC_ALL=C", "ps"] + which + ["-o", "pid=,ppid=,uid=,stat=,lstart="], 5.0)[1].splitlines():
+        words = line.split()
+        if len(words) == 9 and words[0].isdigit() and words[3][0] not in "ZX":
+            start = time.mktime(time.strptime(" ".join(words[4:]), "%a %b %d %H:%M:%S %Y"))
+            found[int(words[0])] = (words[3], int(start), int(words[1]), int(words[2]))
+    return found
 
 
 def heartbeat_of(text: str) -> Dict[str, Any]:

@@ -13,13 +13,15 @@ import signal
 import time
 from typing import Callable, Dict, Iterable, List, Set, Tuple
 
-from ugro_tui.nodes.helper_proc import state_of
+from ugro_tui.nodes.helper_proc import PROC, listed, state_of
 
 KILL_SECONDS = 5.0
 """A killed process is gone in milliseconds; only one that waits for a device or a dead network disk is not."""
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 2.0
 """How often processes are looked for while known ones are waited for: others may come from them."""
+
+PIECE = 1 << 16
 
 Family = Dict[int, Tuple[int, int]]
 """Processes by number: each with its start time (clock ticks since boot) and its parent's number."""
@@ -30,18 +32,33 @@ def rest(seconds: float) -> None:
     select.select([], [], [], seconds)
 
 
+def read_whole(path: str) -> bytes:
+    """A file of /proc, in a third of the time that `open` takes. Raises OSError."""
+    handle, data = os.open(path, os.O_RDONLY), b""
+    try:
+        while True:
+            more = os.read(handle, PIECE)
+            if not more:
+                return data
+            data += more
+    finally:
+        os.close(handle)
+
+
 def own_processes() -> Family:
     """All living processes of our user, but this one."""
     user, here, found = os.geteuid(), os.getpid(), {}
-    for name in os.listdir("/proc"):
+    if not os.path.isdir(PROC):
+        told = listed(["-ax"]).items()
+        return {pid: (start, above) for pid, (_, start, above, who) in told if who == user and pid != here}
+    for name in os.listdir(PROC):
         if not name.isdigit() or int(name) == here:
             continue
         try:
             if os.stat("/proc/" + name).st_uid != user:
                 continue
-            with open("/proc/%s/stat" % name, "rb") as stream:
-                # "pid (name) state ppid ...": the name may hold anything, so fields are counted from its last one.
-                fields = stream.read().rpartition(b")")[2].split()
+            # "pid (name) state ppid ...": the name may hold anything, so fields are counted from its last one.
+            fields = read_whole("/proc/" + name + "/stat").rpartition(b")")[2].split(None, 20)
         except OSError:  # it has ended
             continue
         if len(fields) >= 20 and fields[0] not in (b"Z", b"X"):
@@ -52,10 +69,10 @@ def own_processes() -> Family:
 def marked(pid: int, marks: Set[bytes]) -> bool:
     """Whether the environment that a process was started with holds all of these."""
     try:
-        with open("/proc/%d/environ" % pid, "rb") as stream:
-            return marks <= set(stream.read().split(b"\0"))
+        words = read_whole("/proc/%d/environ" % pid)
     except OSError:
         return False
+    return all(mark in words for mark in marks) and marks <= set(words.split(b"\0"))
 
 
 def of_launch(job: str, token: str, known: Iterable[Tuple[int, int]]) -> Family:

@@ -25,7 +25,8 @@ MAX_FILES, MAX_THREADS, MAX_CHILDREN = 8192, 64, 64
 """Open files, threads and children that are looked at of one process."""
 
 _QUIET, _POLL = 0.2, 0.02
-_ALLOWED = {signal.SIGUSR1, signal.SIGUSR2} | set(range(signal.SIGRTMIN, signal.SIGRTMAX + 1))
+_REAL_TIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()  # macOS has none
+_ALLOWED = {signal.SIGUSR1, signal.SIGUSR2} | set(_REAL_TIME)
 
 
 class Refused(Exception):

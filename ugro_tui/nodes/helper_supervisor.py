@@ -9,11 +9,13 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from ugro_tui.nodes.helper_proc import boot_id, state_of
 from ugro_tui.nodes.helper_processes import of_launch, rest
+from ugro_tui.nodes.helper_scope import command, runtime
 
 ORPHAN_SECONDS = 1.0
 """How often it is looked whether ranks that outlive their agent are there still."""
@@ -87,7 +89,7 @@ class Supervised:
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # after the agent began with the ordinary ones
             signal.signal(number, signal.SIG_IGN)
         self.note(agent.pid)
-        os.write(ready, b"{}")
+        os.write(ready, b"\n{}")
         os.close(ready)
         code = agent.wait()
         ended = {"code": code if code >= 0 else None, "signal": -code if code < 0 else None, "at": time.time()}
@@ -132,25 +134,41 @@ class Supervised:
     def detach(self) -> Dict[str, Any]:
         """Run in a process that is nobody's child; what it said when the agent had begun, or could not."""
         reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.close(reader)
-                os.setsid()
-                if os.fork() == 0:
-                    self._alone(writer)
-            finally:
-                os._exit(0)
+
+        def begin() -> None:
+            os.close(reader)
+            self.alone(writer)
+
+        in_background(begin)
         os.close(writer)
-        os.waitpid(child, 0)
-        with os.fdopen(reader, "rb") as stream:
-            said = stream.read()
-        return json.loads(said.decode()) if said else {"problem": "its supervisor ended before it began"}
+        return heard(reader)
+
+    def detach_in_scope(self, program: bytes, request: Dict[str, Any]) -> Dict[str, Any]:
+        """The same in a scope of the user's systemd, where this program is started anew: there it is asked to
+        `supervise`."""
+        reader, writer = os.pipe()
+        source, feed = os.pipe()
+        loads = "import sys,zlib;exec(zlib.decompress(sys.stdin.buffer.read(%d)))" % len(program)
+        argv = command(self.job, [sys.executable, "-ISuc", loads, "-"])
+
+        def become() -> None:
+            for number, pipe in enumerate((source, writer, writer)):  # others might be closed on the way
+                os.dup2(pipe, number)
+            os.execvpe(argv[0], argv, dict(os.environ, XDG_RUNTIME_DIR=runtime()))
+
+        in_background(become)
+        os.close(writer)
+        os.close(source)
+        words = json.dumps(dict(request, action="supervise", payload=0)).encode()
+        with contextlib.suppress(OSError), os.fdopen(feed, "wb") as stream:  # it may end without reading: it says why
+            stream.write(program + words + b"\n")
+        return heard(reader)
 
     def _spelled(self) -> str:
         return json.dumps([part.decode("utf-8", "replace") for part in self.argv])
 
-    def _alone(self, ready: int) -> None:
+    def alone(self, ready: int) -> None:
+        """Run apart from all that began it. `ready`: the pipe that is told when the agent has begun, or could not."""
         null = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
             os.dup2(null, number)
@@ -158,4 +176,28 @@ class Supervised:
         try:
             self.run(ready)
         except OSError as error:
-            os.write(ready, json.dumps({"problem": "%s: %s" % (self._spelled(), error.strerror)}).encode())
+            problem = {"problem": "%s: %s" % (self._spelled(), error.strerror)}
+            os.write(ready, b"\n" + json.dumps(problem).encode())
+
+
+def in_background(work: Callable[[], None]) -> None:
+    """Do something in a process that is nobody's child, in a session of its own."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                work()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def heard(reader: int) -> Dict[str, Any]:
+    """What a supervisor said in its last line."""
+    with os.fdopen(reader, "rb") as stream:
+        said = stream.read().decode("utf-8", "replace")
+    last = said.rpartition("\n")[2]
+    if last.startswith("{"):
+        return dict(json.loads(last))
+    return {"problem": said.strip() or "its supervisor ended before it began"}

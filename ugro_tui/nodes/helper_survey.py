@@ -7,6 +7,7 @@ import time
 from typing import Any, Dict, List
 
 from ugro_tui.nodes.helper_proc import ran
+from ugro_tui.nodes.helper_scope import scope
 
 PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
 
@@ -68,6 +69,7 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
         "port": port(request["port"]) if request["meets"] else None,
         "gpus": [] if request["again"] else gpus(ran_here),
         "ran": ran_here,
+        "scope": scope(),
         "time": time.time(),
     }
 

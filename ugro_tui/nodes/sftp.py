@@ -264,12 +264,13 @@ class _Reading:
             return False
         mark = "" if abs(self._now - info.mtime) < _FRESH else stamp(info)
         age = max(0.0, self._now - info.mtime)
+        place = "" if file.whole else place_digest(head, data)
         data = data[known:]
         if info.size > SPARSE_SIZE and not data.strip(b"\0"):  # SFTP does not tell what is on the disk
             self._holes.add((file.full, stamp(info)))
             self._denied.append(_hole(file, info))
             return True
-        self._chunks.append(Chunk(file.job, file.path, info.size, age, mark, offset, data))
+        self._chunks.append(Chunk(file.job, file.path, info.size, age, mark, offset, data, place=place))
         self._more |= not file.whole and offset + len(data) < info.size
         return True
 

@@ -6,7 +6,6 @@ import errno
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -27,16 +26,12 @@ def request_of(ask: Ask, cap: int) -> dict[str, Any]:
         "listed": ask.listed,
         "cap": cap if ask.cap is None else min(cap, ask.cap),
         "kinds": sorted(kind.value for kind in ask.kinds),
-        "jobs": {job: _known(files) for job, files in ask.jobs.items()},
+        "jobs": ask.jobs,
     }
 
 
-def _known(files: Mapping[str, Known]) -> dict[str, tuple[int, str, str]]:
-    return {path: (known.offset, known.place, known.stamp) for path, known in files.items()}
-
-
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
-_Words = tuple[str, str, _Count, float, str, _Count, _Count, bool]
+_Words = tuple[str, str, _Count, float, str, _Count, _Count, bool, str]
 
 
 class _Header(msgspec.Struct):
@@ -128,10 +123,10 @@ def _age(age: float) -> float:
 
 
 def _chunk(words: _Words, data: bytes) -> Chunk:
-    job, path, size, age, stamp, offset, length, old = words
+    job, path, size, age, stamp, offset, length, old, place = words
     if length != len(data):
         raise NodeLied("the answer announces other data than it brings")
-    return Chunk(job, path, size, _age(age), stamp[:80], offset, data, old)
+    return Chunk(job, path, size, _age(age), stamp[:80], offset, data, old, place[:80])
 
 
 def checked(reply: Reply, ask: Ask) -> Reply:
@@ -159,7 +154,6 @@ def checked(reply: Reply, ask: Ask) -> Reply:
 _NOTHING = Known()
 
 
-@lru_cache(maxsize=1 << 14)
 def _is_appended(path: str, kinds: frozenset[FileKind]) -> bool | None:
     """Whether a file is one that only grows; None where it is none of these kinds."""
     file = classify(path)

@@ -70,7 +70,7 @@ def _by_action(bindings: Iterable[BindingType]) -> list[tuple[str, str]]:
 
 def groups_of(front: UgroScreen) -> list[Group]:
     """The keys of a screen, then those of the widgets on it."""
-    kinds = {type(widget) for widget in front.query("*") if hasattr(widget, "HELP_NAME")}
+    kinds = {type(widget) for widget in front.query("*") if hasattr(widget, "HELP_NAME") and widget.can_focus}
     own = [vars(kind).get("BINDINGS", ()) for kind in type(front).__mro__ if issubclass(kind, UgroScreen)]
     screen: Group = (front.SAYS, [key for keys in own for key in keys])
     return [screen, *sorted((kind.HELP_NAME, kind.BINDINGS) for kind in kinds)]

@@ -15,21 +15,14 @@ from textual.widgets import Button, Static
 
 from ugro_tui.core.commands import Health, Launch, RecallLaunch
 from ugro_tui.core.launch_form import FIELDS, FIRST, backend_of, free_name, request_of, values_of
-from ugro_tui.core.launching import Backend, LaunchRequest
-from ugro_tui.core.rank import LOCAL
-from ugro_tui.core.redaction import without_secrets
+from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.ui.launch_form import NODES, LaunchForm
+from ugro_tui.ui.launch_kept import keep_values, kept_values
 from ugro_tui.ui.launch_text import progress_text, waits_text
 from ugro_tui.ui.launch_watch import LaunchWatch
-from ugro_tui.ui.node_choice import NodeTable
+from ugro_tui.ui.node_choice import NodeInput, NodeTable
 from ugro_tui.ui.plan_ahead import PLAN_AFTER, PlanAhead
 from ugro_tui.ui.screen import GoTo, UgroScreen
-
-_KEPT: Final = "launch"
-"""What the last values are kept under."""
-
-_NOT_KEPT: Final = ("resume",)
-"""What is meant for one launch alone."""
 
 _MARGIN: Final = 5
 """Cells beside what is told of a launch."""
@@ -48,10 +41,13 @@ class LaunchScreen(UgroScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "launch", tooltip="Launch what the form says; again after a failure", show=True),
         Binding("ctrl+o", "more", "more", tooltip="More fields, or fewer", show=True),
+        *(
+            Binding(key, f"field({step})", "field", tooltip="Next, previous field", show=False, priority=True)
+            for key, step in (("down", 1), ("up", -1), ("tab", 2), ("shift+tab", -2))
+        ),
+        Binding("enter", "go_on", "field", tooltip="Next field; press the button", show=False, priority=True),
         Binding("pagedown", "read(1)", "plan", tooltip="More of the plan", show=False),
         Binding("pageup", "read(-1)", "plan", tooltip="More of the plan", show=False),
-        Binding("down", "app.focus_next", "field", tooltip="Next, previous field", show=False),
-        Binding("up", "app.focus_previous", "field", tooltip="Next, previous field", show=False),
     ]
 
     _more = False
@@ -66,7 +62,7 @@ class LaunchScreen(UgroScreen):
         """The form, the nodes to choose from, the plan, and what is shown once it is launched."""
         self._plan, self._watch = PlanAhead(self.desk), LaunchWatch(self.desk)
         self._table = NodeTable(id="node-table")
-        self._form = LaunchForm(self._kept_values(), self._table)
+        self._form = LaunchForm(kept_values(self.desk), self._table)
         self._form.border_title = "Job"
         yield Static(id="title", classes="line")
         with Container(id="columns"):
@@ -80,12 +76,6 @@ class LaunchScreen(UgroScreen):
         with VerticalScroll(id="progress"):
             yield Static(id="progress-text")
         yield Static(Content("too small for the form: use `ugro-tui launch`"), id="too-small")
-
-    def _kept_values(self) -> dict[str, str]:
-        """What stood there last; on a machine that is watched alone, it is what starts the ranks."""
-        kept: dict[str, object] = self.desk.kept(_KEPT, {})
-        here = {"backend": Backend.LOCAL.value} if self._node_names() == [LOCAL] else {}
-        return here | {name: str(text) for name, text in kept.items()}
 
     def on_mount(self) -> None:
         """Typing goes into the first field at once."""
@@ -103,7 +93,7 @@ class LaunchScreen(UgroScreen):
 
     def on_screen_suspend(self) -> None:
         """Find the values again at the next start."""
-        self._keep()
+        keep_values(self.desk, self._form.values)
 
     def _watch_nodes(self) -> None:
         if self.is_current and not self._watch.job:
@@ -115,10 +105,6 @@ class LaunchScreen(UgroScreen):
         return self._watch.job or super().job
 
     # --- the form
-
-    def _keep(self) -> None:
-        kept = {name: text for name, text in self._form.values.items() if text and without_secrets(text) == text}
-        self.desk.keep(_KEPT, {name: text for name, text in kept.items() if name not in _NOT_KEPT})
 
     def _node_names(self) -> list[str]:
         return [node.name for node in self.desk.snapshot.nodes]
@@ -163,6 +149,24 @@ class LaunchScreen(UgroScreen):
     def _checked(self, event: NodeTable.Checked) -> None:
         self._form.toggle_node(event.name)
 
+    def action_field(self, step: int) -> None:
+        """Go to another field at once: what is typed behind the key belongs there. One step goes through the nodes."""
+        if abs(step) == 1 and isinstance(self.focused, NodeInput) and self.focused.step(step):
+            return
+        if abs(step) == 1 and isinstance(self.focused, VerticalScroll):
+            self.focused.scroll_relative(y=step, animate=False)
+        elif step > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
+
+    def action_go_on(self) -> None:
+        """Press the button, or go to the next field."""
+        if isinstance(self.focused, Button):
+            self.focused.press()
+        else:
+            self.focus_next()
+
     @on(Button.Pressed, "#more")
     def action_more(self) -> None:
         """Show the fields that are rarely needed, or hide them."""
@@ -186,7 +190,7 @@ class LaunchScreen(UgroScreen):
             return
         request, errors = self._read()
         if not errors and self._plan.ask(request):
-            self._keep()
+            keep_values(self.desk, self._form.values)
             self.show()
 
     def action_read(self, direction: int) -> None:
@@ -226,7 +230,7 @@ class LaunchScreen(UgroScreen):
             self.show()
             self._form.go(next(iter(errors)))
             return
-        self._keep()
+        keep_values(self.desk, self._form.values)
         self._tried = False
         self._watch.begin(request.job_id)
         self.ask(Launch(request))

@@ -67,7 +67,7 @@ class LaunchForm(Vertical):
     def go(self, name: str) -> None:
         """Type into this field."""
         line: Widget = self._lines[name]
-        line.focus()
+        self.screen.set_focus(line)
 
     def show(self, wanted: Collection[str], errors: Mapping[str, str]) -> None:
         """Show these fields, and what is wrong with some of them."""
@@ -88,10 +88,6 @@ class LaunchForm(Vertical):
     def _edited(self, event: Message) -> None:
         event.stop()
         self.post_message(self.Edited())
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.screen.focus_next()
 
     def toggle_node(self, name: str) -> None:
         """Choose this node, or do not any more."""

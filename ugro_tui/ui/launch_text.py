@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from textwrap import wrap
 from typing import Final
 
@@ -50,7 +51,8 @@ def plan_text(plan: LaunchPlan) -> Content:
     )
     on = f" on {len(plan.nodes)} node{'' if len(plan.nodes) == 1 else 's'}" if plan.nodes else ""
     head = Content.assemble((request.job_id, "bold"), f"  attempt {plan.attempt}  {ranks}{on}  {request.backend.value}")
-    lines = [head, *(Content.assemble(("copy  ", "$text-muted"), copy) for copy in plan.copies)]
+    lines = [head, *(Content.styled(f"✖ {problem}", "$error") for problem in plan.problems)]
+    lines += [*(Content.assemble(("copy  ", "$text-muted"), copy) for copy in plan.copies)]
     if plan.script:
         return Content("\n").join([*lines, *_script(plan.script)])
     if plan.nodes:
@@ -140,7 +142,7 @@ def progress_text(job: str, view: LaunchView | None, seconds: float, width: int)
     lines += [line for node in nodes for line in _progress(node, names, width, failed=view.stage is Stage.FAILED)]
     lines += [_wrapped("⚠ ", warning, width, "$warning") for warning in view.warnings]
     if view.plan is not None:
-        lines += [Content(), Content.styled("The plan", "bold"), plan_text(view.plan)]
+        lines += [Content(), Content.styled("The plan", "bold"), plan_text(replace(view.plan, problems=()))]
     return Content("\n").join(lines)
 
 

@@ -116,12 +116,13 @@ class NodeTable(LineTable[Candidate], can_focus=False):
 
 
 class NodeInput(Input):
-    """Takes names; `up` and `down` go through the table beside it, and on to other fields from its ends."""
+    """Takes names; a blank checks the node under the cursor of the table beside it."""
+
+    HELP_NAME = "Nodes"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "step(1)", "Next, previous node, then field", show=False),
-        Binding("up", "step(-1)", "Next, previous node, then field", show=False),
-        Binding("ctrl+a", "toggle_all", "All listed nodes, or none of them", show=False),
+        Binding("space", "toggle_here", "Check the node, or do not", show=False),
+        Binding("ctrl+a", "toggle_all", "Check all that are listed, or none", show=False),
     ]
 
     def __init__(self, value: str, placeholder: str, table: NodeTable, *, id: str) -> None:  # noqa: A002
@@ -143,7 +144,11 @@ class NodeInput(Input):
         if event.key == "space":
             event.stop()
             event.prevent_default()
-            self.toggle(str(self._table.key or ""))
+            self.action_toggle_here()
+
+    def action_toggle_here(self) -> None:
+        """Choose the node under the cursor, or do not any more."""
+        self.toggle(str(self._table.key or ""))
 
     def toggle(self, name: str) -> None:
         """Choose this node, or do not any more."""
@@ -158,11 +163,9 @@ class NodeInput(Input):
         self.value = line
         self.cursor_position = len(line)
 
-    def action_step(self, lines: int) -> None:
-        """Go to the next node; beyond the last and before the first to another field."""
-        if 0 <= self._table.cursor + lines < self._table.counts[0]:
+    def step(self, lines: int) -> bool:
+        """Go to another node; False beyond the last and before the first."""
+        inside = 0 <= self._table.cursor + lines < self._table.counts[0]
+        if inside:
             self._table.action_move(lines)
-        elif lines > 0:
-            self.screen.focus_next()
-        else:
-            self.screen.focus_previous()
+        return inside

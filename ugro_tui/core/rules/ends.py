@@ -139,7 +139,7 @@ class Restarts:
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """One alert for the job."""
-        if look.job.attempt < 2 and not any(len(rank.starts) > 1 for rank in look.job.current()[:1]):
+        if look.job.attempt < 2 and not any(rank.before for rank in look.job.current()[:1]):
             return
         if look.job.status(look.now) in (JobStatus.FINISHED, JobStatus.STOPPED):
             return

@@ -121,7 +121,7 @@ class Lines:
         if not missing.any():
             return
         total, bad = int(missing.sum()), int((missing > 0).sum())
-        records = sum(rank.tally.lines + rank.lost for rank in look.job.current())
+        records = sum(rank.lines + rank.lost for rank in look.job.current())
         worst = look.job.table.by_row[int(rows[missing.argmax()])]
         share = total / max(1, records)
         limit = look.thresholds["lines_skipped"]["warn"]
@@ -132,6 +132,6 @@ class Lines:
 
 
 def _said(worst: Rank, total: int, records: int) -> str:
-    here = worst.tally.skipped + worst.lost
+    here = worst.skipped + worst.lost
     share = f"{100 * total / max(1, records):.2g} %"
     return f"missing or no record: {total:,} of {records:,} lines ({share}), {here:,} of this rank"
