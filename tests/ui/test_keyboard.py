@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from textual._xterm_parser import XTermParser
 from textual.events import Key
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
@@ -14,6 +15,7 @@ from tests.ui.scenes import FakeFeed, app_of
 from tests.ui.screen_scenes import booked
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.keyboard import apart
 from ugro_tui.ui.log_view import LogView
 
 MIDDLE = (120, 40)
@@ -48,6 +50,12 @@ async def test_keys_after_one_that_opens_a_screen_reach_that_screen() -> None:
         await type_ahead(pilot, "escape", "colon", *"rank 3", "enter")
         await until(pilot, lambda: app.desk.rank == 3)
         assert len(feed.asked) == 4  # three ranks were opened
+
+
+def test_an_escape_and_a_key_at_once_are_two() -> None:
+    found = [*XTermParser().feed("\x1b3"), Key("alt+q", "q")]
+    assert [[one.key for one in apart(key, writing=False)] for key in found] == [["escape", "3"], ["escape", "q"]]  # type: ignore[arg-type]
+    assert [apart(Key("pound_sign", "£"), writing=True), apart(Key("j", "j"), writing=False)] == [(), ()]
 
 
 async def test_what_is_typed_behind_a_slash_is_no_command() -> None:

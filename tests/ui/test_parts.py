@@ -14,6 +14,8 @@ from textual.content import Content
 from tests.ui.scenes import Run, healthy, job, snapshot
 from ugro_tui.core.curve import Axis
 from ugro_tui.ui.columns import GAP, fitting
+from ugro_tui.ui.job_columns import COLUMNS as JOB_COLUMNS
+from ugro_tui.ui.job_columns import job_lines
 from ugro_tui.ui.panels import job_bar
 from ugro_tui.ui.plane import limits
 from ugro_tui.ui.rank_columns import COLUMNS, RankLines
@@ -120,6 +122,13 @@ def test_columns_never_exceed_the_width(width: int) -> None:
 
 def test_what_matters_most_stays_longest() -> None:
     assert {column.title for column in fitting(COLUMNS, 40)} >= {"Rank", "State", "Step"}
+
+
+def test_almost_without_room_a_glyph_stands_beside_the_name() -> None:
+    line = job_lines(healthy()).row(0)
+    state, name = fitting(JOB_COLUMNS, 20)
+    assert (state.text(line), state.heading(), name.text(line)) == ("●", "S", shortened(line.job_id, 8).ljust(8))
+    assert [column.title for column in fitting(JOB_COLUMNS, 9)] == ["Job"]
 
 
 def test_cells_are_exactly_as_wide_as_their_column() -> None:

@@ -92,8 +92,10 @@ def _when(at: float) -> str:
 def columns(now: float) -> Sequence[TableColumn[Entry]]:
     """The columns at `now` (Unix seconds)."""
     return (
-        TableColumn("State", 14, 0, _state, "state", left=True, tone=_tone),
-        TableColumn("Alert", 18, 1, lambda entry: entry.alert.name, "alert", left=True, grows=True, tone=_tone),
+        TableColumn("State", 14, 0, _state, "state", left=True, tone=_tone, least=1),
+        TableColumn(
+            "Alert", 18, 1, lambda entry: entry.alert.name, "alert", left=True, grows=True, tone=_tone, least=8
+        ),
         TableColumn("Job", 24, 4, lambda entry: entry.job_id, "job", left=True, grows=True, names=True),
         TableColumn("Who", 16, 3, _who, "rank", left=True, grows=True),
         TableColumn("Since", 11, 6, lambda entry: _when(entry.since), "age", left=True),

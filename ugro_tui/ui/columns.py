@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from rich.cells import cell_len, set_cell_size
@@ -33,7 +33,7 @@ class TableColumn(Generic[R]):
     the row and that text. `field`: what the column sorts by, the name of a `Field`; empty where it cannot. `falling`:
     whether its greatest values come first when it is chosen to sort by. `left`: texts; numbers stand on the right.
     `grows`: a text that is as wide as the longest value of its field, where there is room. `names`: it holds names,
-    which lose their middle where room is short.
+    which lose their middle where room is short. `least`: how narrow it may be made (1: for a glyph), 0: not at all.
     """
 
     title: str
@@ -45,11 +45,14 @@ class TableColumn(Generic[R]):
     left: bool = False
     grows: bool = False
     names: bool = False
+    least: int = 0
     tone: Callable[[R, str], str] | None = None
 
     def text(self, row: R) -> str:
         """The cell, exactly `width` wide."""
         cell = self.cell(row)
+        if self.width == 1:
+            return cell[:1]
         return fit(shortened(cell, self.width) if self.names else cell, self.width, left=self.left)
 
     def heading(self, mark: str = "") -> str:
@@ -64,10 +67,17 @@ def taken(columns: Sequence[TableColumn[R]]) -> int:
 
 
 def fitting(columns: Sequence[TableColumn[R]], width: int) -> list[TableColumn[R]]:
-    """The columns that fit into `width` cells: the least needed ones are left out first, one stays in any case."""
+    """The columns that fit into `width` cells: the least needed ones are left out first, one stays in any case.
+
+    Before one is left out that may be narrow, all that may be are.
+    """
     kept = list(columns)
     while len(kept) > 1 and taken(kept) > width:
-        kept.remove(max(kept, key=lambda column: column.need))
+        worst = max(kept, key=lambda column: column.need)
+        small = [replace(column, width=column.least or column.width) for column in kept]
+        if worst.least and taken(small) <= width:
+            return small
+        kept.remove(worst)
     return kept
 
 

@@ -25,6 +25,9 @@ _WITH_NUMBERS: Final = 11
 _SHADE: Final = 3
 """Cells of the shade beside a number."""
 
+_SHORT: Final = {"forward": "forw", "backward": "back", "sync_wait": "wait", "optimizer": "opt"}
+"""What phases are called where room is short, much as in the table of ranks."""
+
 _AROUND: Final = 2
 """Lines for the names of the phases and for the worst."""
 
@@ -49,7 +52,8 @@ def heat_lines(heat: PhaseHeat, width: int, height: int) -> Content:
 
 def _head(phase: str, cell: int) -> str:
     """The name of a phase over its numbers, or over its shade where there are none."""
-    return f"{phase[: cell - 1]:<{cell}}" if cell < _WITH_NUMBERS else f"{phase:>{_SHADE + _value(cell)}}".ljust(cell)
+    short = phase if len(phase) < cell else _SHORT.get(phase, phase)
+    return f"{short[: cell - 1]:<{cell}}" if cell < _WITH_NUMBERS else f"{phase:>{_SHADE + _value(cell)}}".ljust(cell)
 
 
 def _value(cell: int) -> int:

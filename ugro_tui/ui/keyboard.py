@@ -22,8 +22,22 @@ PATIENCE: Final = 3.0
 _MOVES: Final = frozenset(("j", "k", "up", "down", "left", "right", "pageup", "pagedown", "ctrl+d", "ctrl+u"))
 """Keys that open nothing, as what is typed into a line of text: nobody waits for them, who holds them down neither."""
 
+_DIGITS: Final = dict(zip("\xa1\u2122\xa3\xa2\u221e\xa7", "123456", strict=True))
+"""What Textual takes an escape for that is followed by a digit at once: the signs that Alt gives on a Mac."""
+
 _LOOK_SECONDS: Final = 0.05
 """How often it is looked whether a widget that does not answer is still there."""
+
+
+def apart(key: Key, *, writing: bool) -> tuple[Key, ...]:
+    """Escape and a key that were typed at once, and look like that key with Alt; empty: it is another one.
+
+    `writing`: what is typed goes into a line of text, so that the signs are meant that Alt and a digit give.
+    """
+    digit = "" if writing or key.character is None else _DIGITS.get(key.character, "")
+    letter = key.key.removeprefix("alt+") if key.key.startswith("alt+") else ""
+    second = digit or (letter if len(letter) == 1 else "")
+    return (Key("escape", "\x1b"), Key(second, second)) if second else ()
 
 
 class Keyboard:
@@ -36,6 +50,11 @@ class Keyboard:
         self._handed = asyncio.Event()
         self._plain = False
         self._settling: asyncio.Task[None] | None = None
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether a key that comes now is handed on at once."""
+        return self._settling is None
 
     def may_pass(self, key: Key) -> bool:
         """Whether the key is to be handed on now, and then `passed` to be called; else it will come again."""
@@ -84,6 +103,7 @@ class Keyboard:
     async def _round(self) -> tuple[object, ...]:
         """Have all that a key may reach do what waits for them; where keys go then, and whether nothing waits."""
         app = self._app
+        await asyncio.sleep(0)  # widgets that are gone do not make one wait: others must have their turn all the same
         if not app.screen_stack:
             return (True,)
         nodes = (app.focused or app.screen).ancestors_with_self

@@ -120,8 +120,10 @@ def _score(line: NodeLine) -> str:
 def columns(elapsed: float) -> Sequence[TableColumn[NodeLine]]:
     """The columns, `elapsed` seconds after the snapshot."""
     return (
-        TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True, names=True),
-        TableColumn("State", 22, 1, state_cell(elapsed), "state", left=True, tone=lambda line, _: state_tone(line)),
+        TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True, names=True, least=8),
+        TableColumn(
+            "State", 22, 1, state_cell(elapsed), "state", left=True, tone=lambda line, _: state_tone(line), least=1
+        ),
         TableColumn("Age", 4, 3, lambda line: age(line.view.age + elapsed), "age"),
         TableColumn("Score", 5, 2, _score, "score", tone=_score_tone),
         TableColumn("Ranks", 5, 5, lambda line: str(line.ranks), "ranks", falling=True),

@@ -48,11 +48,9 @@ class NodesScreen(ListScreen):
     def title_words(self) -> Content:
         """How many there are, and how many are in trouble."""
         nodes = self.desk.snapshot.nodes
-        bad = len(troubled(nodes))
-        return Content.assemble(
-            ("Nodes", "bold"),
-            f"  {len(nodes) - bad} of {len(nodes)} answer well" if bad else f"  all {len(nodes)} answer well",
-        )
+        there, bad = len(nodes), len(troubled(nodes))
+        said = f"{there - bad} of {there} answer well" if bad else f"all {there} answer well"
+        return Content.assemble(("Nodes", "bold"), f"  {said if bad or there > 1 else f'{there} answers well'}")
 
     def show_lines(self) -> bool:
         """All nodes."""

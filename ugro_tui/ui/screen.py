@@ -12,10 +12,11 @@ from textual.events import Resize
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from ugro_tui.core.commands import Command
 from ugro_tui.ui.desk import Desk
+from ugro_tui.ui.key_line import KeyLine
 from ugro_tui.ui.strip import strip
 
 COMPACT_BELOW = (100, 30)
@@ -73,7 +74,7 @@ class UgroScreen(Screen[None]):
             yield from self.parts()
         yield Static(id="message", classes="line")
         yield Static(id="sources", classes="line")
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyLine()
 
     def parts(self) -> Iterable[Widget]:
         """The widgets that are this screen's own."""

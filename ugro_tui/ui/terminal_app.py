@@ -17,9 +17,10 @@ from textual.events import Event, Key, Resize
 from textual.filter import LineFilter, Monochrome
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.widgets import Input
 
 from ugro_tui.core.theme_names import THEMES
-from ugro_tui.ui.keyboard import Keyboard
+from ugro_tui.ui.keyboard import Keyboard, apart
 from ugro_tui.ui.line_filters import Ascii, Uncoloured
 from ugro_tui.ui.offers import THEME
 from ugro_tui.ui.themes import BY_NAME
@@ -48,6 +49,9 @@ class TerminalApp(App[str]):
         """Let a key wait until what the keys before it do is done."""
         if not isinstance(event, Key) or event.is_forwarded:
             await super().on_event(event)
+        elif two := apart(event, writing=isinstance(self.focused, Input)):
+            for key in two:
+                await self.on_event(key)
         elif self.keyboard.may_pass(event):
             try:
                 await super().on_event(event)
