@@ -70,7 +70,7 @@ def test_a_job_is_launched_stopped_and_launched_again(nodes: Lab, tty: Terminal,
     script.write_text(TRAIN)
     tty.resize(*size)
     tty.run(shlex.join([sys.executable, "-m", "ugro_tui", *watched(nodes)]))
-    tty.wait(lambda screen: "Launch one from here:  L" in screen)
+    tty.wait(lambda screen: "Launch a job from here:  L" in screen)
     tty.type("L")
     tty.wait(lambda screen: "ctrl+s launches" in screen)
 

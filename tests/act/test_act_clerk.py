@@ -98,7 +98,7 @@ def test_the_script_tells_its_end(
     assert found["exit_code"] == int(code)
     helper_batch.change(str(batch), TOKEN, {"status": "unknown", "more": 1})
     helper_batch.change(str(batch), "of another launch", {"status": "running", "more": 2})
-    helper_batch.change(str(batch), TOKEN, {"more": 3}, 2)
+    helper_batch.change(str(batch), TOKEN, {"more": 3}, {"attempt": 2})
     assert (document(batch.parent)["status"], document(batch.parent)["more"]) == (ends[0], 1)
 
 

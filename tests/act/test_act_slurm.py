@@ -16,6 +16,7 @@ from tests.writing import wait_until
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import LaunchPlan, NodeProgress, SlurmOptions, Stage
+from ugro_tui.nodes import helper_batch
 from ugro_tui.nodes.helper_processes import of_launch
 from ugro_tui.nodes.local import LocalNode
 
@@ -90,6 +91,11 @@ def test_a_job_waits_with_its_reason_and_place_and_cancelled_it_never_runs(shop:
     shop.backend.finalize("next", standing)
     assert shop.document("next")["said"] == standing.said
     assert shop.backend.look("held").said.startswith("pending: JobHeldUser (held: `scontrol release` lets it go), ")
+    folder, standing = str(shop.root / "held"), shop.backend.look("held")
+    helper_batch.change(folder, held.token, {"status": "running", "said": ""})  # it begins after it was looked at
+    shop.backend.finalize("held", standing)
+    assert (shop.document("held")["status"], shop.document("held")["attempt"]) == ("running", 1)
+    helper_batch.change(folder, held.token, {"status": "pending"})
     shop.ready()
     standing = shop.backend.look("job")
     assert (standing.status, standing.said) == ("running", "running, on n2")

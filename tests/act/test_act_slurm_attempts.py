@@ -76,6 +76,7 @@ def test_a_requeue_is_another_attempt_and_no_failure_whoever_asked_for_it(shop: 
     wait_until(lambda: "BeginTime" in shop.backend.look("job").said)
     assert (shop.document()["status"], shop.document()["attempt"]) == ("running", 2)
     standing = shop.backend.look("job")
+    assert (standing.status, standing.attempt) == ("pending", 3)
     shop.backend.finalize("job", standing)
     shop.backend.finalize("job", standing)  # once more: nothing is counted twice
     assert (shop.document()["status"], shop.document()["attempt"]) == ("pending", 3)

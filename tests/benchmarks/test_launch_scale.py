@@ -143,7 +143,9 @@ def test_many_nodes_cost_each_what_few_do(yard: Yard) -> None:
     end_all(yard.fleet)
     for (count, name), one in found.items():
         here, there = one.here / count * 1e3, one.there / count * 1e3
-        print(f"\n{count} nodes, {name}: {one.wall:.2f} s; CPU a node {here:.0f} ms here, {there:.0f} ms there", end="")
+        least = one.whole / (os.cpu_count() or 1)
+        print(f"\n{count} nodes, {name}: {one.wall:.2f} s ({least:.2f} s of all cores); ", end="")
+        print(f"CPU a node {here:.0f} ms here, {there:.0f} ms there", end="")
     each = found[MANY, "launch"].there / MANY / (found[FEW, "launch"].there / FEW)
     whole = found[MANY, "launch"].whole / found[MANY, "by hand"].whole
     print(f"; a node works {each:.2f} x as at {FEW}, all {whole:.2f} x as by hand")

@@ -118,6 +118,7 @@ requests = st.builds(
     environment=st.dictionaries(names, words),
     secrets=st.dictionaries(names, words),
     resume=st.booleans(),
+    scope=st.sampled_from(("auto", "user", "none")),
 )
 
 
@@ -126,7 +127,8 @@ requests = st.builds(
 def test_a_form_that_is_filled_in_from_a_request_asks_for_the_same(request: LaunchRequest, backend: Backend) -> None:
     slurm = SlurmOptions("gpu1", 4, "p", "a", "1:00", 0, ("--qos=long",))
     if backend is Backend.SLURM:
-        request = replace(request, backend=backend, slurm=slurm, rendezvous="static", max_restarts=0, nodes=())
+        request = replace(request, backend=backend, slurm=slurm, rendezvous="static", max_restarts=0)
+        request = replace(request, nodes=(), scope="auto")
     found, errors = request_of(values_of(request, NODES), NODES, ())
     assert (found, errors) == (request, {})
 

@@ -104,7 +104,7 @@ async def test_a_job_is_launched_stopped_and_launched_again_from_the_screen(home
         app = UgroApp(agent.feed, archive=agent.archive, place=agent.place, bell=False)
         async with app.run_test(size=(120, 40)) as pilot:
             hands = Hands(app, pilot)
-            await hands.see("Launch one from here:  L")
+            await hands.see("Launch a job from here:  L")
             await _launch(hands)
             assert told("attempt") == 1
             await _stop(hands)
@@ -118,5 +118,5 @@ async def test_a_job_is_launched_stopped_and_launched_again_from_the_screen(home
             await hands.press("at")
             await hands.press("slash")
             await hands.type("command~distributed")
-            await hands.see("filter command~distributed", "2/2", "-m torch.distributed.run")
+            await hands.see("filter command~distributed", "✔ ended   local", "-m torch.distributed.run")
     assert list(living(home)) == []

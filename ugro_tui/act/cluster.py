@@ -141,16 +141,16 @@ class Cluster:
     def finalize(self, job_id: str, standing: JobStanding) -> None:
         """Write down how a job ended, where its script could not, or why it waits; see `Backend.finalize`."""
         manifest = self._manifest(job_id)
-        if manifest.over or standing.attempt != manifest.attempt:
+        if manifest.over or not 0 <= standing.attempt - manifest.attempt <= 1:
             return
-        if standing.status == "pending" and (manifest.status, manifest.said) != ("pending", standing.said):
-            # Slurm has it wait though it ran: it was requeued, and its script could not say so.
-            again = int(manifest.status == "running")
-            news = {"status": "pending", "said": standing.said, "attempt": manifest.attempt + again}
-            self._note(job_id, manifest.token, news, manifest.attempt)
         if standing.over:
             news = {**news_of(standing, self._clock.time()), "said": standing.said}
-            self._note(job_id, manifest.token, news, manifest.attempt)
+            self._note(job_id, manifest.token, news, attempt=manifest.attempt)
+        elif standing.status == "pending" and standing.said != manifest.said:
+            # What is the next attempt was requeued, and its script could not say so.
+            was = "pending" if standing.attempt == manifest.attempt else "running"
+            news = {"status": "pending", "said": standing.said, "attempt": standing.attempt}
+            self._note(job_id, manifest.token, news, attempt=manifest.attempt, status=was)
 
     def stop(self, job_id: str, grace: float, told: Telling) -> JobStanding:
         """Cancel what waits; end what runs: SIGTERM, SIGKILL after `grace` seconds; see `Backend.stop`.
@@ -257,8 +257,8 @@ class Cluster:
             raise BadInput(f"job {visible(job_id, 80)} on {self._clerk.name} was not launched by Slurm for us")
         return told.manifest
 
-    def _note(self, job_id: str, token: str, news: Mapping[str, Any], attempt: int = 0) -> None:
-        self._clerk.ask("note", job_id, Told, token=token, attempt=attempt, news=news)
+    def _note(self, job_id: str, token: str, news: Mapping[str, Any], **only: Any) -> None:
+        self._clerk.ask("note", job_id, Told, b"", token=token, news=news, only=only)
 
     def _survey(self, request: LaunchRequest) -> Survey:
         return self._clerk.ask("survey", request.job_id, Survey, b"", **asked_of(request))

@@ -67,6 +67,8 @@ def told(manifest: Manifest, job: SlurmJob, place: int | None) -> JobStanding:
     if job.status is JobStatus.STOPPED:
         said = f"stopped by {manifest.stop_asked}" if manifest.stop_asked else BY_OTHERS
     standing = _standing(manifest, job.status.value, said, nodes)
+    if standing.status == "pending" and manifest.status == "running":
+        standing = replace(standing, attempt=manifest.attempt + 1)  # it was requeued
     return replace(standing, exit_code=None if job.signal else job.exit_code, signal=job.signal)
 
 

@@ -130,8 +130,8 @@ def request_of(
         secrets=form.read("secrets", _files, {}),
         sync_code=form.text("sync_code"),
         resume=attempt != FIRST,
-        slurm=_slurm(form, watched),
         scope=form.text("scope") or "auto",
+        slurm=_slurm(form, watched),
     )
     if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
         form.errors["restarts"] = "on several nodes a restart hangs with a static rendezvous: choose c10d above"

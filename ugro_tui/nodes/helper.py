@@ -62,7 +62,8 @@ def poll(root: str, shelves: Shelves, request: Dict[str, Any], now: float) -> Tu
     return header, reader.data
 
 
-Known = Dict[str, List[Any]]
+NOTHING = (0, "", "")
+Known = Dict[str, Any]
 """What is known of a job's files, by path: `[offset, place, stamp]`."""
 
 
@@ -122,33 +123,36 @@ class _Reader:
         self, job: str, folder: str, prefix: str, entries: List[str], specs: Layout, names: Any, known: Known
     ) -> None:
         handle = self._folders.handle(job, folder)
-        base = specs[0]["path"] + prefix
+        place, base = (job, folder), specs[0]["path"] + prefix
         for entry in entries:
-            was = known.get(base + entry)
+            path = base + entry
+            was = known.get(path)
             found = names.fullmatch(entry) if was is None else None
             if was is None and not found:
                 continue
             try:
                 info = os.stat(entry, dir_fd=handle, follow_symlinks=False)
-                if was is None or was[2] != stamp(info) or was[0] < info.st_size:
+                mark = stamp(info)
+                if was is None or was[2] != mark or was[0] < info.st_size:
                     found = found or names.fullmatch(entry)
                     if found:  # else it is known, but nobody asks for its kind now
-                        spec = specs[int(found.lastgroup[1:])]
-                        self._note(News((job, folder), entry, base + entry, was or [0, "", ""], info, spec))
+                        news = News(place, entry, path, was or NOTHING, specs[int(found.lastgroup[1:])])
+                        self._note(news, info, mark)
             except FileNotFoundError:
                 continue  # gone since it was listed
             except OSError as error:
-                self._deny(job, base + entry, error)
+                self._deny(job, path, error)
 
-    def _note(self, news: "News") -> None:
+    def _note(self, news: News, info: os.stat_result, mark: str) -> None:
+        news.told, news.mark = (info.st_size, info.st_mtime), mark
         if news.spec["vital"] and is_silent(news, self._now):
             self._silent.append(news)
         if news.spec["whole"] and as_known(news):
             return
-        refuse(news.info)
+        refuse(info)
         # A file that is shorter than what is known of it is another one.
-        gone = news.spec["whole"] or news.info.st_size < news.was[0]
-        news.size = news.info.st_size if gone else news.info.st_size - news.was[0]
+        gone = news.spec["whole"] or info.st_size < news.was[0]
+        news.size = info.st_size if gone else info.st_size - news.was[0]
         self._news.append(news)
 
     def _entries(self, job: str, folder: str) -> List[str]:
@@ -199,25 +203,31 @@ class _Reader:
 
     def _chunk(self, news: News, handle: int, share: int, spare: int) -> int:
         # What was said of the file before it was opened is told, so that a change since then is news again.
-        info, offset = news.info, news.was[0]
+        told, offset = news.told, news.was[0]
         if news.spec["whole"]:
-            return self._tell(news, info, stamp(info), 0, (os.pread(handle, share, 0), ""))
+            return self._tell(news, told, news.mark, 0, (os.pread(handle, share, 0), ""))
         found = behind(handle, offset, news.was[1], share)
         if found is not None:
-            return self._tell(news, info, stamp(info), offset, found)
+            return self._tell(news, told, news.mark, offset, found)
         other, found = self._renamed(news, share + spare)
         if found is not None:
             return self._tell(news, other, "", offset, found, old=True)
-        return self._tell(news, info, stamp(info), 0, behind(handle, 0, "", share + spare) or (b"", ""))
+        return self._tell(news, told, news.mark, 0, behind(handle, 0, "", share + spare) or (b"", ""))
 
     def _tell(
-        self, news: News, info: os.stat_result, mark: str, offset: int, found: Tuple[bytes, str], old: bool = False
+        self,
+        news: News,
+        told: Tuple[int, float],
+        mark: str,
+        offset: int,
+        found: Tuple[bytes, str],
+        old: bool = False,
     ) -> int:
-        data, behind_it = found
-        age = round(max(0.0, self._now - info.st_mtime), 3)
-        words = [news.place[0], news.path, info.st_size, age, mark, offset, len(data), old, behind_it]
+        (size, written), (data, behind_it) = told, found
+        age = round(max(0.0, self._now - written), 3)
+        words = [news.place[0], news.path, size, age, mark, offset, len(data), old, behind_it]
         self._header["chunks"].append(words)
-        self._header["more"] |= old or (not news.spec["whole"] and offset + len(data) < info.st_size)
+        self._header["more"] |= old or (not news.spec["whole"] and offset + len(data) < size)
         self.data.append(data)
         return len(data) + OVERHEAD
 
@@ -236,7 +246,7 @@ class _Reader:
                 if stat.S_ISREG(info.st_mode) and info.st_size > offset:
                     found = behind(other, offset, news.was[1], share)
                     if found is not None:
-                        return info, found
+                        return (info.st_size, info.st_mtime), found
             finally:
                 os.close(other)
         return None, None

@@ -79,14 +79,14 @@ def held(folder: str) -> Iterator[None]:
         yield
 
 
-def change(folder: str, token: str, news: Dict[str, Any], attempt: int = 0) -> Dict[str, Any]:
-    """Take `news` into job.json, if it is of this launch and, where one is given, of this attempt; what it says then.
+def change(folder: str, token: str, news: Dict[str, Any], only: Any = None) -> Dict[str, Any]:
+    """Take `news` into job.json, if it is of this launch and says all that is in `only`; what it says then.
 
     An end that is written stays, unless the news are of a later attempt. With the end secrets are removed.
     """
     with held(folder):
         document = read(folder)
-        if document.get("token") != token or (attempt and attempt != document.get("attempt")):
+        if any(document.get(name) != value for name, value in dict(only or {}, token=token).items()):
             return document
         if document.get("status") in OVER and news.get("attempt", 0) <= document.get("attempt", 1):
             news = {name: value for name, value in news.items() if name not in ("status", "ended", "said")}
@@ -131,7 +131,7 @@ def ended(folder: str, code: int, told: bool) -> None:
         why = CAUSES.get(cause, "")
         said = "pending: requeued by Slurm%s" % (": " + why if why else "")
         news = {"status": "pending", "said": said, "attempt": attempt + 1}
-    change(folder, os.environ["UGRO_LAUNCH_TOKEN"], news, attempt)
+    change(folder, os.environ["UGRO_LAUNCH_TOKEN"], news, {"attempt": attempt})
 
 
 def verdict(folder: str, code: int, asked: Any, killed: bool, cause: str) -> "tuple[str, str]":

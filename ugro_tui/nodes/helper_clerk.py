@@ -110,8 +110,8 @@ def tell(request: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def note(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Take `news` into the job.json of this launch; where an `attempt` is named, only while it is that."""
-    return {"manifest": change(folder_of(request), request["token"], request["news"], request.get("attempt", 0))}
+    """Take `news` into the job.json of this launch, while it says what is in `only`."""
+    return {"manifest": change(folder_of(request), request["token"], request["news"], request["only"])}
 
 
 def withdraw(request: Dict[str, Any]) -> Dict[str, Any]:

@@ -105,14 +105,16 @@ def behind(handle: int, offset: int, place: str, share: int) -> Optional[Tuple[b
 
 
 class News:
-    """A file that is not as it was: `size` bytes seem to be new, `was` is what was known of it."""
+    """A file that is not as it was: `size` bytes seem to be new, `was` is what was known of it.
 
-    __slots__ = ("info", "name", "path", "place", "size", "spec", "was")
+    `told` are its size and when it was written, `mark` its stamp: thousands may wait here, so nothing else is kept.
+    """
 
-    def __init__(
-        self, place: Tuple[str, str], name: str, path: str, was: List[Any], info: os.stat_result, spec: Dict[str, Any]
-    ) -> None:
-        self.place, self.name, self.path, self.was, self.info, self.spec = place, name, path, was, info, spec
+    __slots__ = ("mark", "name", "path", "place", "size", "spec", "told", "was")
+
+    def __init__(self, place: Tuple[str, str], name: str, path: str, was: Any, spec: Dict[str, Any]) -> None:
+        self.place, self.name, self.path, self.was, self.spec = place, name, path, was, spec
+        self.told, self.mark = (0, 0.0), ""
         self.size = 0
 
     @property

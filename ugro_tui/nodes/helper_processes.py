@@ -18,7 +18,7 @@ from ugro_tui.nodes.helper_proc import PROC, listed, state_of
 KILL_SECONDS = 5.0
 """A killed process is gone in milliseconds; only one that waits for a device or a dead network disk is not."""
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 2.0
 """How often processes are looked for while known ones are waited for: others may come from them."""
 
 PIECE = 1 << 16

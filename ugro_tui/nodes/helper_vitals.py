@@ -9,7 +9,7 @@ import os
 import re
 from typing import Any, Dict, List, Optional, Tuple
 
-from ugro_tui.nodes.helper_files import READ, Folders, News, stamp
+from ugro_tui.nodes.helper_files import READ, Folders, News
 
 SILENT_SECONDS = 5.0
 """A heartbeat is replaced every 2 s. Processes of younger ones are not looked at: they cost nothing."""
@@ -31,12 +31,12 @@ can be said; `start` of the process in clock ticks since boot; `oom`: whether th
 
 def is_silent(news: News, now: float) -> bool:
     """Whether the process of a heartbeat is to be looked at, at `now` (Unix seconds by this machine)."""
-    return now - news.info.st_mtime > SILENT_SECONDS and not news.was[2].endswith(SETTLED)
+    return now - news.told[1] > SILENT_SECONDS and not news.was[2].endswith(SETTLED)
 
 
 def as_known(news: News) -> bool:
     """Whether a file that is replaced whole is the one that is known."""
-    mark, known = stamp(news.info), news.was[2]
+    mark, known = news.mark, news.was[2]
     return bool(known == mark or known == mark + SETTLED)
 
 
@@ -49,7 +49,7 @@ def examine(silent: List[News], folders: Folders) -> List[Vital]:
             state, pid, start, oom = _examine(_heartbeat(news, folders), own)
         except OSError:
             continue  # it is tried again with the next look
-        mark = stamp(news.info) + ("" if state in ("alive", "stopped") else SETTLED)
+        mark = news.mark + ("" if state in ("alive", "stopped") else SETTLED)
         found.append([news.place[0], news.path, mark, state, pid, start, oom])
     return found
 

@@ -226,8 +226,6 @@ def empty(snapshot: Snapshot, place: str, *, ready: bool, size: tuple[int, int],
         parts += [f"{place} holds no job that changed within a day.\n\n"]
     if snapshot.listed:
         parts += [f"Older ones: {', '.join(snapshot.listed[:8])}; open one with `ugro-tui watch JOB`.\n\n"]
-    if not snapshot.read_only:
-        parts += ["Launch one from here:  ", ("L", "bold $accent"), "\n\n"]
     parts += [
         *(() if snapshot.read_only else ("Launch a job from here:  ", ("L", "bold $accent"), "\n\n")),
         "See a real run in a minute:  ",
