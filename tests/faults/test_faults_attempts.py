@@ -34,19 +34,22 @@ STEPS = """
 import os, pathlib, sys, threading
 from ugro_emitter import MetricsEmitter
 rank, last, fails = int(os.environ["RANK"]), int(sys.argv[1]), int(sys.argv[2])
-saved = pathlib.Path(os.environ["UGRO_METRICS_DIR"], "saved")
+place = pathlib.Path(os.environ["UGRO_METRICS_DIR"])
+saved = place / f"saved.{rank}"
 again = "--resume" in sys.argv or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-done = int(saved.read_text()) if again else 0
+done = int(saved.read_text()) if again and saved.exists() else 0
 with MetricsEmitter(total_steps=last, emit_every=1) as emitter:
     for step in range(done + 1, last + 1):
         if step == fails and not again:
+            while not (place / "now").exists():
+                threading.Event().wait(0.02)
             raise RuntimeError("out of luck")
         emitter.emit_step(step, loss=100 / step)
         if step % 10 == 0:
             saved.write_text(str(step))
         threading.Event().wait(float(sys.argv[3]))
 """
-"""`LAST FAILS PAUSE`: steps to LAST, an error at FAILS, a checkpoint each ten, and so many seconds between steps."""
+"""`LAST FAILS PAUSE`: steps to LAST, an error at FAILS once there is a file `now`, and PAUSE seconds between steps."""
 
 
 @pytest.fixture
@@ -104,6 +107,7 @@ def seams(agent: Agent, last: int) -> list[float]:
 @pytest.mark.torchrun
 def test_a_relaunch_goes_on_from_the_checkpoint_as_a_new_attempt(agent: Agent, tmp_path: Path) -> None:
     agent.launch(request(tmp_path, "30", "25", "0"))
+    (tmp_path / "jobs/now").touch()
     wait_until(lambda: agent.launches.standing("job").over)
     assert agent.launches.standing("job").status == "failed"
     agent.launch(agent.launches.relaunch("job", resume=True))
@@ -210,7 +214,7 @@ def test_ranks_without_their_agent_are_told_of_and_stopped(agent: Agent, tmp_pat
 @pytest.mark.acceptance
 def test_a_rank_that_is_killed_is_restarted_and_that_is_seen(agent: Agent, tmp_path: Path) -> None:
     agent.launch(request(tmp_path, "400", "0", "0.05", rendezvous="c10d", max_restarts=1))
-    wait_until(lambda: (tmp_path / "jobs/saved").exists())
+    wait_until(lambda: (tmp_path / "jobs/saved.0").exists())
     beat = json.loads((tmp_path / "jobs/job/heartbeat.rank-1.json").read_text())
     os.kill(beat["pid"], signal.SIGKILL)
     wait_until(lambda: (now := summary(agent)) is not None and now.restarts == 1 and now.status is JobStatus.RUNNING)
@@ -243,7 +247,7 @@ def test_ranks_of_two_nodes_are_restarted_together(lab: Lab, shared: Path) -> No
     wanted = request(lab.folder, "300", "0", "0.05", rendezvous="c10d", max_restarts=1)
     agent = lab.watch()
     agent.launch(replace(wanted, backend=Backend.SSH, nodes=("n1", "n2"), nproc=1, python=sys.executable))
-    wait_until(lambda: (shared / "jobs/saved").exists())
+    wait_until(lambda: (shared / "jobs/saved.0").exists())
     os.kill(json.loads((shared / "jobs/job/heartbeat.rank-1.json").read_text())["pid"], signal.SIGKILL)
     wait_until(lambda: (now := summary(agent)) is not None and now.restarts == 1 and now.status is JobStatus.RUNNING)
     wait_until(lambda: agent.launches.standing("job").over)
