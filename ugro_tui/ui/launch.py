@@ -181,7 +181,7 @@ class LaunchScreen(UgroScreen):
         self._plan.forget()
 
     def tick(self) -> None:
-        """Ask for the plan when nothing was typed for a moment; give a text its room anew, which it was seen to lack."""
+        """Ask for the plan when nothing was typed for a moment; give a text its room anew, which it may lack."""
         super().tick()
         for text in self.query("#progress-text" if self._watch.job else "#plan-text"):
             text.refresh(layout=True)
