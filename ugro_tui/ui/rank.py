@@ -28,7 +28,6 @@ from ugro_tui.ui.panels import empty
 from ugro_tui.ui.rank_curves import RankCurves
 from ugro_tui.ui.rank_text import beside_text, facts_text, head, hint, trouble_text, trouble_title
 from ugro_tui.ui.screen import GoTo, UgroScreen
-from ugro_tui.ui.wording import shortened
 
 LOOK_SECONDS = 0.25
 """How often the archive is asked for what is new, while this is in front."""
@@ -207,8 +206,7 @@ class RankScreen(UgroScreen):
         places = (ranks.rank == self.rank).nonzero()[0].tolist()
         state = RankState(int(ranks.state[places[0]])) if places else RankState.UNKNOWN
         node = ranks.node[places[0]] if places else ""
-        job = shortened(view.job_id, max(16, self.size.width // 3))
-        line = head(job, self.rank, view.summary.world_size, node, state, "" if known is None else known.why)
+        line = head(view.job_id, self.rank, view.summary.world_size, node, state, "" if known is None else known.why)
         said = hint(known) if known is not None and self.has_class("-compact") else ""
         return Content.assemble(line, (f"\n {said}" if said else "", "$warning"))
 

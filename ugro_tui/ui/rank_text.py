@@ -16,6 +16,7 @@ from ugro_tui.core.rank_words import Compared, Facts, facts, number_rows, starts
 from ugro_tui.core.records import ErrorReport
 from ugro_tui.core.states import RankState
 from ugro_tui.ui.marks import RANK_GLYPHS, RANK_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
+from ugro_tui.ui.wording import shortened
 
 MOST_STARTS = 4
 """Starts that are listed: the newest."""
@@ -35,12 +36,15 @@ _CELL = 28
 _LEAST_BAR, _MOST_BAR = 8, 40
 """Cells of a bar."""
 
+_LONGEST_NAME = 40
+"""Cells of a job's name at the head of a line that says more."""
+
 
 def head(job_id: str, rank: int, size: int, node: str, state: RankState, why: str) -> Content:
     """Which rank of `size`, how it is, and why."""
     where = f" on {node}" if node else ""
     return Content.assemble(
-        (f" {job_id} ", "bold"),
+        (f" {shortened(job_id, _LONGEST_NAME)} ", "bold"),
         f" rank {rank}/{size}{where}  ",
         (f"{RANK_GLYPHS[state]} {state.word}", f"bold {RANK_STYLES[state]}"),
         f"  {why}" if why else "",
