@@ -15,8 +15,8 @@ pytestmark = pytest.mark.bench
 
 FEW, MANY = 64, 8_192
 RECORDS = 60
-MOST_MIB = 160
-"""What thousands may take beyond tens: 20 KiB a rank."""
+MOST_MIB = 64
+"""What thousands may take beyond tens: 8 KiB a rank."""
 
 CALM_SECONDS, CALM_SHARE = 2.0, 0.5
 """The application is at rest when it has used less than this share of a core, three times for so long."""

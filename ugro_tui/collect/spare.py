@@ -6,7 +6,14 @@ import ctypes
 import math
 import sys
 
-_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+_library = ctypes.CDLL(None) if sys.platform == "linux" else None
+_trim = getattr(_library, "malloc_trim", None)
+_set = getattr(_library, "mallopt", None)
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+LARGE, MOST_ON_TOP = 1 << 18, 1 << 20
+"""Bytes from which on a piece of memory goes back as it is freed, and of free memory behind the last piece that stays.
+glibc would raise both as it goes: columns of thousands of ranks, made anew each second, would then leave holes."""
 
 
 SETTLED_SECONDS = 3.0
@@ -21,6 +28,9 @@ class Spare:
 
     def __init__(self) -> None:
         self._due = math.inf
+        if _set is not None:
+            _set(_MMAP_THRESHOLD, LARGE)
+            _set(_TRIM_THRESHOLD, MOST_ON_TOP)
 
     def expect(self, now: float) -> None:
         """Something large was read by `now` (monotonic seconds)."""
