@@ -73,6 +73,15 @@ def test_only_processes_with_both_marks_are_found(begin: Begin) -> None:
     assert of_launch("job", "t", ()) == {}
 
 
+def test_another_node_that_is_this_machine_has_processes_of_its_own(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    marks = {"UGRO_JOB_ID": "job", "UGRO_LAUNCH_TOKEN": "t"}
+    ours = begin(WAIT, UGRO_METRICS_DIR=str(tmp_path), **marks)
+    begin(WAIT, UGRO_METRICS_DIR=str(tmp_path / "other"), **marks)
+    silent = begin(WAIT, **marks)
+    assert set(of_launch("job", "t", (), str(tmp_path / "link"))) == {ours.pid, silent.pid}
+
+
 def test_children_are_found_whatever_their_environment_says(begin: Begin) -> None:
     parent = begin(PARENT, UGRO_JOB_ID="job", UGRO_LAUNCH_TOKEN="t")
     found = of_launch("job", "t", ())

@@ -70,7 +70,7 @@ class Job:
     def living(self) -> Dict[int, Tuple[int, int]]:
         """The processes of the job on this machine, but those that watch over them."""
         known = [(one.get("agent"), one.get("agent_start")) for one in self.supervisors().values()]
-        return of_launch(self.name, self.token, known + list(self._beating()))
+        return of_launch(self.name, self.token, known + list(self._beating()), os.path.dirname(self.folder))
 
     def _beating(self) -> Iterable[Tuple[Any, Any]]:
         """The ranks of a job that nobody of ours has launched, by their heartbeats."""

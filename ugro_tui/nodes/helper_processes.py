@@ -23,6 +23,8 @@ LOOK_SECONDS = 2.0
 
 PIECE = 1 << 16
 
+_PLACE = b"UGRO_METRICS_DIR="
+
 Family = Dict[int, Tuple[int, int]]
 """Processes by number: each with its start time (clock ticks since boot) and its parent's number."""
 
@@ -66,23 +68,33 @@ def own_processes() -> Family:
     return found
 
 
-def marked(pid: int, marks: Set[bytes]) -> bool:
-    """Whether the environment that a process was started with holds all of these."""
+def marked(pid: int, marks: Set[bytes], root: str = "") -> bool:
+    """Whether the environment that a process was started with holds all of these, and no metrics directory but `root`.
+
+    Several nodes may be one machine, each with a directory of its own: what is another node's is not meant.
+    """
     try:
-        words = read_whole("/proc/%d/environ" % pid)
+        text = read_whole("/proc/%d/environ" % pid)
     except OSError:
         return False
-    return all(mark in words for mark in marks) and marks <= set(words.split(b"\0"))
+    words = set(text.split(b"\0")) if all(mark in text for mark in marks) else set()
+    if not marks or not marks <= words:
+        return False
+    places = [word[len(_PLACE) :] for word in words if word.startswith(_PLACE)]
+    return not root or not places or os.path.realpath(places[0]) == os.path.realpath(os.fsencode(root))
 
 
-def of_launch(job: str, token: str, known: Iterable[Tuple[int, int]]) -> Family:
-    """The living processes of a launch; `known`: numbers with start times of some of them. No token: none is marked."""
+def of_launch(job: str, token: str, known: Iterable[Tuple[int, int]], root: str = "") -> Family:
+    """The living processes of a launch, of the node with the metrics directory `root`.
+
+    `known`: numbers with start times of some of them. No token: none is marked.
+    """
     known = set(known)
     if not token and not known:
         return {}
     own = own_processes()
     marks = {("UGRO_JOB_ID=" + job).encode(), ("UGRO_LAUNCH_TOKEN=" + token).encode()}
-    family = {pid for pid, (start, _) in own.items() if (pid, start) in known or (token and marked(pid, marks))}
+    family = {pid for pid, (start, _) in own.items() if (pid, start) in known or (token and marked(pid, marks, root))}
     grown = bool(family)
     while grown:
         children = {pid for pid, (_, parent) in own.items() if parent in family} - family

@@ -99,7 +99,7 @@ class Supervised:
 
     def _orphans(self) -> bool:
         """Whether ranks outlive their agent: torchrun ends them before it ends, unless it was killed."""
-        return bool(of_launch(self.job, self.token, ()))
+        return bool(of_launch(self.job, self.token, (), os.path.dirname(self.folder)))
 
     def _stay(self, code: int) -> None:
         """Say in job.json that ranks go on without their agent, as long as they do."""
