@@ -26,6 +26,7 @@ def rows(steps: list[int], values: list[float]) -> Matrix:
     """Records of these steps, whose other numbers are some of `values` in turn."""
     matrix = np.resize(np.array(values), (len(steps), WIDTH))
     matrix[:, Column.STEP] = steps
+    matrix[:, Column.BAD] = [step % 30 == 1 for step in steps]
     return matrix
 
 
@@ -38,7 +39,7 @@ def test_a_pooled_series_answers_what_one_of_its_own_does(calls: list[tuple[int,
         assert pooled[which].append(matrix) == own[which].append(matrix)
     for one, other in zip(pooled, own, strict=True):
         assert len(one) == len(other)
-        assert one.rewinds == other.rewinds
+        assert (one.rewinds, one.has_bad) == (other.rewinds, other.has_bad)
         np.testing.assert_equal(one.last_step, other.last_step)
         np.testing.assert_array_equal(one.rows[:, EXACT], other.rows[:, EXACT])
         with np.errstate(over="ignore"):

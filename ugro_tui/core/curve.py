@@ -109,6 +109,8 @@ def _loss_line(rank: Rank) -> Line:
 
 
 def _bad_steps(rank: Rank) -> list[tuple[int, float]]:
+    if not rank.series.has_bad:
+        return []
     rows = rank.series.rows
     return [(rank.rank, float(step)) for step in rows[rows[:, Column.BAD] > 0, Column.STEP][:MAX_MARKS]]
 

@@ -17,6 +17,7 @@ _EXACT: Final = slice(Column.TS, Column.LOSS + 1)
 _MEASURED: Final = slice(Column.GRAD_NORM, Column.STEP_TIME + 1), slice(Column.TOKENS, Column.SKIPPED + 1)
 """Columns of which seven digits are kept: what is measured is not known to more."""
 
+_BAD: Final = _MEASURED[0].stop - _MEASURED[0].start + Column.BAD - _MEASURED[1].start
 _STEP: Final = Column.STEP - _EXACT.start
 _EXACT_WIDTH: Final = _EXACT.stop - _EXACT.start
 _FIRST_WIDTH: Final = _MEASURED[0].stop - _MEASURED[0].start
@@ -93,6 +94,11 @@ class PooledSeries:
     def column(self, column: Column) -> Matrix:
         """One column of the live rows, shape `[len(self)]` (a copy)."""
         return self.rows[:, column]
+
+    @property
+    def has_bad(self) -> bool:
+        """Whether a live row has a loss or a gradient norm that is no number."""
+        return bool(self._pool.measured[self._slot, : len(self), _BAD].any())
 
     def append(self, rows: Matrix) -> bool:
         """Add decoded rows in file order, shape `[n, WIDTH]`; whether that has superseded rows."""

@@ -61,6 +61,11 @@ class Series:
         return self._store.item(self._length - 1, Column.STEP) if self._length else np.nan
 
     @property
+    def has_bad(self) -> bool:
+        """Whether a live row has a loss or a gradient norm that is no number."""
+        return bool(self.column(Column.BAD).any())
+
+    @property
     def nbytes(self) -> int:
         """Bytes allocated for rows."""
         return self._store.nbytes

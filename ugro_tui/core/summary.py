@@ -97,7 +97,7 @@ def summarise(
     here, latest = states[job.current_rows()], job.table.latest[job.current_rows()]
     well = np.isin(here, _WELL)
     counted = well | (here == RankState.STOPPED)
-    pace = _pace(current)
+    pace, newest = _pace(current), job.attempt
     step = job.step()
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
     bad = any(ranks.column("loss_bad"))
@@ -125,7 +125,7 @@ def summarise(
         per_rank_stats=ranks,
         verdict=_verdict(job, status, alerts, states),
         unjudged=unjudged,
-        restarts=max((rank.restarts for rank in current if rank.attempt == job.attempt), default=0),
+        restarts=max((rank.restarts for rank in current if rank.attempt == newest), default=0),
     )
 
 
