@@ -155,7 +155,8 @@ def test_no_byte_of_a_node_moves_the_terminal(terminal: Callable[..., Terminal],
     data = tty.bytes.read_bytes()
     for chosen in (b"\x1b[2JBoom", b"owned\x07", b"\x1b[5mnode", "\x9b31m".encode(), "\u202e".encode()):
         assert chosen not in data
-    sent = Sent(data)
+    # What the application wrote: the shell's line editor moves the cursor too.
+    sent = Sent(data[data.index(b"\x1b[?1049h") : data.rindex(b"\x1b[?1049l")])
     ours = (b"9;ugro-tui: ", b"52;c;", b"22;default", b"22;pointer", b"22;text")  # notification, copy, mouse pointer
     assert [text for text in sent.osc if not text.startswith(ours)] == []
     (copied,) = (text for text in sent.osc if text.startswith(b"52;"))
