@@ -12,7 +12,7 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate
 from textual.strip import Strip
 
-from ugro_tui.ui.thin import Painted, differing, pieces
+from ugro_tui.ui.thin import Painted, differing, joined, pieces
 
 WIDTH, HEIGHT = 24, 3
 STYLES = (None, Style(color="red"), Style(bold=True), Style(bgcolor="blue"))
@@ -69,6 +69,31 @@ def test_what_differs_is_found(one: tuple[int, int, Strip], other: tuple[int, in
     put(shown, 0, first, after.crop(first, last))
     assert stand_in(shown, 0, 0, after)
     assert differing(after, after)[0] == differing(after, after)[1]
+
+
+LINED = (*STYLES, Style(color="green"), Style(underline=True), Style(reverse=True), Style(color="red", bgcolor="blue"))
+
+
+@given(st.lists(st.tuples(st.text("a █", min_size=1, max_size=4), st.sampled_from(LINED)), min_size=1, max_size=9))
+def test_joined_pieces_look_as_they_did(parts: list[tuple[str, Style | None]]) -> None:
+    strip = Strip([Segment(*part) for part in parts])
+    assert joined(strip).text == strip.text
+    assert len(joined(strip)._segments) <= len(parts)
+    looks: list[list[object]] = []
+    for made in (strip, joined(strip)):
+        cells = [(sign, style or Style()) for text, style, _ in made for sign in text]
+        looks.append(
+            [style if sign != " " or style.underline or style.reverse else style.bgcolor for sign, style in cells]
+        )
+    assert looks[0] == looks[1]
+
+
+def test_the_dots_of_a_line_are_one_piece() -> None:
+    dots, rest = Style(color="red", bgcolor="black"), Style(color="white", bgcolor="black")
+    line = Strip(
+        [Segment("  ", rest), Segment("⣿", dots), Segment("   ", rest), Segment("⣿", dots), Segment(" ", rest)]
+    )
+    assert joined(line) == Strip([Segment("  ⣿   ⣿ ", dots)])
 
 
 def update(*lines: str) -> ChopsUpdate:

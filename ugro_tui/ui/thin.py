@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.control import Control
 from rich.segment import Segment
+from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate
 from textual.strip import Strip
 
@@ -64,7 +65,7 @@ class _ThinUpdate(CompositorUpdate):
         written: list[str] = []
         for y, x, strip in pieces(self._update):
             for at, part in self._painted.changed(y, x, strip):
-                written += [Control.move_to(at, y).segment.text, part.render(console)]
+                written += [Control.move_to(at, y).segment.text, joined(part).render(console)]
         return "".join(written)
 
 
@@ -76,6 +77,33 @@ def pieces(update: ChopsUpdate) -> list[tuple[int, int, Strip]]:
             if strip is not None and x <= right and end > left:
                 found.append((y, x, strip if end <= right else strip.crop(0, right - x)))
     return found
+
+
+def joined(strip: Strip) -> Strip:
+    """The same to the eye in fewer pieces: blanks have no colour of their own, so they take that of their neighbour.
+
+    Each piece begins and ends with some 20 bytes, and the dots of a chart lie apart.
+    """
+    parts: list[Segment] = []
+    for segment in strip:
+        before = parts[-1] if parts else None
+        if before is None or not _alike(before.style, segment.style):
+            parts.append(segment)
+        elif before.style == segment.style or not segment.text.strip(" "):
+            parts[-1] = Segment(before.text + segment.text, before.style)
+        elif not before.text.strip(" "):
+            parts[-1] = Segment(before.text + segment.text, segment.style)
+        else:
+            parts.append(segment)
+    return Strip(parts, strip.cell_length)
+
+
+def _alike(one: Style | None, other: Style | None) -> bool:
+    """Whether blanks look the same in both."""
+    if one is None or other is None or one == other:
+        return one == other
+    lines = [(style.underline, style.underline2, style.overline, style.strike) for style in (one, other)]
+    return one.bgcolor == other.bgcolor and not any(map(any, lines)) and not (one.reverse or other.reverse)
 
 
 def differing(before: Strip, after: Strip) -> tuple[int, int]:
