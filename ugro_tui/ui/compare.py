@@ -19,12 +19,14 @@ from ugro_tui.core.compared import MOST, RunName
 from ugro_tui.core.comparing import Gathered, comparison_of, gather
 from ugro_tui.core.comparison import LOSS, Comparison
 from ugro_tui.core.curve import EMPTY, Curve, curve_of
+from ugro_tui.core.metric_names import OWN
 from ugro_tui.core.text import visible
 from ugro_tui.ui.compare_panels import BEST, brief, brief_title, numbers, settings, signed_names
 from ugro_tui.ui.metric_chart import NOTHING, MetricChart
 from ugro_tui.ui.metric_picker import MetricPicker
 from ugro_tui.ui.screen import UgroScreen
 from ugro_tui.ui.strokes import Trace
+from ugro_tui.ui.wording import shortened
 
 LOOK_SECONDS: Final = 0.25
 
@@ -38,6 +40,8 @@ _BRIEF_BELOW: Final = (40, 8)
 
 _EDGES: Final = 3
 """Cells that margins and a scroll bar take where there are no borders."""
+
+_METRIC_LENGTH: Final = 24
 
 EMPTY_SAYS: Final = "mark two to four jobs with space on the Jobs screen (1), then c"
 
@@ -197,8 +201,11 @@ class CompareScreen(UgroScreen):
         told = "" if comparison is None else comparison.settings_text
         tab = f"  tab: {PANES[(self._pane + 1) % len(PANES)]}"
         compact = self.has_class("-compact")
+        metric = shortened(visible(self._metric.removeprefix(OWN)), _METRIC_LENGTH)
+        beside = len(metric) + 2 + (1 + len(tab) if compact else 0)
+        curves = self._chart.title(beside=beside, width=self.size.width if compact else None)
         titles = {
-            "curves": self._chart.title(beside=1 + len(tab), width=self.size.width) if compact else self._chart.title(),
+            "curves": Content.assemble((metric.capitalize() if metric == LOSS else metric, "bold"), "  ", curves),
             "numbers": Content.assemble("Numbers  ", (f"{BEST} best beyond noise", "$success")),
             "options": Content(f"Options: {told}" if comparison is not None and comparison.settings else "Options"),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
@@ -17,6 +18,11 @@ from ugro_tui.ui.screen import UgroScreen
 
 BESIDE = 120
 """Cells from which on the groups of keys stand in two columns."""
+
+WIDTH = 55
+"""Cells of a line of it: in two columns there are no more."""
+
+_INDENT = 19
 
 _KEY_NAMES = {
     "left_square_bracket": "[",
@@ -52,7 +58,11 @@ def help_text(group: Group) -> Content:
     """The keys of a group, one line an action, keys named as they are printed on the keyboard."""
     name, bindings = group
     lines = [Content.styled(name, "bold $accent")]
-    lines += [Content.assemble((f"  {keys:<16}", "bold"), " ", text) for text, keys in _by_action(bindings)]
+    for text, keys in _by_action(bindings):
+        head = f"  {keys:<16} "
+        first, *rest = wrap(text, max(WIDTH - len(head), WIDTH // 2)) or [""]
+        lines.append(Content.assemble((head, "bold"), first))
+        lines += [Content(f"{'':<{_INDENT}}{more}") for more in rest]
     return Content("\n").join(lines)
 
 
