@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ugro_tui import exits
 from ugro_tui.core.errors import BadInput
 from ugro_tui.loading import load_numpy
-from ugro_tui.output import only_ascii
+from ugro_tui.output import called, only_ascii
 
 if TYPE_CHECKING:
     from ugro_tui.agent import Agent
@@ -72,6 +72,7 @@ def run_screens(agent: Agent, job: str | None, *, stops_training: bool = False) 
         ascii_only=ascii_only,
         memory=memory,
         notice=NO_UTF8 if ascii_only and config.ascii is None else "",
+        again=lambda job: f"{called()} watch {job}{config.retyped}",
     )
     message = app.run()
     memory.close()

@@ -80,4 +80,6 @@ def test_every_key_of_every_screen(lab: Lab, tty: Terminal, size: tuple[int, int
     tty.type("1")
     wait_until(lambda: shows(tty.screen(), " run .*{step}/.*{loss}", status(lab, tmp_path)), 60)
     tty.type("q")
-    assert "Traceback" not in tty.wait(at_prompt)
+    left = tty.wait(at_prompt)
+    assert "Traceback" not in left
+    assert "--nodes n1,n2,n3 --ssh-config " in left.replace("\n", "")  # how to come back

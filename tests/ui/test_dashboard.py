@@ -138,6 +138,7 @@ async def test_quitting_says_that_training_goes_on(key: str) -> None:
         await pilot.press(key)
     assert app.return_value is not None
     assert "training goes on: gpt2-small at step 300" in app.return_value
+    assert app.return_value.endswith("come back with: ugro-tui watch gpt2-small")
 
 
 async def test_quitting_a_finished_job_says_nothing() -> None:

@@ -63,6 +63,7 @@ class UgroApp(TerminalApp):
         ascii_only: bool = False,
         memory: Memory | None = None,
         notice: str = "",
+        again: Callable[[str], str] = lambda job: f"ugro-tui watch {job}",
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -70,6 +71,7 @@ class UgroApp(TerminalApp):
         self._bell = Bell() if bell else None
         self._theme_is_set = bool(theme)
         self._stops_training = stops_training
+        self._again = again
         self._feed = feed
         self.desk = Desk(feed, archive or NoArchive(), place, job, clock, wall, memory)
         self.wear(theme or self.desk.kept("theme", ""))
@@ -299,4 +301,6 @@ class UgroApp(TerminalApp):
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
         views = [self.desk.view, *self.desk.jobs]
-        self.exit("" if self._stops_training else next(filter(None, map(outcome, views)), ""))
+        self.exit(
+            "" if self._stops_training else next(filter(None, (outcome(view, self._again) for view in views)), "")
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from textual.content import Content
 
@@ -242,12 +242,13 @@ def _told_apart(nodes: Sequence[NodeView]) -> bool:
     return len(nodes) > 1 or any(node.state not in (NodeState.OK, NodeState.CONNECTING) for node in nodes)
 
 
-def outcome(view: JobView | None) -> str:
-    """What the terminal says after the app has ended."""
+def outcome(view: JobView | None, again: Callable[[str], str]) -> str:
+    """What the terminal says after the app has ended; `again` is the command that shows a job."""
     if view is None or view.summary.status not in (JobStatus.RUNNING, JobStatus.STARTING, JobStatus.PENDING):
         return ""
+    back = f"come back with: {again(view.job_id)}"
     if view.summary.status is JobStatus.PENDING:
-        return f"{view.job_id} waits for its first record; come back with: ugro-tui watch {view.job_id}"
+        return f"{view.job_id} waits for its first record; {back}"
     loss = loss_text(view.summary.final_loss, bad=view.summary.loss_bad)
     step = count(view.summary.step) if view.summary.step == view.summary.step else UNKNOWN
-    return f"training goes on: {view.job_id} at step {step}, loss {loss}; come back with: ugro-tui watch {view.job_id}"
+    return f"training goes on: {view.job_id} at step {step}, loss {loss}; {back}"
