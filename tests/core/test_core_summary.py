@@ -241,6 +241,9 @@ def test_a_node_that_is_heard_again_and_tells_late_does_not_take_the_run_back() 
     state.away = {}
     state.apply(1, decode(step(45)), 1.0, "n1")
     assert state.step() == 46
+    state.away = {"n0": Away(9.0, "no answer", sure=True, next_step="")}
+    assert state.step() == 46  # the one that has come as far is not heard now, and has not gone back
+    state.away = {}
     for rank in (0, 1):
         state.apply(rank, decode(step(30)), 2.0, f"n{rank}")
     assert state.step() == 30  # all ranks went back

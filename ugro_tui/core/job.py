@@ -258,7 +258,8 @@ class JobState:
             return np.nan
         attempt, made = self._made
         least = float(np.nanmin(steps))
-        back = attempt != self._ranks_attempt() or float(np.nanmax(steps)) < made
+        furthest = float(np.nanmax(self.table.latest[rows, Column.STEP]))
+        back = attempt != self._ranks_attempt() or furthest < made
         self._made = (self._ranks_attempt(), least if back else max(made, least))
         return self._made[1]
 
