@@ -172,6 +172,8 @@ def _go(
         print_json(plan_dict(plan), pretty=True)
     else:
         print_lines(plan_lines(plan) if dry_run else started_lines(plan, config.retyped))
+    if dry_run and plan.problems:
+        raise typer.Exit(exits.UNWELL)
     if not (dry_run or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
         from ugro_tui import cli_screens
 

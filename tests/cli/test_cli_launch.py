@@ -33,6 +33,8 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     assert "  A=b c" in out
     assert f"{script} --nodes 'x y' --json" in out
     assert not (home / "ugro_data").exists()
+    code, out, _ = call(*asked, "--dry-run", "--", "nowhere.py")
+    assert (code, "it could not start: local: there is no training script" in out) == (1, True)
     code, out, err = call(*asked, "--wait", *rest)
     assert (code, out.splitlines()[-1]) == (0, "job job: finished")
     assert "local: running: 2 ranks run" in err

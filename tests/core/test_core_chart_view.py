@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ugro_tui.core.chart_view import PAN, ZOOM, ChartView, bad_x, extent_of, next_axis, reading
+from ugro_tui.core.chart_view import PAN, ZOOM, ChartView, bad_x, extent_of, next_axis, reading, reading_before
 from ugro_tui.core.curve import EMPTY, Axis, Curve, OutlierLine
 from ugro_tui.core.smoothing import WEIGHTS
 
@@ -106,6 +106,14 @@ def test_a_reading_is_of_the_nearest_point() -> None:
     assert hole is not None
     assert hole.outliers == ()
     assert reading(CURVE, Axis.TOKENS, 1.0) is None
+
+
+def test_what_was_known_at_a_place_is_the_last_point_before_it() -> None:
+    known = reading_before(CURVE, Axis.TIME, 99.0)
+    assert known is not None
+    assert (known.x, known.step) == (80.0, 40.0)
+    assert reading_before(CURVE, Axis.STEP, -1.0) is None
+    assert reading_before(CURVE, Axis.TOKENS, 1.0) is None
 
 
 _XS = st.floats(-1e12, 1e12)

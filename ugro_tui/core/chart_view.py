@@ -154,7 +154,17 @@ def reading(curve: Curve, axis: Axis, x: float) -> Reading | None:
     along = curve.x(axis)
     if not np.isfinite(along).any():
         return None
-    at = int(np.nanargmin(np.abs(along - x)))
+    return _read_at(curve, along, int(np.nanargmin(np.abs(along - x))))
+
+
+def reading_before(curve: Curve, axis: Axis, x: float) -> Reading | None:
+    """The values at the last point that was not behind `x`: what was known there; None where there was none."""
+    along = curve.x(axis)
+    known = np.flatnonzero(along <= x)  # those that are not known are not
+    return _read_at(curve, along, int(known[along[known].argmax()])) if len(known) else None
+
+
+def _read_at(curve: Curve, along: Floats, at: int) -> Reading:
     told = tuple((line.rank, float(line.values[at])) for line in curve.outliers if np.isfinite(line.values[at]))
     x, step, median, low, high = (float(part[at]) for part in (along, curve.steps, curve.median, curve.low, curve.high))
     return Reading(x, step, median, low, high, told)

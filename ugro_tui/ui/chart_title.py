@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from textual.content import Content
 
-from ugro_tui.core.chart_view import ChartView, reading
+from ugro_tui.core.chart_view import ChartView, Reading, reading, reading_before
 from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Axis
 from ugro_tui.core.numbers import compact, count, loss_text, plain
@@ -89,7 +89,7 @@ def _joined(groups: Iterable[list[Part]]) -> list[Part]:
 def _readout(traces: Sequence[Trace], view: ChartView, made: Drawing | None) -> list[Words]:
     """The values at the cursor."""
     x = 0.0 if view.cursor is None else view.cursor
-    reads = [(trace, read) for trace in traces if (read := reading(trace.curve, view.axis, x)) is not None]
+    reads = _reads(traces, view.axis, x)
     if not reads:
         return []
     trace, first = reads[0]
@@ -109,6 +109,19 @@ def _readout(traces: Sequence[Trace], view: ChartView, made: Drawing | None) -> 
     letters = {line.rank: letter(place) for place, line in enumerate(trace.curve.outliers)}
     away = [(f" {letters[rank]} rank {rank} {plain(value)}", "$error") for rank, value in first.outliers]
     return [_words([(text, "bold")], [(brief, "bold")], rank=2), *_fewer(away if view.outliers else [], rank=3)]
+
+
+def _reads(traces: Sequence[Trace], axis: Axis, x: float) -> list[tuple[Trace, Reading]]:
+    """What each curve tells there: the first one at its nearest point, the others what was known of them by then."""
+    first = next((read for trace in traces if (read := reading(trace.curve, axis, x)) is not None), None)
+    found: list[tuple[Trace, Reading]] = []
+    for trace in traces:
+        read = (
+            reading_before(trace.curve, axis, first.x) if found and first is not None else reading(trace.curve, axis, x)
+        )
+        if read is not None:
+            found.append((trace, read))
+    return found
 
 
 def _fewer(parts: Sequence[Part], rank: int) -> list[Words]:

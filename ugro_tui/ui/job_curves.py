@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ugro_tui.core.archive import Finding, Lines, MetricLines
 from ugro_tui.core.curve import Curve, curve_of
 from ugro_tui.core.metric_names import OWN, validation_loss
@@ -28,7 +30,7 @@ class JobCurves:
         """
         if self.metric != LOSS:
             found = self._archive.look(MetricLines(view.job_id, self.metric))
-            return self._read(view.job_id, self.metric, found), self._note(found)
+            return self._read(view, self.metric, found), self._note(found)
         lines = self._archive.look(MetricLines(view.job_id, LOSS)).content if zoomed else None
         summary = view.summary
         loss = Trace("Loss", view.curve, lines, summary.final_loss, summary.min_loss, summary.loss_bad)
@@ -39,15 +41,16 @@ class JobCurves:
         if name is None:
             return []
         metric = f"{OWN}{name}"
-        return self._read(view.job_id, metric, self._archive.look(MetricLines(view.job_id, metric)))
+        return self._read(view, metric, self._archive.look(MetricLines(view.job_id, metric)))
 
-    def _read(self, job: str, metric: str, found: Finding[Lines]) -> list[Trace]:
-        lines = found.content
+    def _read(self, view: JobView, metric: str, found: Finding[Lines]) -> list[Trace]:
+        lines, job, begin = found.content, view.job_id, view.curve.begin
         if lines is None or not lines.lines:
             return []
         made = self._made.get((job, metric))
-        if made is None or made[0] is not lines:
-            made = self._made[job, metric] = (lines, curve_of(lines))
+        if made is None or made[0] is not lines or not (made[1].begin == begin or math.isnan(begin)):
+            # All curves of a job count the time from the same moment, also what was first told later.
+            made = self._made[job, metric] = (lines, curve_of(lines, begin=begin))
             for old in list(self._made)[:-4]:
                 del self._made[old]
         return [Trace(metric.removeprefix(OWN), made[1], lines)]

@@ -69,7 +69,9 @@ def header(view: JobView, reading: str, width: int) -> Content:
     status = summary.status
     attempt = f" #{summary.attempt}" if summary.attempt > 1 else ""
     restart = f" restart {summary.restarts}" if summary.restarts else ""
-    name = Content.styled(f" {shortened(summary.job_id, max(16, width // 3))}{attempt}{restart} ", "bold")
+    name = Content.styled(
+        f" {shortened(summary.job_id, max(10, min(16, width // 2), width // 3))}{attempt}{restart} ", "bold"
+    )
     state = Content.styled(f" {JOB_GLYPHS[status]} {status.value.upper()}{_doing(view)} ", f"bold {JOB_STYLES[status]}")
     numbers = _numbers(view, width)
     line = Content("").join([name, state, numbers])

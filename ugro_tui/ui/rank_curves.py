@@ -33,7 +33,7 @@ class RankCurves:
             none = f"rank {rank} has recorded no {self.title}"
             return others, found.problem or (f"reading that of rank {rank} …" if found.loading else none)
         if self._made[0] is not lines:
-            self._made = (lines, curve_of(lines))
+            self._made = (lines, curve_of(lines, begin=view.curve.begin))
         own = Trace(f"rank {rank}", self._made[1], lines, bad=bad and self.metric == LOSS)
         return [*others, own], found.problem
 
