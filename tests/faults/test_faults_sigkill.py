@@ -19,7 +19,7 @@ from tests.writing import clean_environment, wait_until
 from ugro_tui.collect.lock import CentralLock
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LONGEST_SECONDS = 1.6
+LONGEST_SECONDS = 2.4
 """A start, with its login and the first copies, takes a quarter of that on an idle machine."""
 
 

@@ -191,7 +191,7 @@ def _directory(probe: Probe, *, in_place: bool) -> Check:
     if not probe.exists:
         own = "name another with --metrics-dir, or metrics_dir in"
         other = own if in_place else "set metrics_dir below [node.NAME] of"
-        remedy = f"launch a job, or start a script that writes there, or {other} the settings file"
+        remedy = f"start a training script that writes there, or {other} the settings file"
         return Check("metrics dir", Grade.WARN, f"{probe.root} does not exist yet", remedy)
     if not probe.readable:
         return Check(
