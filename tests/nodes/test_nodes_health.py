@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_a_directory_that_does_not_exist_yet_has_the_disk_that_it_will_be_on(tmp
 def test_processes_of_jobs_are_told_and_what_a_rank_starts_is_not(local: LocalNode) -> None:
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
     env = {**os.environ, "UGRO_JOB_ID": "health-test", "RANK": "3"}
-    argv = ["python3", "-c", script]
+    argv = [sys.executable, "-c", script]
     with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
 
         def mine() -> list[tuple[int | None, int, str]]:
