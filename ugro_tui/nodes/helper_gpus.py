@@ -207,6 +207,8 @@ def _run(argv: List[str]) -> Any:
         return tool.returncode, out[: 1 << 18].decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
         _end(tool)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the driver may hold it
+            tool.wait(1.0)
         tool.stdout.close()  # nobody reads what it may still write
         return None, ""
     finally:
