@@ -113,7 +113,10 @@ def test_a_job_is_started_again_by_its_own_plan() -> None:
     coordinator = LaunchCoordinator({Backend.SSH: backend}, Collected(), lambda _: None)
     assert coordinator.relaunch("job", resume=False) == replace(REQUEST, resume=True)
     again = coordinator.relaunch("job", resume=True)
-    assert again.args == ("--steps", "5", "--resume")
+    assert again.words == ("--steps", "5", "--resume")
+    backend.standing = JobStanding("failed", request=again)
+    assert coordinator.relaunch("job", resume=True).words == ("--steps", "5", "--resume")
+    assert coordinator.relaunch("job", resume=False).words == ("--steps", "5")  # anew is anew
     backend.standing = JobStanding("unknown")
     with pytest.raises(BadInput, match="was not launched by ugro-tui"):
         coordinator.relaunch("job", resume=False)

@@ -47,7 +47,9 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     code, out, _ = call("relaunch", "job", "--resume", "--json")
     assert code == 0
     found = json.loads(out)
-    assert (found["attempt"], found["request"]["args"]) == (2, ["--nodes", "x y", "--json", "--resume"])
+    asked_for = found["request"]
+    assert (found["attempt"], asked_for["args"]) == (2, ["--nodes", "x y", "--json"])
+    assert asked_for["from_checkpoint"] is True
     assert "token" not in found
     assert len(list(living(home))) > 2
     code, out, _ = call("stop", "job", "--json")

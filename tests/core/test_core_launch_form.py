@@ -89,7 +89,7 @@ def test_a_job_that_exists_can_be_launched_again_anew_or_from_its_checkpoint() -
     again = asked(name="old", resume="next", args="--steps 5")
     assert (again.resume, again.args) == (True, ("--steps", "5"))
     for args in ("--steps 5", "--steps 5 --resume"):
-        assert asked(name="old", resume="resume", args=args).args == ("--steps", "5", "--resume")
+        assert asked(name="old", resume="resume", args=args).words == ("--steps", "5", "--resume")
 
 
 def test_a_time_limit_is_one_of_slurm() -> None:

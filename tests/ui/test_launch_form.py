@@ -120,7 +120,7 @@ async def test_a_job_that_is_over_is_launched_again_with_its_plan() -> None:
         assert (typed(desk, "args"), typed(desk, "nodes")) == ("--steps 5", "gpu-master,gpu1")
         assert "[next]" in desk.text
         await desk.pilot.press("up", "up", "r", "ctrl+s")
-        again = replace(before, args=("--steps", "5", "--resume"), resume=True)
+        again = replace(before, resume=True, from_checkpoint=True)
         assert acts(desk)[-1] == Launch(again)
         await desk.news(launch=broken(again), answers=(Answer(asked(desk, Launch), "no torch"),))
         await desk.pilot.press("escape")

@@ -11,8 +11,8 @@ from dataclasses import replace
 from ugro_tui.act.backend import Backend, JobStanding
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jobid import checked_job_id
-from ugro_tui.core.launching import RESUME, LaunchPlan, LaunchRequest, LaunchView, NodeProgress, Stage
 from ugro_tui.core.launching import Backend as Kind
+from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress, Stage
 from ugro_tui.core.ports import Collection
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,7 @@ class LaunchCoordinator:
             raise BadInput(
                 f"job {job_id} was not launched by ugro-tui, so its plan is not known: use `ugro-tui launch`"
             )
-        args = (*request.args, *([RESUME] if resume and RESUME not in request.args else []))
-        return replace(request, args=args, resume=True)
+        return replace(request, resume=True, from_checkpoint=resume)
 
     def look(self, job_id: str) -> JobStanding:
         """Where a job stands now, whoever launched it.

@@ -149,7 +149,7 @@ def _script(request: LaunchRequest, survey: Survey, attempt: int) -> tuple[str, 
         script = f"{survey.lent}/{SCRIPT}"
     elif request.sync_code:
         script = str(PurePosixPath(_workdir(request, survey, attempt), request.script))
-    return (f"{survey.lent}/entry.py", script, *request.args)
+    return (f"{survey.lent}/entry.py", script, *request.words)
 
 
 def _workdir(request: LaunchRequest, survey: Survey, attempt: int) -> str:

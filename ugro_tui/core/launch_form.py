@@ -117,7 +117,7 @@ def request_of(
     request = LaunchRequest(
         job_id=form.read("name", lambda text: _name(text, known, attempt), ""),
         script=form.text("script"),
-        args=_resumed(form.read("args", _words, ()), attempt),
+        args=form.read("args", _words, ()),
         backend=form.read("backend", lambda text: _backend(text, watched), Backend.SSH),
         nodes=form.read("nodes", lambda text: _nodes(text, watched), ()) if backend_of(values) is Backend.SSH else (),
         nproc=form.read("nproc", _number(1), None),
@@ -130,6 +130,7 @@ def request_of(
         secrets=form.read("secrets", _files, {}),
         sync_code=form.text("sync_code"),
         resume=attempt != FIRST,
+        from_checkpoint=attempt == RESUMED,
         scope=form.text("scope") or "auto",
         slurm=_slurm(form, watched),
     )
@@ -185,10 +186,6 @@ def free_name(name: str, known: Collection[str]) -> str:
         number += 1
         name = f"{stem}-{number}"
     return name
-
-
-def _resumed(args: tuple[str, ...], attempt: str) -> tuple[str, ...]:
-    return (*args, RESUME) if attempt == RESUMED and RESUME not in args else args
 
 
 def _backend(text: str, watched: Sequence[str]) -> Backend:

@@ -41,8 +41,9 @@ class LaunchRequest:
     on each of them (None: one a GPU, one where there is none). `python`, `workdir` and `script` are paths on the nodes
     unless `sync_code` names a local directory that is copied there first. `environment` is what the ranks get beside
     the node's own; `secrets` are names of files on this machine whose content becomes a variable: NAME -> file.
-    `resume`: the next attempt of a job that exists. `rendezvous`: `static` or `c10d`. `scope`: whether all is put
-    into a scope of the user's systemd, which a logout does not end: `user`, `none`, or `auto`: where one lasts.
+    `resume`: the next attempt of a job that exists; `from_checkpoint`: its script gets `RESUME`. `rendezvous`: `static`
+    or `c10d`. `scope`: whether all is put into a scope of the user's systemd, which a logout does not end: `user`,
+    `none`, or `auto`: where one lasts.
     """
 
     job_id: str
@@ -62,6 +63,12 @@ class LaunchRequest:
     resume: bool = False
     slurm: SlurmOptions = SlurmOptions()
     scope: str = "auto"
+    from_checkpoint: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the script gets. `args` stay the job's own: this attempt goes on from a checkpoint, not all after it."""
+        return (*self.args, RESUME) if self.from_checkpoint and RESUME not in self.args else self.args
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def script_of(request: LaunchRequest, place: Place, run: Run) -> str:
     _check_place(place)
     folder = f"{place.root}/{request.job_id}"
     clerk = shlex.join((place.python, f"{place.lent}/clerk.py", folder))
-    torchrun = (f"{place.lent}/entry.py", place.script, *request.args)
+    torchrun = (f"{place.lent}/entry.py", place.script, *request.words)
     lines = [
         "#!/bin/sh",
         *(f"#SBATCH {_directive(name, value)}" for name, value in _options(request, run, place)),
@@ -115,7 +115,7 @@ def agent_command(request: LaunchRequest, place: Place, run: Run) -> tuple[str, 
     """The torchrun of each node, for people: what is known on the node alone stands there by its name."""
     torchrun = _torchrun(request, run).replace('"', "").split()
     head = (place.python, "-m", "torch.distributed.run", "--node-rank", "$SLURM_NODEID")
-    return (*head, *torchrun, f"{place.lent}/entry.py", place.script, *request.args)
+    return (*head, *torchrun, f"{place.lent}/entry.py", place.script, *request.words)
 
 
 def check_request(request: LaunchRequest) -> None:
