@@ -88,7 +88,9 @@ class LaunchScreen(UgroScreen):
         """Offer a name that no job has, and look how the nodes are."""
         self._replan()
         if self.is_mounted and not self._recalls:
-            self._form.fill({"name": free_name(self._form.values["name"], self._known_jobs())})
+            name = self._form.values["name"]
+            free = free_name(name, self._known_jobs())
+            self._form.fill({} if free == name else {"name": free, "resume": FIRST})
         self._watch_nodes()
 
     def on_screen_suspend(self) -> None:
