@@ -171,6 +171,38 @@ def test_the_first_error_is_found_in_the_whole_logs_and_what_is_around_it(
     assert page.lines[page.at - 1].message == "[INFO] step 2999 error=0.1"
 
 
+def begins(attempt: int, rank: int) -> str:
+    """The line with which an attempt begins."""
+    return f"== attempt {attempt}: rank {rank} of 2 on n1, pid 7, 2026-05-16T09:00:00Z ==\n"
+
+
+def test_of_several_attempts_the_first_error_is_that_of_the_newest_that_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_search, "PART", 200)  # attempts begin in parts of their own
+    filler = "step\n" * 100
+    old = f"{begins(1, 0)}KeyError: 'old'\n{filler}{begins(2, 0)}{filler}"
+    write(tmp_path, 0, old)
+    write(tmp_path, 1, begins(1, 1))
+    reader = log_readers(tmp_path, copied=False)[LogFirstError](LogFirstError("job"))
+    assert told_first(reader.read()) == (1, "KeyError: 'old'", len(begins(1, 0)))
+    write(tmp_path, 0, "ValueError: of two\nValueError: later\n")
+    assert told_first(reader.read()) == (2, "ValueError: later", len(old))
+    write(tmp_path, 1, f"TypeError: long ago\n{begins(2, 1)}{filler}{begins(3, 1)}KeyboardInterrupt\n")
+    found = reader.read()
+    assert told_first(found)[:2] == (3, "KeyboardInterrupt")
+    assert found.content is not None
+    assert found.content.first is not None
+    assert found.content.first.place.rank == 1
+
+
+def told_first(found: Finding[LogErrors]) -> tuple[int, str, int]:
+    """Attempt, words and place of the first error."""
+    assert found.content is not None
+    assert found.content.first is not None
+    return found.content.first.attempt, found.content.first.what, found.content.first.place.offset
+
+
 def test_an_error_that_comes_later_is_found_too(tmp_path: Path) -> None:
     path = write(tmp_path, 0, "well\nand a half")
     reader = log_readers(tmp_path, copied=False)[LogFirstError](LogFirstError("job"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ugro_tui.collect.log_files import LogFile, read_part, unreadable
 from ugro_tui.core.log_bytes import MOST_BYTES, LineCutter
@@ -18,8 +20,12 @@ ABOUT = 64 << 10
 """Bytes before an error that are searched for a time, and behind it for its end."""
 
 
+BEGINS = re.compile(rb"^== attempt (\d{1,9}): ", re.MULTILINE)
+"""The line with which the entry wrapper begins an attempt in a rank's log."""
+
+
 class ErrorSearch:
-    """Looks for the first error in each of some logs."""
+    """Looks for the first error in each of some logs, of their newest attempt that has one."""
 
     def __init__(self) -> None:
         self._searched: dict[tuple[str, int], _Searched] = {}
@@ -61,13 +67,13 @@ class _Searched:
         self.file = file
         self.place = 0
         self.found: LogError | None = None
+        self._attempt = 0
         self._passed = -1
 
     @property
     def left(self) -> int:
         """Bytes that are still to be searched."""
-        done = self.found is not None or self._passed == self.file.size
-        return 0 if done else max(0, self.file.size - self.place)
+        return 0 if self._passed == self.file.size else max(0, self.file.size - self.place)
 
     def pass_over(self) -> None:
         """Do not wait for the rest of it until the file has grown."""
@@ -84,11 +90,20 @@ class _Searched:
                     self.pass_over()
                     break
                 whole = len(data)
-            offset = _first(data[:whole])
-            if offset is not None:
-                self.found = _told(file, self.place + offset)
+            self._look(data[:whole])
             self.place += whole
         return self.place - begin
+
+    def _look(self, data: bytes) -> None:
+        """Search whole lines, an attempt at a time: behind a first error only newer attempts are looked for."""
+        marks = [(mark.start(), int(mark[1])) for mark in BEGINS.finditer(data)]
+        ends = [*(start for start, _ in marks), len(data)]
+        for (begin, attempt), end in zip([(0, self._attempt), *marks], ends, strict=True):
+            self._attempt = attempt
+            if self.found is None or self.found.attempt < attempt:
+                offset = _first(data[begin:end])
+                if offset is not None:
+                    self.found = replace(_told(self.file, self.place + begin + offset), attempt=attempt)
 
 
 def _first(data: bytes) -> int | None:

@@ -28,14 +28,16 @@ class LogPlace:
 
 @dataclass(frozen=True, slots=True)
 class LogError:
-    """The first error of a rank's whole log: where it begins, what it says at last, its level that of the first line.
+    """The first error of a rank's newest attempt that has one: where it begins, what it says at last.
 
-    `time`: Unix seconds as `LogLine.time`, of the last line before it that tells one; NaN where none does.
+    `time`: Unix seconds as `LogLine.time`, of the last line before it that tells one; NaN where none does. `attempt`: 0
+    where the log does not tell attempts apart.
     """
 
     place: LogPlace
     what: str
     time: float
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +97,17 @@ class LogText(Inquiry[LogPage]):
 
 @dataclass(frozen=True, slots=True)
 class LogFirstError(Inquiry[LogErrors]):
-    """The first error of a job, or of one rank, in all that its logs hold: they are read from their beginning."""
+    """The first error of a job, or of one rank, in all that its logs hold, of the newest attempt that has one."""
 
     rank: int | None = None
 
 
 def earliest(found: Iterable[LogError]) -> LogError | None:
-    """The error that came first: one that does not only say that another rank has gone; then by time where all tell it,
-    else that of the lowest rank."""
+    """The error that came first in the newest attempt that has any: one that does not only say that another rank has
+    gone; then by time where all tell it, else that of the lowest rank."""
     every = list(found)
+    newest = max((error.attempt for error in every), default=0)
+    every = [error for error in every if error.attempt == newest]
     ranked = [error for error in every if not only_lost_a_peer(error.what)] or every
     ranked.sort(key=lambda error: error.place.rank)
     if any(math.isnan(error.time) for error in ranked):

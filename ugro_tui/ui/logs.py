@@ -234,11 +234,15 @@ class LogsScreen(UgroScreen):
 
     def _go_to(self, error: LogError) -> None:
         page = self._shown[1]
-        held = page is not None and self._around is None and page.holds(error.place)
+        told_apart = error.attempt > 1  # the page does not say which attempt a line is of
+        held = page is not None and self._around is None and page.holds(error.place) and not told_apart
         line = self._text.find(Level.ERROR, error.place.rank) if held else None
         if line is not None:
             self._text.go_to(line)
         elif error.place != self._around:
             self._choose(error.place.rank, error.place)
             self.draw()
-        self.say(f"first error: rank {error.place.rank}: {error.what}")
+        view = self.desk.view
+        older = view is not None and 0 < error.attempt < view.summary.attempt
+        of = f" of attempt {error.attempt}" if older else ""
+        self.say(f"first error{of}: rank {error.place.rank}: {error.what}")
