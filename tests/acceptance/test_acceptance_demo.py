@@ -6,31 +6,19 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.act.launching import living
 from tests.ui.terminals import Terminal, at_prompt
-from tests.writing import clean_environment, wait_until
+from tests.writing import wait_until
 
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.torchrun,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed (apt-get install tmux)"),
 ]
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def tty(tmp_path: Path) -> Iterator[Terminal]:
-    folder = tmp_path / "terminal"
-    folder.mkdir()
-    made = Terminal(folder, 120, 40, **clean_environment(tmp_path, PYTHONPATH=str(REPOSITORY)))
-    yield made
-    made.close()
 
 
 def demo(tty: Terminal, folder: Path, *options: str) -> None:

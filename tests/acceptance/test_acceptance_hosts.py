@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.hosts import Host, Hosts, hosts
+from tests.acceptance.conftest import REPOSITORY
+from tests.hosts import Host, Hosts
 from tests.sshd import Machine, descendants
 from tests.writing import clean_environment, wait_until
 
-__all__ = ["hosts"]
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 JOB = "apart"
 TINY = "--layers=1 --heads=2 --width=32 --context=32 --batch-size=4 --warmup=5 --eval-every=0 --checkpoint-every=0"
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.test_acceptance_dashboard import REPOSITORY, command, pytestmark, tty
+from tests.acceptance.conftest import REPOSITORY
+from tests.acceptance.test_acceptance_dashboard import command, pytestmark
 from tests.faults.lab import JOB, Lab
 from tests.ui.terminals import Terminal, at_prompt
 from tests.writing import clean_environment, wait_until
 
-__all__ = ["pytestmark", "tty"]
+__all__ = ["pytestmark"]
 
 TITLES = {"1": "Jobs ", "2": "RUNNING", "3": "Logs of", "4": "Alerts ", "5": "Nodes ", "6": "Compare"}
 """What each screen says of itself on its first line."""

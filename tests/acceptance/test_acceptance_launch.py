@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_acceptance_dashboard import pytestmark, timed, tty
+from tests.acceptance.test_acceptance_dashboard import pytestmark, timed
 from tests.acceptance.test_acceptance_keys import watched
 from tests.act.launching import living
 from tests.faults.lab import Lab
-from tests.hosts import Hosts, hosts
+from tests.hosts import Hosts
 from tests.ui.terminals import Terminal, at_prompt
 
-__all__ = ["hosts", "pytestmark", "tty"]
+__all__ = ["pytestmark"]
 
 TRAIN = """
 import sys, time

@@ -83,7 +83,7 @@ def launch_program() -> bytes:
 
 @functools.cache
 def _launch_program() -> bytes:
-    parts = ("helper_proc", "helper_processes", "helper_scope", "helper_supervisor", "helper_survey")
+    parts = ("helper_paths", "helper_proc", "helper_processes", "helper_scope", "helper_supervisor", "helper_survey")
     return _packed((*parts, "helper_unpack", "helper_job", "helper_launch"), _SERVES)
 
 
@@ -95,7 +95,7 @@ def clerk_program() -> bytes:
 
 @functools.cache
 def _clerk_program() -> bytes:
-    return _packed(("helper_batch", "helper_unpack", "helper_clerk"), _SERVES)
+    return _packed(("helper_batch", "helper_paths", "helper_unpack", "helper_clerk"), _SERVES)
 
 
 def batch_program() -> str:

@@ -13,16 +13,12 @@ import time
 from typing import Any, Callable, Dict
 
 from ugro_tui.nodes.helper_batch import OVER, SECRETS, change, clear_errors, read, write
+from ugro_tui.nodes.helper_paths import absolute
 from ugro_tui.nodes.helper_unpack import unpack
 
 
 class Problem(Exception):
     """Why something was not done, for people."""
-
-
-def absolute(path: str) -> str:
-    """A path of this machine: `~` is the home, and what is relative begins there."""
-    return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(path)))
 
 
 def folder_of(request: Dict[str, Any]) -> str:

@@ -7,10 +7,10 @@ import os
 import time
 from typing import Any, Dict, Iterable, List, Tuple
 
+from ugro_tui.nodes.helper_paths import absolute
 from ugro_tui.nodes.helper_proc import boot_id, heartbeat_of, read_text, state_of
 from ugro_tui.nodes.helper_processes import end_all, of_launch, rest
 from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, read_document, write_document
-from ugro_tui.nodes.helper_survey import absolute
 
 TAIL = 1 << 16
 """Bytes that are told of the end of an agent's output."""
@@ -64,13 +64,16 @@ class Job:
 
     def agents(self) -> List[int]:
         """The agents that live."""
-        told = [(one.get("agent"), one.get("agent_start")) for one in self.supervisors().values()]
-        return [pid for pid, start in told if isinstance(pid, int) and start and state_of(pid)[1] == start]
+        return living_of(self._told("agent"))
 
     def living(self) -> Dict[int, Tuple[int, int]]:
         """The processes of the job on this machine, but those that watch over them."""
-        known = [(one.get("agent"), one.get("agent_start")) for one in self.supervisors().values()]
-        return of_launch(self.name, self.token, known + list(self._beating()), os.path.dirname(self.folder))
+        known = self._told("agent") + list(self._beating())
+        return of_launch(self.name, self.token, known, os.path.dirname(self.folder))
+
+    def _told(self, who: str) -> List[Tuple[Any, Any]]:
+        """Number and start of each `agent`, or of who watches over it (`pid`), as the supervisors wrote them down."""
+        return [(one.get(who), one.get(who + "_start")) for one in self.supervisors().values()]
 
     def _beating(self) -> Iterable[Tuple[Any, Any]]:
         """The ranks of a job that nobody of ours has launched, by their heartbeats."""
@@ -84,8 +87,7 @@ class Job:
 
     def watched(self) -> List[int]:
         """The supervisors that live."""
-        told = [(one.get("pid"), one.get("pid_start")) for one in self.supervisors().values()]
-        return [pid for pid, start in told if isinstance(pid, int) and start and state_of(pid)[1] == start]
+        return living_of(self._told("pid"))
 
     def record(self, **news: Any) -> None:
         """Change job.json."""
@@ -263,6 +265,11 @@ class Job:
         elif self.manifest and self.manifest.get("status") not in OVER:  # else somebody was quicker, with a stop too
             self.record(status="failed", ended=time.time())
         return told
+
+
+def living_of(told: Iterable[Tuple[Any, Any]]) -> List[int]:
+    """The numbers of those processes that live: told are numbers with start times, or nonsense."""
+    return [pid for pid, start in told if isinstance(pid, int) and start and state_of(pid)[1] == start]
 
 
 def names_emitter(script: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any, Dict, List
 
+from ugro_tui.nodes.helper_paths import absolute
 from ugro_tui.nodes.helper_proc import ran
 from ugro_tui.nodes.helper_scope import scope
 
@@ -30,11 +31,6 @@ def version(spec):
 torch = found("torch")
 print("\\n%s|%s|%s" % (sys.version.split()[0], version(torch) if torch else "", "yes" if found("ugro_emitter") else ""))
 """
-
-
-def absolute(path: str) -> str:
-    """A path of this machine: `~` is the home, and what is relative begins there."""
-    return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(path)))
 
 
 def lent_folder(name: str) -> str:
