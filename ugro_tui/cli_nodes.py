@@ -11,6 +11,7 @@ import typer
 
 from ugro_tui import exits
 from ugro_tui.core.errors import UgroError
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 from ugro_tui.output import print_json, print_lines
 
@@ -125,7 +126,7 @@ def sync_lines(view: SyncView, central: str) -> Iterator[str]:
     """What a sync brought from each node, and what it could not."""
     width = max((len(node.node) for node in view.nodes), default=0)
     for node in view.nodes:
-        brought = f"{node.files:,} file{'' if node.files == 1 else 's'}, {sized(node.bytes)}"
+        brought = f"{counted(node.files, 'file')}, {sized(node.bytes)}"
         error = node.error.removeprefix(f"{node.node}: ")
         if error:
             brought = f"failed: {error}" if not node.bytes else f"{brought}; then failed: {error}"
@@ -226,7 +227,7 @@ def doctor_lines(nodes: Sequence[Diagnosis], central: Diagnosis | None) -> Itera
                 yield f"    → {check.remedy}"
     words = [one.grade.value for one in nodes]
     counts = [f"{words.count(word)} {said}" for word, said in _COUNTED.items() if word in words]
-    yield f"{len(words)} node{'' if len(words) == 1 else 's'}: {', '.join(counts)}"
+    yield f"{counted(len(words), 'node')}: {', '.join(counts)}"
 
 
 _COUNTED = {"ok": "well", "warn": "to look at", "fail": "in trouble"}

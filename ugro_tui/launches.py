@@ -14,6 +14,7 @@ from ugro_tui.config import Config
 from ugro_tui.core.commands import Act, Launch, PlanLaunch, RecallLaunch, Stop
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, Stage
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.ports import Clock, Collection
 from ugro_tui.nodes.base import NeedsPassphrase
 from ugro_tui.nodes.executed import ExecutedLog
@@ -267,6 +268,6 @@ def _address(spec: NodeSpec, config: Config) -> Callable[[], str]:
 
 
 def _counted(plan: LaunchPlan) -> str:
-    ranks, nodes = plan.world_size, len(plan.nodes)
-    where = plan.nodes[0].node if nodes == 1 else f"{nodes} nodes"
-    return f"{ranks} rank{'s' if ranks > 1 else ''} on {where}" if nodes else f"{ranks} ranks"
+    ranks, nodes = counted(plan.world_size, "rank"), len(plan.nodes)
+    where = plan.nodes[0].node if nodes == 1 else counted(nodes, "node")
+    return f"{ranks} on {where}" if nodes else ranks

@@ -14,6 +14,7 @@ from ugro_tui.collect.below import folder_below
 from ugro_tui.collect.lock import CentralLock
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jobid import is_job_id
+from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 
 DAY_SECONDS = 86_400.0
@@ -147,8 +148,7 @@ def _raise(error: OSError) -> None:
 
 
 def _days(seconds: float) -> str:
-    days = int(seconds / DAY_SECONDS)
-    return f"{days} day{'' if days == 1 else 's'}"
+    return counted(int(seconds / DAY_SECONDS), "day")
 
 
 def _parts(central: Path, path: Path) -> tuple[str, ...]:

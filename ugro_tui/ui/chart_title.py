@@ -11,7 +11,7 @@ from textual.content import Content
 from ugro_tui.core.chart_view import ChartView, Reading, reading, reading_before
 from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Axis
-from ugro_tui.core.numbers import compact, count, loss_text, plain
+from ugro_tui.core.numbers import compact, count, counted, loss_text, plain
 from ugro_tui.core.text import visible
 from ugro_tui.ui.strokes import Drawing, Trace, letter
 from ugro_tui.ui.ticks import time_label
@@ -136,7 +136,7 @@ def _legend(traces: Sequence[Trace], view: ChartView, ranks: int) -> list[Words]
         parts.append(_words([line, f"median of {ranks} ranks", band, "min–max"], [line, "median"], [], rank=9))
     names = [line.rank for trace in traces for line in trace.curve.outliers]
     if names and not view.outliers:
-        hidden = f"{len(names)} outlier{'s' if len(names) > 1 else ''} hidden"
+        hidden = f"{counted(len(names), 'outlier')} hidden"
         parts.append(_words([("  o ", "$text-muted"), hidden], [], rank=7))
     elif view.cursor is None or len(traces) > 1:
         for place, rank in enumerate(names):

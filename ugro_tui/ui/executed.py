@@ -12,7 +12,7 @@ from textual.content import Content
 
 from ugro_tui.core.filter_fields import NUMBER, SECONDS, Field
 from ugro_tui.core.launching import Executed
-from ugro_tui.core.numbers import UNKNOWN, duration
+from ugro_tui.core.numbers import UNKNOWN, counted, duration
 from ugro_tui.ui.columns import TableColumn
 from ugro_tui.ui.lines import Listed
 from ugro_tui.ui.listing import ListScreen
@@ -102,7 +102,7 @@ class ExecutedScreen(ListScreen):
         entries = self.desk.snapshot.executed
         failed = sum(state(entry) == FAILED for entry in entries)
         nodes = len({entry.node for entry in entries})
-        where = f"  {len(entries):,} on {nodes} node{'' if nodes == 1 else 's'}"
+        where = f"  {len(entries):,} on {counted(nodes, 'node')}"
         return Content.assemble(("Commands", "bold"), where, (f"  {failed} failed" if failed else "", "$error"))
 
     def show_lines(self) -> bool:

@@ -12,7 +12,7 @@ from textual.content import Content
 
 from ugro_tui.core.launch_form import FIELDS
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodePlan, NodeProgress, Stage
-from ugro_tui.core.numbers import duration
+from ugro_tui.core.numbers import counted, duration
 from ugro_tui.core.redaction import HIDDEN, is_secret_name, without_secrets, words_without_secrets
 from ugro_tui.core.text import visible
 
@@ -46,10 +46,8 @@ def waits_text(errors: Mapping[str, str]) -> Content:
 def plan_text(plan: LaunchPlan) -> Content:
     """All that would happen: attempt, copies, the command of the first node, how the others differ; or the script."""
     request = plan.request
-    ranks = (
-        f"{plan.world_size} rank{'' if plan.world_size == 1 else 's'}" if plan.world_size else "ranks as Slurm gives"
-    )
-    on = f" on {len(plan.nodes)} node{'' if len(plan.nodes) == 1 else 's'}" if plan.nodes else ""
+    ranks = counted(plan.world_size, "rank") if plan.world_size else "ranks as Slurm gives"
+    on = f" on {counted(len(plan.nodes), 'node')}" if plan.nodes else ""
     head = Content.assemble((request.job_id, "bold"), f"  attempt {plan.attempt}  {ranks}{on}  {request.backend.value}")
     lines = [head, *(Content.styled(f"✖ {problem}", "$error") for problem in plan.problems)]
     lines += [*(Content.assemble(("copy  ", "$text-muted"), copy) for copy in plan.copies)]

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from ugro_tui.core.alerts import Alert, Severity, Subject
 from ugro_tui.core.entries import Mark
-from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, duration, loss_text, per_step
+from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, counted, duration, loss_text, per_step
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
 from ugro_tui.core.states import JobStatus, NodeState, RankState
 from ugro_tui.ui.marks import (
@@ -198,7 +198,7 @@ def _upto(lines: list[Content], most: int) -> list[Content]:
 def alerts_title(view: JobView, snapshot: Snapshot) -> Content:
     """How many alerts, and how many nodes in trouble."""
     nodes = len(troubled(snapshot.nodes))
-    beside = f" · {nodes} node{'s' if nodes > 1 else ''} in trouble" if nodes else ""
+    beside = f" · {counted(nodes, 'node')} in trouble" if nodes else ""
     return Content(f"Alerts {len(view.summary.alerts) + len(snapshot.heard)}{beside}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.numbers import duration
+from ugro_tui.core.numbers import counted, duration
 from ugro_tui.core.rules.look import Look, about_node
 
 
@@ -40,5 +40,5 @@ class Rewritten:
         """One alert for each node."""
         for node, files in sorted(look.job.rewritten.items()):
             if files:
-                what = f"{files} metrics file{'s' if files > 1 else ''} replaced, not by a new run"
+                what = f"{counted(files, 'metrics file')} replaced, not by a new run"
                 yield about_node("mirror_quarantined", node, what, 0.0, value=float(files))

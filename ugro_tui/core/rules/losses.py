@@ -11,7 +11,7 @@ from operator import itemgetter
 import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
-from ugro_tui.core.numbers import compact, plain
+from ugro_tui.core.numbers import compact, counted, plain
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.detectors import Divergence, Drop, Episode, Spikes
 from ugro_tui.core.rules.line import Points, RunLine
@@ -166,7 +166,7 @@ def _bad(rank: Rank, ranks: int, now: float) -> Alert:
     value = "NaN" if math.isnan(bad.value) else plain(bad.value)
     since = f"since step {bad.step:,.0f} (loss {value})"
     if bad.finite:
-        since += f"; finite in the last {bad.finite:,} record{'s' if bad.finite > 1 else ''}"
+        since += f"; finite in the last {counted(bad.finite, 'record')}"
     age = now - bad.since
     if bad.of_loss:
         return alert("non_finite_loss", rank, f"loss not finite {since}", age, ranks=ranks)
