@@ -7,30 +7,18 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests.faults.lab import JOB, Lab
 from tests.ui.terminals import Terminal, at_prompt
-from tests.writing import clean_environment
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed (apt-get install tmux)")
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 NO_ANSWER_SECONDS = 10.0
 KEY_SECONDS = 0.5
 """A key's effect, with what tmux needs to be asked for the screen on a busy machine; alone it takes milliseconds."""
-
-
-@pytest.fixture
-def tty(tmp_path: Path) -> Iterator[Terminal]:
-    folder = tmp_path / "terminal"
-    folder.mkdir()
-    made = Terminal(folder, 120, 40, **clean_environment(tmp_path, PYTHONPATH=str(REPOSITORY)))
-    yield made
-    made.close()
 
 
 def command(lab: Lab) -> str:
@@ -51,6 +39,15 @@ def timed(tty: Terminal, seen: Callable[[str], bool], since: float) -> float:
     return time.monotonic() - since
 
 
+def median_key(tty: Terminal) -> float:
+    """Seconds from a key to its effect, of ten keys."""
+    latencies = []
+    for _ in range(5):
+        latencies.append(key(tty, "?", lambda screen: "training goes on when you quit" in screen))
+        latencies.append(key(tty, "Escape", lambda screen: "training goes on when you quit" not in screen))
+    return sorted(latencies)[len(latencies) // 2]
+
+
 def key(tty: Terminal, name: str, seen: Callable[[str], bool]) -> float:
     """Press a key: seconds until its effect shows."""
     since = time.monotonic()
@@ -64,6 +61,7 @@ def test_the_dashboard_on_three_nodes_of_which_one_dies_and_one_freezes(lab: Lab
     tty.run(command(lab))
     tty.wait(lambda screen: "RUNNING" in screen and re.search(r"n1 \d+s.*n2 \d+s.*n3 \d+s", screen) is not None)
 
+    calm = median_key(tty)
     killed.stop()
     frozen.freeze()
     since = time.monotonic()
@@ -76,11 +74,7 @@ def test_the_dashboard_on_three_nodes_of_which_one_dies_and_one_freezes(lab: Lab
     )
     assert re.search(r"n3 \d+s", strip(tty.screen()))
 
-    latencies = []
-    for _ in range(5):
-        latencies.append(key(tty, "?", lambda screen: "training goes on when you quit" in screen))
-        latencies.append(key(tty, "Escape", lambda screen: "training goes on when you quit" not in screen))
-    assert sorted(latencies)[len(latencies) // 2] < KEY_SECONDS
+    assert median_key(tty) < max(KEY_SECONDS, 2 * calm)  # on a machine that is busy, all keys are slow
 
     killed.start()
     frozen.thaw()

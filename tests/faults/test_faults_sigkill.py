@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from tests.writing import clean_environment, wait_until
 from ugro_tui.collect.lock import CentralLock
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LONGEST_SECONDS = 2.4
-"""A start, with its login and the first copies, takes a quarter of that on an idle machine."""
+LIVES = 4
+"""The longest life of an application, in the time that one takes here from its start to its first copies."""
 
 
 class Victims:
@@ -77,6 +78,16 @@ def held(lab: Lab) -> int:
     return sum(copy.stat().st_size for copy in pairs if copy.exists())
 
 
+def seconds_to_copy(lab: Lab, victims: Victims) -> float:
+    """What an application takes to its first copies on this machine, as busy as it is."""
+    began = time.monotonic()
+    pid = victims.start()
+    wait_until(lambda: held(lab) > 0, 20)
+    spent = time.monotonic() - began
+    kill(pid)
+    return spent
+
+
 def bursts(growers: list[Grower], rand: random.Random) -> None:
     """More than one look brings, so that there is always something under way."""
     for grower in growers:
@@ -87,11 +98,12 @@ def bursts(growers: list[Grower], rand: random.Random) -> None:
 @pytest.mark.parametrize("kills", [5, pytest.param(200, marks=[pytest.mark.acceptance, pytest.mark.timeout(900)])])
 def test_kills_at_random_moments_leave_beginnings_and_lose_nothing(lab: Lab, victims: Victims, kills: int) -> None:
     growers = lab.grow(*lab.fleet.machines)
-    rand, grown, before = random.Random(kills), 0, 0
+    longest = LIVES * seconds_to_copy(lab, victims)
+    rand, grown, before = random.Random(kills), 0, held(lab)
     for _ in range(kills):
         bursts(growers, rand)
         pid = victims.start()
-        threading.Event().wait(rand.uniform(0.05, LONGEST_SECONDS))
+        threading.Event().wait(rand.uniform(0.05, longest))
         kill(pid)
         assert lab.wrong() == []
         assert free(lab.central)
