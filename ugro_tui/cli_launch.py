@@ -11,7 +11,7 @@ import typer
 
 from ugro_tui import cli_slurm, exits
 from ugro_tui.cli_variables import pairs, secrets_from
-from ugro_tui.core.errors import UgroError
+from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
@@ -32,7 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it line by line to its end: 0 finished, 1 failed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Grace = Annotated[float, typer.Option("--grace", metavar="SECONDS", min=0.0, help="From SIGTERM to SIGKILL.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")]
 
 
 def add_to(app: typer.Typer, configured: Configured) -> None:
@@ -134,12 +134,16 @@ def _add_relaunch(app: typer.Typer, configured: Configured) -> None:
 def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
     @app.command(name)
     def stop(context: typer.Context, job: Job, grace: Grace = 10.0, yes: Yes = False, as_json: Json = False) -> None:
-        """End a job on all nodes at once: SIGTERM, and SIGKILL after a while; what waits in a queue is cancelled."""
+        """End a job on all nodes at once, once you have said yes: SIGTERM, and SIGKILL after a while.
+
+        What waits in a queue is cancelled.
+        """
         from ugro_tui.headless import headless_door
 
-        if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            typer.confirm(f"Stop job {visible(job, 80)} on all nodes?", abort=True)
-        door = headless_door(configured(context))
+        config = configured(context)
+        if not yes:
+            _ask_before(name, job)
+        door = headless_door(config)
         try:
             standing = door.stop(job, grace)
         finally:
@@ -148,6 +152,20 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
             print_json(jsonable(standing), pretty=True)
         else:
             print_lines([f"job {job}: {ended_as(standing)}"])
+
+
+def _ask_before(command: str, job: str) -> None:
+    """Ask whether a job is to be ended: on standard error, as standard output may be read by a program.
+
+    Raises:
+        BadInput: nobody is there to be asked.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BadInput(
+            f"{command}: there is no terminal to ask on whether job {visible(job, 80)} is to be ended, so it was left "
+            "alone: say --yes"
+        )
+    typer.confirm(f"Stop job {visible(job, 80)} on all nodes?", abort=True, err=True)
 
 
 def _go(

@@ -51,8 +51,9 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     assert (found["attempt"], asked_for["args"]) == (2, ["--nodes", "x y", "--json"])
     assert asked_for["from_checkpoint"] is True
     assert "token" not in found
+    assert call("stop", "job", "--json")[0] == 2
     assert len(list(living(home))) > 2
-    code, out, _ = call("stop", "job", "--json")
+    code, out, _ = call("stop", "job", "--yes", "--json")
     assert (code, json.loads(out)["status"]) == (0, "stopped")
     assert list(living(home)) == []
 
@@ -60,10 +61,12 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["stop", "nothing"], 2, "there is no job nothing"),
-        (["cancel", "../x"], 2, "is not a job id"),
+        (["stop", "nothing", "-y"], 2, "there is no job nothing"),
+        (["stop", "job"], 2, "no terminal to ask on whether job job is to be ended, so it was left alone: say --yes"),
+        (["cancel", "job", "--json"], 2, "say --yes"),
+        (["cancel", "../x", "-y"], 2, "is not a job id"),
         (["relaunch", "nothing"], 2, "there is no job nothing"),
-        (["--read-only", "stop", "job"], 2, "read_only is set (command line: --read-only)"),
+        (["--read-only", "stop", "job", "-y"], 2, "read_only is set (command line: --read-only)"),
         (["launch", "--name", "job", "--read-only"], 2, "read_only is set"),
         (["launch", "--name", "job", "--env", "x"], 2, "is no NAME=VALUE"),
         (["launch", "--name", "job", "--secret", "K=/no/file"], 2, "/no/file cannot be read"),
@@ -113,7 +116,7 @@ def test_a_secret_is_asked_for_without_echo_and_is_nowhere_but_with_the_ranks(
     assert secret not in terminal.text
     code, _, err = call("relaunch", "job")
     assert (code, "--secret KEY: there is no terminal to ask for it on" in err) == (2, True)
-    assert call("stop", "job")[:2] == (0, "job job: stopped\n")
+    assert call("stop", "job", "--yes")[:2] == (0, "job job: stopped\n")
     assert list(living(home)) == []
 
 

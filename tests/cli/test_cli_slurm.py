@@ -70,6 +70,6 @@ def test_jobs_are_launched_stopped_cancelled_and_started_again_by_a_login_node(
     found = {job["job_id"]: job["status"] for job in json.loads(call("status", "--json", *on)[1])["jobs"]}
     assert found == {"dies": "finished", "held": "pending", "runs": "running"}
     for command, name in (("cancel", "held"), ("stop", "runs")):
-        code, out, _ = call(command, name, *on)
+        code, out, _ = call(command, name, "--yes", *on)
         assert (code, out.startswith(f"job {name}: stopped by ")) == (0, True)
         assert json.loads((login.metrics / name / "job.json").read_bytes())["status"] == "stopped"
