@@ -112,9 +112,11 @@ def finished() -> Snapshot:
 async def test_a_job_that_is_over_is_launched_again_with_its_plan() -> None:
     before = LaunchRequest("gpt2-xl", "train it.py", ("--steps", "5"), nodes=NODES[:2], nproc=2)
     async with at(finished()) as desk:
+        desk.app.desk.keep("launch", {"name": "another", "args": "--of the-last"})
         await desk.pilot.press("R")
         assert acts(desk) == [RecallLaunch("gpt2-xl")]
-        assert "looking how gpt2-xl was launched" in desk.text
+        assert "asking how gpt2-xl was launched …" in desk.text
+        assert "the-last" not in desk.text, "what was launched last is not what is asked for"
         recalled = LaunchView("gpt2-xl", Stage.WAITING, recalled=replace(before, resume=True))
         await desk.news(launch=recalled, answers=(Answer(asked(desk, RecallLaunch)),))
         assert (typed(desk, "args"), typed(desk, "nodes")) == ("--steps 5", "gpu-master,gpu1")

@@ -73,6 +73,7 @@ class LaunchScreen(UgroScreen):
                     yield self._table
                 with VerticalScroll(id="plan", classes="pane"):
                     yield Static(id="plan-text")
+            yield Static(id="asking")
         with VerticalScroll(id="progress"):
             yield Static(id="progress-text")
         yield Static(Content("too small for the form: use `ugro-tui launch`"), id="too-small")
@@ -271,15 +272,14 @@ class LaunchScreen(UgroScreen):
         """The form with the plan, or the launch."""
         self._recall()
         self._follow()
-        self.dress({"-going": bool(self._watch.job)})
+        self.dress({"-going": bool(self._watch.job), "-asking": bool(self._recalls)})
+        self.put("asking", Content(f"asking how {self._recalls} was launched …" if self._recalls else ""))
         if not self._watch.job:
             request, errors = self._read()
             self._draw_form(errors)
             self.put("plan-text", self._plan_content(request, errors))
 
     def _plan_content(self, request: LaunchRequest, errors: dict[str, str]) -> Content:
-        if self._recalls:
-            return Content.styled(f"looking how {self._recalls} was launched …", "$text-muted")
         return waits_text(errors) if errors else self._plan.content(request)
 
     def draw_ages(self) -> None:
