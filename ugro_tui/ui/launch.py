@@ -86,11 +86,11 @@ class LaunchScreen(UgroScreen):
         self.set_interval(WATCH_SECONDS, self._watch_nodes)
 
     def on_screen_resume(self) -> None:
-        """Offer a name that no job has, and look how the nodes are."""
+        """Offer a name that is free, and look how the nodes are."""
         self._replan()
         if self.is_mounted and not self._recalls:
             name = self._form.values["name"]
-            free = free_name(name, self._known_jobs())
+            free = free_name(name, self.desk.snapshot.taken)
             self._form.fill({} if free == name else {"name": free, "resume": FIRST})
         self._watch_nodes()
 
@@ -112,12 +112,8 @@ class LaunchScreen(UgroScreen):
     def _node_names(self) -> list[str]:
         return [node.name for node in self.desk.snapshot.nodes]
 
-    def _known_jobs(self) -> set[str]:
-        snapshot = self.desk.snapshot
-        return {*snapshot.listed, *(job.job_id for job in snapshot.jobs)}
-
     def _read(self) -> tuple[LaunchRequest, dict[str, str]]:
-        return request_of(self._form.values, self._node_names(), self._known_jobs())
+        return request_of(self._form.values, self._node_names(), self.desk.snapshot.taken)
 
     def _draw_form(self, errors: dict[str, str]) -> None:
         values, typing = self._form.values, self.focused is not None and self.focused.id == NODES
@@ -125,7 +121,7 @@ class LaunchScreen(UgroScreen):
         finds = {NODES} if self._table.finds else set()
         shown = {name: errors[name] for name in errors.keys() - finds if self._tried or values[name]}
         backend = backend_of(values)
-        again = values["name"] in self._known_jobs() or values["resume"] != FIRST
+        again = values["name"] in self.desk.snapshot.taken or values["resume"] != FIRST
         wanted = {
             field.name
             for field in FIELDS
