@@ -13,7 +13,7 @@ from msgspec.structs import replace as replace_fields
 from ugro_tui.act.backend import JobStanding, Telling
 from ugro_tui.act.beginning import Beginning, check_agent, outlived
 from ugro_tui.act.brought import Typed, check_files, secrets_of
-from ugro_tui.act.errors import LaunchError, StopError
+from ugro_tui.act.errors import LaunchError, StopError, reason_of
 from ugro_tui.act.judgement import problems, warnings
 from ugro_tui.act.lent import code, lent, pack
 from ugro_tui.act.parallel import MOST_AT_ONCE, all_of, on_all
@@ -89,8 +89,8 @@ class Torchrun:
             began = self._begin(plan, told)
             begun = True
             self._verify(plan, began, told)
-        except BaseException:  # also when somebody interrupts us
-            self._take_back(plan, told, keep=begun)
+        except BaseException as error:  # also when somebody interrupts us
+            self._take_back(plan, told, reason_of(error), keep=begun)
             raise
 
     def look(self, job_id: str, *, brief: bool = False) -> JobStanding:
@@ -267,10 +267,10 @@ class Torchrun:
                 left.append(one)
         return left
 
-    def _take_back(self, plan: LaunchPlan, told: Telling, *, keep: bool) -> None:
-        """End what was started; with `keep` what its ranks said stays."""
+    def _take_back(self, plan: LaunchPlan, told: Telling, said: str, *, keep: bool) -> None:
+        """End what was started; with `keep` what its ranks said stays. `said`: why, for job.json."""
         job_id, sites = plan.request.job_id, self._of(plan)
-        words = {"job": job_id, "token": plan.token, "keep": keep}
+        words = {"job": job_id, "token": plan.token, "keep": keep, "said": said}
         looks = self._end(sites, "cancel", words, ROLLBACK_GRACE_SECONDS)
         for site, look in zip(sites, looks, strict=True):
             if isinstance(look, UgroError):

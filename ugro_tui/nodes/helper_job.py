@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterable, List, Tuple
 from ugro_tui.nodes.helper_paths import absolute
 from ugro_tui.nodes.helper_proc import boot_id, heartbeat_of, read_text, state_of
 from ugro_tui.nodes.helper_processes import end_all, of_launch, rest
-from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, read_document, write_document
+from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, named_in, read_document, write_document
 
 TAIL = 1 << 16
 """Bytes that are told of the end of an agent's output."""
@@ -189,8 +189,10 @@ class Job:
             "time": time.time(),
         }
         failed = [rank for rank, one in exits.items() if one.get("code") != 0]
-        told["said"] = {rank: self._tail("rank_%d.log" % rank, MOST_SAID) for rank in fresh[:4] if failed}
-        told["tails"] = {rank: self._tail("torchrun.%s.log" % rank) for rank in failed or self.request.get("tails", [])}
+        tails = {rank: self._tail("torchrun.%s.log" % rank) for rank in failed or self.request.get("tails", [])}
+        blamed = (named_in(tails.values()) or fresh[:4]) if failed else []
+        told["said"] = {rank: self._tail("rank_%d.log" % rank, MOST_SAID) for rank in blamed}
+        told["tails"] = tails
         return told
 
     def _fresh(self, since: float) -> Iterable[int]:
@@ -263,7 +265,7 @@ class Job:
 
             shutil.rmtree(self.folder, ignore_errors=True)
         elif self.manifest and self.manifest.get("status") not in OVER:  # else somebody was quicker, with a stop too
-            self.record(status="failed", ended=time.time())
+            self.record(status="failed", ended=time.time(), said=self.request["said"])
         return told
 
 
