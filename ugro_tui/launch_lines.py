@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, NodePlan
 from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 from ugro_tui.output import called
+
+if TYPE_CHECKING:
+    from ugro_tui.act.backend import JobStanding
 
 
 def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
@@ -24,6 +27,12 @@ def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
     yield f"job {job} {done} {counted(plan.world_size, 'rank')} on {where}{attempt}"
     yield f"watch it: {called()} watch {job}{options}"
     yield f"stop it: {called()} stop {job}{options}"
+
+
+def ended_line(job_id: str, standing: JobStanding) -> str:
+    """`job gpt: finished`, or how it ended: `job gpt: failed: rank 1 ended by signal 9`."""
+    said = standing.said if standing.status in ("failed", "stopped") else ""
+    return f"job {job_id}: {said or standing.status}"
 
 
 def plan_lines(plan: LaunchPlan) -> Iterator[str]:

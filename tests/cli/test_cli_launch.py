@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +17,17 @@ import pytest
 
 from tests.act.launching import BEATS, TELLS, WAITS, living, stub_python
 from tests.cli.support import Call, Terminal
+from tests.core.record_lines import job, start, steps
 from tests.leaks import places_of
 from tests.writing import wait_until
-from ugro_tui import cli_launch
+from ugro_tui import waiting
 from ugro_tui.act.backend import JobStanding
 from ugro_tui.cli_variables import pairs
+from ugro_tui.clock import SystemClock
+from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.errors import BadInput, NoSource, UgroError
+from ugro_tui.core.snapshot import Snapshot, curve_of, view
+from ugro_tui.core.states import JobStatus
 
 
 def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Call, home: Path, tmp_path: Path) -> None:
@@ -138,9 +146,10 @@ def test_while_nobody_can_say_how_a_job_stands_it_is_followed_on(
             raise told
         return told
 
-    monkeypatch.setattr(cli_launch, "_LOOK_SECONDS", 0.0)
-    agent: Any = SimpleNamespace(launches=SimpleNamespace(standing=standing), copies=None)
-    assert cli_launch.followed(agent, "job", as_json=False) == 1
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.0)
+    feed, clock = SimpleNamespace(snapshot=Snapshot), SystemClock()
+    agent: Any = SimpleNamespace(launches=SimpleNamespace(standing=standing), copies=None, feed=feed, clock=clock)
+    assert waiting.followed(agent, "job", as_json=False) == 1
     out, err = capsys.readouterr()
     assert out == "job job: failed: its time was over\n"
     assert err.splitlines() == [
@@ -148,3 +157,21 @@ def test_while_nobody_can_say_how_a_job_stands_it_is_followed_on(
         "ugro-tui: unknown: login: no answer",
         "ugro-tui: unknown: squeue does not answer",
     ]
+
+
+def test_who_waits_is_told_what_is_new_at_once_and_steps_ever_more_seldom() -> None:
+    state = job(start(total_steps=9_000) + steps(0, 3))
+    picture, progress = view(state, 1.0, curve_of(state)), waiting.Progress(0.0)
+    disk = Alert("disk filling", Severity.WARN, None, "n1", "1 % is free", 0.0, "make room", "disk_low")
+    told: dict[int, list[str]] = {}
+    for second in range(10_000):
+        status = JobStatus.STARTING if second < 20 else JobStatus.RUNNING
+        step, alerts = second if second >= 20 else math.nan, (disk,) if 3_000 < second < 3_100 or second > 4_000 else ()
+        summary = replace(picture.summary, status=status, step=step, alerts=alerts)
+        told[second] = list(progress.lines(replace(picture, summary=summary), float(second)))
+    steps_told = [second for second, lines in told.items() if "step" in "".join(lines)]
+    assert steps_told[:4] == [20, 30, 40, 50], "the first step is told when it is there"
+    assert told[30][0].startswith("job running  step 30/9,000  loss 2.00")
+    assert 60 < len(steps_told) < 120
+    assert all(after - before <= 600 for before, after in pairwise(steps_told))
+    assert [second for second, lines in told.items() if "disk filling" in "".join(lines)] == [3_001], "once"
