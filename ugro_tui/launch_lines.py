@@ -39,6 +39,7 @@ def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     """All that would be done."""
     yield f"job {plan.request.job_id}, attempt {plan.attempt}: {counted(plan.world_size, 'rank')}"
     yield from (f"  it could not start: {visible(problem, 500)}" for problem in plan.problems)
+    yield from (f"  warning: {visible(warning, 500)}" for warning in plan.warnings)
     for copy in plan.copies:
         yield f"  copy {visible(copy, 500)}"
     for node in plan.nodes:

@@ -52,9 +52,13 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     assert code == 1
     assert "job job exists here already: choose another name, or start it again with `ugro-tui relaunch job`" in err
     script.write_text(WAITS)
-    code, out, _ = call("relaunch", "job", "--resume", "--json")
-    assert code == 0
+    nothing = "no checkpoint of job is known of on local: it will begin at step 0"
+    code, out, _ = call("relaunch", "job", "--resume", "--dry-run")
+    assert (code, f"  warning: {nothing}" in out) == (0, True)
+    code, out, err = call("relaunch", "job", "--resume", "--json")
+    assert (code, f"ugro-tui: {nothing}" in err) == (0, True)
     found = json.loads(out)
+    assert found["warnings"][0].startswith(nothing)
     asked_for = found["request"]
     assert (found["attempt"], asked_for["args"]) == (2, ["--nodes", "x y", "--json"])
     assert asked_for["from_checkpoint"] is True

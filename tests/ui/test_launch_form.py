@@ -184,8 +184,8 @@ def test_a_plan_shows_how_nodes_differ() -> None:
 
 
 def test_a_plan_says_what_stands_in_its_way() -> None:
-    made = replace(plan(LaunchRequest("gpt", nodes=NODES)), problems=("gpu1: no torch",))
-    assert "✖ gpu1: no torch" in plan_text(made).plain
+    made = replace(plan(LaunchRequest("gpt", nodes=NODES)), problems=("gpu1: no torch",), warnings=("no checkpoint",))
+    assert "✖ gpu1: no torch\n⚠ no checkpoint\n" in plan_text(made).plain
     failed = LaunchView("gpt", Stage.FAILED, (NodeProgress("gpu1", Stage.FAILED, problem="no torch"),), made)
     assert progress_text("gpt", failed, 3.0, 60).plain.count("no torch") == 1
 

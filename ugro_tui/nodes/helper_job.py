@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterable, List, Tuple
 from ugro_tui.nodes.helper_paths import absolute
 from ugro_tui.nodes.helper_proc import boot_id, heartbeat_of, read_text, state_of
 from ugro_tui.nodes.helper_processes import end_all, of_launch, rest
+from ugro_tui.nodes.helper_records import records_in
 from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, named_in, read_document, write_document
 
 TAIL = 1 << 16
@@ -178,7 +179,7 @@ class Job:
             "manifest": {key: value for key, value in self.manifest.items() if key != "token"},
             "ours": bool(self.token),
             "mine": bool(self.token) and self.token == self.request.get("token"),
-            "blank": self.manifest.get("status") == "failed" and not self._measured(),
+            "blank": self.manifest.get("status") == "failed" and not records_in(self.folder),
             "alive": len(self.agents() if self.request.get("brief") else self.living()),
             "watched": len(self.watched()),
             "supervisors": sorted(self.documents("supervisor")),
@@ -214,10 +215,6 @@ class Job:
         return (
             not self._tail("rank_%d.log" % rank, MOST_SAID).rstrip("\n").rpartition("\n")[2].startswith("== attempt ")
         )
-
-    def _measured(self) -> bool:
-        """Whether a rank has written records."""
-        return any(name.startswith("metrics") for name in os.listdir(self.folder))
 
     def _tail(self, name: str, most: int = TAIL) -> str:
         try:

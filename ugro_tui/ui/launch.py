@@ -16,6 +16,7 @@ from textual.widgets import Button, Static
 from ugro_tui.core.commands import Health, Launch, RecallLaunch
 from ugro_tui.core.launch_form import FIELDS, FIRST, backend_of, free_name, request_of, values_of
 from ugro_tui.core.launching import LaunchRequest
+from ugro_tui.core.numbers import counted
 from ugro_tui.ui.launch_form import NODES, LaunchForm
 from ugro_tui.ui.launch_kept import keep_values, kept_values
 from ugro_tui.ui.launch_text import progress_text, waits_text
@@ -245,7 +246,7 @@ class LaunchScreen(UgroScreen):
         if view is None:
             return
         self.desk.take_job(view.job_id)
-        warned = f"; {len(view.warnings)} warnings: {'; '.join(view.warnings)}" if view.warnings else ""
+        warned = f"; {counted(len(view.warnings), 'warning')}: {'; '.join(view.warnings)}" if view.warnings else ""
         self.desk.say(f"{view.job_id} runs{warned}")
         if self.in_front:
             self.post_message(GoTo("job"))
