@@ -117,3 +117,5 @@ def test_a_job_of_slurm_that_failed_of_its_own_says_its_last_words(
     (tmp_path / "logs" / "slurm-7.out").write_text(f"== attempt 1: job 7 ==\n{output}")
     (tmp_path / "logs" / "rank_11.log").write_text(f"== attempt 1: rank 11 ==\n{log}")
     assert verdict(str(tmp_path), 1, None, killed=False, cause="") == ("failed", said)
+    (tmp_path / "metrics.jsonl").touch()
+    assert verdict(str(tmp_path), 1, None, killed=False, cause="") == ("failed", ""), "its ranks tell more"

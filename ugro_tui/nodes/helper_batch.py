@@ -153,7 +153,12 @@ def verdict(folder: str, code: int, asked: Any, killed: bool, cause: str) -> "tu
 
 
 def by_rank(folder: str) -> str:
-    """Which rank has failed of its own, and its last words; empty where it said none, or signals have ended them."""
+    """Which rank has failed of its own, and its last words; empty where it said none, or signals have ended them.
+
+    Ranks that have written records tell more than that.
+    """
+    if any(name.startswith("metrics") for name in os.listdir(folder)):
+        return ""
     own = sorted((int(rank), code) for rank, code in exits(folder).items() if code > 0)
     words = last_words(end_of(folder, "rank_%d.log" % own[0][0]).decode("utf-8", "replace")) if own else ""
     return "failed: rank %d ended with exit code %d: %s" % (*own[0], words) if words else ""
