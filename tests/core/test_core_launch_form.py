@@ -74,7 +74,8 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
         ("restarts", "-1", "no number from 0"),
         ("env", "1A=2", "no NAME=VALUE"),
         ("env", "NAME", "no NAME=VALUE"),
-        ("secrets", "A=", "A has no file: write A=FILE"),
+        ("secrets", "A=", "A has no file: write A=FILE; or A alone to be asked for it"),
+        ("secrets", "A 1B=x", "1B is no name of a variable"),
         ("secrets", "A='", "no closing quotation"),
     ],
 )
@@ -146,7 +147,7 @@ requests = st.builds(
     rendezvous=st.just("c10d"),
     max_restarts=st.integers(0, 9),
     environment=st.dictionaries(names, words),
-    secrets=st.dictionaries(names, words),
+    secrets=st.dictionaries(names, st.just("") | words),
     resume=st.booleans(),
     scope=st.sampled_from(("auto", "user", "none")),
 )

@@ -74,7 +74,7 @@ FIELDS: Final = (
     FormField("restarts", "max restarts", "0", _TORCHRUN, more=True),
     FormField("scope", "systemd scope", backends=_TORCHRUN, more=True, choices=("auto", "user", "none")),
     FormField("env", "environment", "NCCL_DEBUG=INFO NOTE='two words'", more=True),
-    FormField("secrets", "secrets", "HF_TOKEN=~/.hf_token (files)", more=True),
+    FormField("secrets", "secrets", "HF_TOKEN (asked for), HF_TOKEN=~/.hf_token", more=True),
     FormField("sync_code", "copy code", "a directory here: copied first", more=True),
 )  # fmt: skip
 
@@ -127,7 +127,7 @@ def request_of(
         rendezvous=form.text("rendezvous") or "static",
         max_restarts=form.read("restarts", _number(0), None) or 0,
         environment=form.read("env", _variables, {}),
-        secrets=form.read("secrets", _files, {}),
+        secrets=form.read("secrets", _secrets, {}),
         sync_code=form.text("sync_code"),
         resume=attempt != FIRST,
         from_checkpoint=attempt == RESUMED,
@@ -164,7 +164,7 @@ def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
         "restarts": str(request.max_restarts or ""),
         "scope": request.scope,
         "env": _assigned(request.environment),
-        "secrets": _assigned(request.secrets),
+        "secrets": " ".join(f"{name}={shlex.quote(path)}" if path else name for name, path in request.secrets.items()),
         "sync_code": request.sync_code,
     }
     return values | ({"slurm_nodes": ""} if request.backend is not Backend.SLURM else {})
@@ -260,12 +260,15 @@ def _number(least: int) -> Callable[[str], int | None]:
     return made
 
 
-def _files(text: str) -> dict[str, str]:
-    found = _variables(text)
-    for name, path in found.items():
-        if not path:
-            raise BadInput(f"{name} has no file: write {name}=FILE; `ugro-tui launch --secret {name}` asks for it")
-    return found
+def _secrets(text: str) -> dict[str, str]:
+    """Names to files; to an empty one where a person is to be asked."""
+    pairs = [word.partition("=") for word in _words(text)]
+    for name, sign, path in pairs:
+        if not _VARIABLE.fullmatch(name):
+            raise BadInput(f"{visible(name, 40)} is no name of a variable: write NAME=FILE; or NAME to be asked for it")
+        if sign and not path:
+            raise BadInput(f"{name} has no file: write {name}=FILE; or {name} alone to be asked for it")
+    return {name: path for name, _, path in pairs}
 
 
 def _variables(text: str) -> dict[str, str]:

@@ -19,10 +19,11 @@ from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.core.numbers import counted
 from ugro_tui.ui.launch_form import NODES, LaunchForm
 from ugro_tui.ui.launch_kept import keep_values, kept_values
-from ugro_tui.ui.launch_text import progress_text, waits_text
+from ugro_tui.ui.launch_text import progress_text, title_text, waits_text
 from ugro_tui.ui.launch_watch import LaunchWatch
 from ugro_tui.ui.node_choice import NodeInput, NodeTable
 from ugro_tui.ui.plan_ahead import PLAN_AFTER, PlanAhead
+from ugro_tui.ui.question import SecretsScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
 
 _MARGIN: Final = 5
@@ -234,8 +235,18 @@ class LaunchScreen(UgroScreen):
             return
         keep_values(self.desk, self._form.values)
         self._tried = False
+        asked = [name for name, path in request.secrets.items() if not path]
+        if asked:
+            self.app.push_screen(SecretsScreen(request.job_id, asked, lambda typed: self._begin(request, typed)))
+        else:
+            self._begin(request, {})
+
+    def _begin(self, request: LaunchRequest, typed: dict[str, str]) -> None:
+        if any(not path and name not in typed for name, path in request.secrets.items()):
+            self.say("nothing was launched: a secret was not typed")
+            return
         self._watch.begin(request.job_id)
-        self.ask(Launch(request))
+        self.ask(Launch(request, typed))
         self.query_one("#progress").focus()
 
     def _follow(self) -> None:
@@ -281,18 +292,9 @@ class LaunchScreen(UgroScreen):
 
     def draw_ages(self) -> None:
         """How far the launch is, and since when."""
-        self.put("title", self._title())
         watch = self._watch
+        over = watch.over if watch.job else None
+        self.put("title", title_text(over, more=bool(self.query_one("#plan").max_scroll_y)))
         if watch.job:
             seconds, room = self.desk.clock() - watch.begun, self.size.width - _MARGIN
             self.put("progress-text", progress_text(watch.job, watch.view, seconds, room))
-
-    def _title(self) -> Content:
-        if not self._watch.job:
-            reads = " · pgdn: more of the plan" if self.query_one("#plan").max_scroll_y else ""
-            hint = f"  ctrl+s launches · ctrl+o more fields{reads} · esc leaves"
-        elif self._watch.over:
-            hint = "  esc: back to the form, as it was · ctrl+s tries again"
-        else:
-            hint = "  esc leaves, and it goes on · ctrl+k ends it"
-        return Content.assemble((" Launch", "bold"), (hint, "$text-muted"))
