@@ -64,7 +64,12 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
         ("name", "../up", "is not a job id"),
         ("name", "old", "exists already"),
         ("args", "--note 'two", "no closing quotation: close the quote"),
-        ("nodes", "gpu1,gpu9", "no node gpu9 is watched: take of gpu-master, gpu1, gpu2; or add it to --nodes"),
+        (
+            "nodes",
+            "gpu1,gpu9",
+            "no node gpu9 is watched: take of gpu-master, gpu1, gpu2; or quit (training goes on) and",
+        ),
+        ("nodes", "gpu9", "start `ugro-tui --nodes gpu-master,gpu1,gpu2,gpu9`"),
         ("nodes", ",", "no node is chosen"),
         ("backend", "local", "this machine is not watched: start ugro-tui with --nodes local,gpu-master"),
         ("restarts", "2", "hangs with a static rendezvous"),

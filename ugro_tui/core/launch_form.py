@@ -244,11 +244,14 @@ def _nodes(text: str, watched: Sequence[str]) -> tuple[str, ...]:
 
 
 def _unwatched(name: str, watched: Sequence[str]) -> str:
-    """What to do about a node that would never be seen here."""
-    more = f" and {len(watched) - MOST_NAMED:,} more" if len(watched) > MOST_NAMED else ""
-    known = f"{', '.join(watched[:MOST_NAMED])}{more}"
-    name = visible(name, 40)
-    return f"no node {name} is watched: take of {known}; or add it to --nodes and start ugro-tui again"
+    """What to do about a node that would never be seen here: which ones are watched is settled at the start."""
+    name, listed = visible(name, 40), ", ".join(watched[:MOST_NAMED])
+    start = f"start `ugro-tui --nodes {shlex.quote(','.join((*watched, name)))}`"
+    if len(watched) > MOST_NAMED:
+        listed += f" and {len(watched) - MOST_NAMED:,} more"
+        start = "start it again with this one in --nodes, or in `nodes` of config.toml"
+    why = f"no node {name} is watched: take of {listed}"
+    return f"{why}; or quit (training goes on) and {start}: what you typed is kept"
 
 
 def _number(least: int) -> Callable[[str], int | None]:
