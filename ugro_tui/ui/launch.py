@@ -94,6 +94,8 @@ class LaunchScreen(UgroScreen):
             name = self._form.values["name"]
             free = free_name(name, self.desk.snapshot.taken)
             self._form.fill({} if free == name else {"name": free, "resume": FIRST})
+            if not (self._watch.job or self.focused in self._form.lines):
+                self._form.go("name")  # what was launched last has had the focus
         self._watch_nodes()
 
     def on_screen_suspend(self) -> None:
@@ -111,11 +113,8 @@ class LaunchScreen(UgroScreen):
 
     # --- the form
 
-    def _node_names(self) -> list[str]:
-        return [node.name for node in self.desk.snapshot.nodes]
-
     def _read(self) -> tuple[LaunchRequest, dict[str, str]]:
-        return request_of(self._form.values, self._node_names(), self.desk.snapshot.taken)
+        return request_of(self._form.values, self.desk.snapshot.node_names, self.desk.snapshot.taken)
 
     def _draw_form(self, errors: dict[str, str]) -> None:
         values, typing = self._form.values, self.focused is not None and self.focused.id == NODES
@@ -212,7 +211,7 @@ class LaunchScreen(UgroScreen):
         launch = self.desk.snapshot.launch
         if launch is not None and launch.recalled is not None and launch.job_id == self._recalls:
             self._recalls = ""
-            self._form.fill(values_of(launch.recalled, self._node_names()))
+            self._form.fill(values_of(launch.recalled, self.desk.snapshot.node_names))
             self._form.go("args")
         elif not self.desk.waits_for(RecallLaunch):
             self._recalls = ""
