@@ -74,7 +74,7 @@ FIELDS: Final = (
     FormField("restarts", "max restarts", "0", _TORCHRUN, more=True),
     FormField("scope", "systemd scope", backends=_TORCHRUN, more=True, choices=("auto", "user", "none")),
     FormField("env", "environment", "NCCL_DEBUG=INFO NOTE='two words'", more=True),
-    FormField("secrets", "secrets", "HF_TOKEN (asked for), HF_TOKEN=~/.hf_token", more=True),
+    FormField("secrets", "secrets", "NAME (asked for), or NAME=FILE", more=True),
     FormField("sync_code", "copy code", "a directory here: copied first", more=True),
 )  # fmt: skip
 
