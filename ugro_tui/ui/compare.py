@@ -15,7 +15,7 @@ from textual.widgets import Static
 from ugro_tui.core.archive import Lines
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import OpenJob
-from ugro_tui.core.compared import MOST, RunName
+from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.comparing import Gathered, comparison_of, gather
 from ugro_tui.core.comparison import LOSS, Comparison
 from ugro_tui.core.curve import EMPTY, Curve, curve_of
@@ -97,7 +97,7 @@ class CompareScreen(UgroScreen):
         with Horizontal(id="tables"):
             yield VerticalScroll(Static(id="number-lines"), id="numbers", classes="pane")
             yield VerticalScroll(Static(id="option-lines"), id="options", classes="pane")
-        yield Static(EMPTY_SAYS, id="empty")
+        yield Static(id="empty")
 
     def on_mount(self) -> None:
         """Keys go to the curves; what is read is looked for often while this is in front."""
@@ -121,6 +121,7 @@ class CompareScreen(UgroScreen):
         self._arrange()
         if not self._runs:
             self.put("compare-title", Content.styled(" Compare", "bold"))
+            self.put("empty", Content(self._missing()))
             return
         found = [self._gather(run) for run in self._runs]
         self._names = tuple(dict.fromkeys(name for one in found for name in one.names))
@@ -128,6 +129,13 @@ class CompareScreen(UgroScreen):
         self._chart.show([self._trace(one) for one in found], self._note(found))
         self._draw_tables(found)
         self._name_panes()
+
+    def _missing(self) -> str:
+        """Why nothing is compared, and how to choose what is."""
+        view = self.desk.view
+        if view is None or view.summary.attempt < FEWEST:
+            return EMPTY_SAYS
+        return f"of the attempts of {view.job_id} fewer than two have records\n\n{EMPTY_SAYS}"
 
     def _take_runs(self, runs: tuple[RunName, ...]) -> None:
         if runs != self._runs:

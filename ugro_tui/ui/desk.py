@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from ugro_tui.core.attempts import Attempts
 from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Sync
 from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.kept import Kept
@@ -111,10 +112,14 @@ class Desk:
         other = self.job if self.marked else self._previous
         if first is None or (other is not None and other != first and not (self.marked and _restarted(view))):
             return () if first is None or other is None else (RunName(other), RunName(first))
-        if view is None or not _restarted(view):
-            return ()
-        newest = view.summary.attempt
-        return tuple(RunName(first, number) for number in range(max(1, newest - MOST + 1), newest + 1))
+        return self._attempts(view) if view is not None and _restarted(view) else ()
+
+    def _attempts(self, view: JobView) -> tuple[RunName, ...]:
+        """The newest attempts of a job that have records, as far as that is known by now; nothing of fewer than two."""
+        told = self.archive.look(Attempts(view.job_id)).content
+        numbers = range(1, view.summary.attempt + 1) if told is None else [attempt.number for attempt in told]
+        runs = [RunName(view.job_id, number) for number in numbers[-MOST:]]
+        return tuple(runs) if len(runs) >= FEWEST else ()
 
     @property
     def elapsed(self) -> float:
