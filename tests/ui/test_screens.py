@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
@@ -161,6 +162,28 @@ async def test_alerts_of_jobs_and_nodes_stand_together_and_are_explained() -> No
         await pilot.pause()
         assert "→ look at" in text(app)
         assert "rank 11 on node1: data 412 ms" in text(app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 15)])
+async def test_where_room_is_short_alerts_keep_whose_they_are_and_what(size: tuple[int, int]) -> None:
+    async with shown(booked(), "4", size=size) as (app, _, _):
+        titles, disk, straggler = text(app).splitlines()[1:4]
+        assert titles.split() == ["S", "Alert", "Job", "Age", "What"]
+        assert disk.split()[:5] == ["✖", "disk", "filling", "67m", "node1:"]
+        assert straggler.startswith("⚠ straggler")
+        assert "gpt2-xl     95s data 412 ms against a" in straggler
+
+
+async def test_columns_that_grow_share_what_room_there_is() -> None:
+    async with shown(booked(), "4", size=(200, 40)) as (app, _, _):
+        assert text(app).splitlines()[3].rstrip().endswith("the others wait 406 ms a step for it")
+    long = booked()
+    (slow, *others) = long.book.of("gpt2-xl")
+    long = replace(long, book=replace(long.book, firing=(replace(slow, job_id="sweep-" + "0123456789" * 6), *others)))
+    async with shown(long, "4", size=(120, 40)) as (app, _, _):
+        first = text(app).splitlines()[2].rstrip()
+        assert len(first) < 120
+        assert first.endswith("…")
 
 
 async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> None:
