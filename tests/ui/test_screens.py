@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeArchive, FakeFeed, app_of
@@ -139,6 +140,17 @@ async def test_jobs_are_filtered_and_the_filter_goes_first() -> None:
         await pilot.press("escape")
         await pilot.pause()
         assert "gpt2-small" in text(app)
+
+
+@pytest.mark.parametrize("key", ["1", "4", "5"])
+async def test_a_filter_without_hits_says_so_and_tells_of_no_line(key: str) -> None:
+    async with shown(booked(), key) as (app, _, pilot):
+        detail = str(app.front.query_one("#detail", Static).content)
+        await pilot.press("slash", *"zzzq", "enter")
+        assert str(app.front.query_one("#detail", Static).content) == "nothing matches zzzq"
+        assert "passes the filter: esc takes it away" in text(app)
+        await pilot.press("escape")
+        assert str(app.front.query_one("#detail", Static).content) == detail
 
 
 async def test_a_filter_that_cannot_be_read_says_where_while_one_types() -> None:

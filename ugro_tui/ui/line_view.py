@@ -112,7 +112,7 @@ class LineView(ScrollView, Generic[R], can_focus=True):
     def _beyond(self, position: int, width: int) -> Strip:
         """A line without a row: why there is none, where the filter hides all."""
         hidden = position == 0 and self.counts[1] > 0
-        text = f"no {self._noun} passes the filter" if hidden else ""
+        text = f"no {self._noun} passes the filter: esc takes it away" if hidden else ""
         return Strip([Segment(text, self._palette["plain quiet"])]).adjust_cell_length(width, self._palette["plain"])
 
     def notify_style_update(self) -> None:
