@@ -87,6 +87,20 @@ async def test_screens_beside_the_job_do_not_pile_up() -> None:
         assert stack(app) == ["jobs", "job"]
 
 
+async def test_escape_leads_back_to_where_a_screen_was_opened() -> None:
+    async with shown(ALL_SCENES["finished"](), "4") as (app, _, pilot):
+        before = stack(app)
+        for key, name in {"L": "launch", "at": "executed", "R": "launch", "3": "logs", "6": "compare"}.items():
+            await pilot.press(key)
+            assert stack(app) == [*before, name]
+            await pilot.press("escape")
+            assert stack(app) == before, key
+        await pilot.press("question_mark", "escape", "5", "L", "escape")
+        assert stack(app) == [*before, "nodes"]
+        await pilot.press("2")
+        assert stack(app) == ["jobs", "job"]
+
+
 @pytest.mark.parametrize("key", BY_KEY)
 @pytest.mark.parametrize("size", [(200, 60), (80, 24), (50, 12), (20, 5)])
 async def test_every_screen_stands_every_size(key: str, size: tuple[int, int]) -> None:
