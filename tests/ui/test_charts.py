@@ -18,7 +18,7 @@ from ugro_tui.core.binning import cut
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.curve import EMPTY, Axis, Curve, curve_of
 from ugro_tui.ui.chart_title import metric_title
-from ugro_tui.ui.help import help_text
+from ugro_tui.ui.help import Group, help_text
 from ugro_tui.ui.metric_chart import MetricChart
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
@@ -70,7 +70,7 @@ async def test_every_key_does_what_the_help_says() -> None:
 
 
 def test_the_help_names_the_keys_as_they_are_printed() -> None:
-    text = help_text(("Chart", MetricChart.BINDINGS)).plain
+    text = help_text(Group("Chart", MetricChart.BINDINGS)).plain
     for keys, what in (("+ = -", "Zoom in"), (", .", "Smooth less"), ("shift+← shift+→", "Pan")):
         assert re.search(rf"^  {re.escape(keys)} +{what}", text, re.MULTILINE), keys
 
