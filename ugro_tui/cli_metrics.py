@@ -61,10 +61,13 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
 
 
 def table_lines(lines: Lines) -> Iterator[str]:
-    """A line for each rank, and how many more there are."""
+    """A line for each rank, what all came to, and how many more there are."""
+    from ugro_tui.core.curve import curve_of
     from ugro_tui.report import table
 
     yield from table([_TITLES, *map(_row, lines.lines)])
+    if len(lines.lines) > 1:
+        yield f"{len(lines.lines)} ranks: {curve_of(lines).ends.text}"
     if lines.ranks > len(lines.lines):
         yield f"{len(lines.lines)} of {lines.ranks:,} ranks, evenly spread; another one with --rank"
 

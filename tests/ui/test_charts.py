@@ -126,9 +126,8 @@ async def test_the_title_tells_what_is_seen() -> None:
     bad[2][400] = np.nan
     async with charted(trace_of(bad), size=(140, 30)) as (app, _):
         text = app.chart.title().plain
-        assert (
-            "loss  last 2.335  min 1.942  ── median of 9 ranks  ░ min–max  a rank 8  ✖ NaN at step 400 (rank 2)" in text
-        )
+        assert "loss  last 2.335 (mean)  min 1.942 (rank 7)  ── median of 9 ranks  ░ min–max  a rank 8" in text
+        assert "✖ NaN at step 400 (rank 2)" in text
         app.chart.look(ChartView(cursor=401.0, level=4, window=(300.0, 500.0)))
         text = app.chart.title().plain
         assert "step 401: median 3.2" in text
@@ -149,7 +148,7 @@ def test_a_narrow_title_says_less_and_cuts_no_word() -> None:
     found = [metric_title(traces, view, None, room=room).plain for room in range(len(whole) + 1)]
     assert all(len(text) <= room for room, text in enumerate(found) if room >= 53)
     assert found[-1] == whole
-    assert found[74] == "loss  last 2.335  min 1.942  ✖ NaN at step 400  time · smooth · log · zoom"
+    assert found[81] == "loss  last 2.335 (mean)  min 1.942  ✖ NaN at step 400  time · smooth · log · zoom"
     assert found[53] == "loss  last 2.335  ✖ NaN  time · smooth · log · zoom"
     names = [trace_of([RANKS[0]], f"a-very-long-name-of-a-run-{number}") for number in range(4)]
     brief = metric_title(names, ChartView(), None, room=70).plain
@@ -194,7 +193,7 @@ def test_several_curves_are_told_apart_by_numbers() -> None:
     assert made is not None
     assert [stroke.glyph for stroke in made.strokes] == ["A", "B"]
     assert made.band is None
-    assert metric_title([one, two], ChartView(), made).plain == "A loss 2.002  B eval_loss 3.002"
+    assert metric_title([one, two], ChartView(), made, room=40).plain == "last  A loss 2.002  B eval_loss 3.002"
     read = metric_title([one, two], ChartView(cursor=500.0), made).plain
     assert read == "step 500: A loss 3.002  B eval_loss 4.002"
 

@@ -151,7 +151,7 @@ class CompareScreen(UgroScreen):
         curve = self._curves[run][1]
         if summary is None or self._metric != LOSS:
             return Trace(run.text, curve, lines)
-        return Trace(run.text, curve, lines, summary.final_loss, summary.min_loss, summary.loss_bad)
+        return Trace(run.text, curve, lines, summary.ends)
 
     def _note(self, found: list[Gathered]) -> str:
         if any(one.loading for one in found):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -48,6 +48,10 @@ class MetricChart(ChartCanvas, can_focus=True):
     """Curves that can be looked into. What they are comes by `show`; how they are looked at is `view`."""
 
     HELP_NAME = "Chart"
+    HELP_WORDS: ClassVar[Mapping[str, str]] = {
+        "line, band": "The ranks' median; lowest to highest",
+        "last, min": "Mean of the newest; lowest of all",
+    }
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "cursor(-1)", "Cursor: values at a point", show=False),
@@ -114,7 +118,7 @@ class MetricChart(ChartCanvas, can_focus=True):
         if detail is None or not detail.fits(trace, view):
             whole = trace.curve
             near = curve_of(trace.lines, window=steps_of(whole, view.axis, view.window), begin=whole.begin)
-            near = replace(near, last=whole.last, least=whole.least, restarts=whole.restarts)
+            near = replace(near, ends=whole.ends, restarts=whole.restarts)
             detail = self._details[place] = _Detail(trace, view.axis, view.window, near)
         return replace(trace, curve=detail.near) if len(detail.near.steps) else trace
 

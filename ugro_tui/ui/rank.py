@@ -213,7 +213,7 @@ class RankScreen(UgroScreen):
     def _draw_files(self, view: JobView) -> None:
         """The chart and the log, which lie in files, and what is wrong."""
         known = self.known
-        self._draw_chart(view, bad=known is not None and known.loss_bad)
+        self._draw_chart(view)
         alerts, error = (known.alerts, known.error) if known else ((), None)
         alerts += self._of_node(known)
         trouble = trouble_text(alerts, error)
@@ -228,8 +228,8 @@ class RankScreen(UgroScreen):
         node = "" if known is None else known.identity.node
         return tuple(alert for alert in self.desk.snapshot.alerts if node and alert.node == node)
 
-    def _draw_chart(self, view: JobView, *, bad: bool) -> None:
-        traces, note = self._curves.traces(view, self.rank, bad=bad)
+    def _draw_chart(self, view: JobView) -> None:
+        traces, note = self._curves.traces(view, self.rank)
         chart = self.query_one(MetricChart)
         chart.show(traces, note)
         name = (self._curves.title.capitalize() if self._curves.metric == LOSS else self._curves.title, "bold")
