@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,18 @@ async def test_every_key_does_what_the_help_says() -> None:
         await pilot.pause()
         assert app.chosen == ["loss"]
         assert app.changes == 16
+
+
+async def test_a_key_that_has_nothing_to_show_says_so() -> None:
+    lines = lines_of(RANKS)
+    bare = Lines("loss", tuple(replace(line, tokens=line.tokens * np.nan) for line in lines.lines), lines.ranks)
+    async with charted(Trace("loss", curve_of(bare))) as (app, pilot):
+        await pilot.press("x")
+        assert (app.chart.view.axis, app.said) == (Axis.TIME, [])
+        await pilot.press("x", "o")
+        assert app.chart.view.axis is Axis.STEP
+        assert app.said[0] == "loss tells no tokens: over steps"
+        assert app.said[1].startswith("no rank is far outside the others")
 
 
 def test_the_help_names_the_keys_as_they_are_printed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -117,12 +118,13 @@ async def test_a_slow_rank_says_which_phase_and_beside_whom_at_every_size() -> N
         await bench.press("escape")
         assert bench.title("loss").startswith("Loss  ")
         assert bench.parts == ["top", "loss", "trouble"]
-        await bench.press("tab")
+        await bench.press("tab", "shift+tab")
         assert bench.parts == ["top", "loss", "trouble"]
         for size in (SMALL, TINY):
             await bench.pilot.resize_terminal(*size)
             await bench.pilot.pause()
             assert bench.parts == ["loss"]
+            assert re.search(r"A (all 16 ranks )?2.526", bench.said("pane-title"))
             await bench.press("tab")
             assert bench.parts == ["trouble"]
             await bench.press("tab")

@@ -31,6 +31,11 @@ class Axis(Enum):
     TIME = "time"
     TOKENS = "tokens"
 
+    @property
+    def words(self) -> str:
+        """What it counts."""
+        return {"step": "steps", "time": "times", "tokens": "tokens"}[self.value]
+
 
 @dataclass(frozen=True, slots=True)
 class OutlierLine:
