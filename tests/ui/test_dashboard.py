@@ -16,7 +16,9 @@ from tests.ui.alert_scenes import straggling
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import NOW, FakeArchive, FakeFeed, Run, app_of, job, snapshot
 from ugro_tui.core.archive import Finding, Line, Lines, MetricLines, MetricNames
+from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import OpenJob, Refresh
+from ugro_tui.core.curve import Axis
 from ugro_tui.core.decode import decode
 from ugro_tui.core.rules.stragglers import LEAST_SECONDS
 from ugro_tui.core.snapshot import Snapshot
@@ -102,6 +104,22 @@ async def test_r_asks_for_news() -> None:
     async with shown("healthy") as (_, feed, pilot):
         await pilot.press("r")
         assert feed.asked == [Refresh()]
+
+
+async def test_the_keys_of_the_chart_work_from_other_panes_as_long_as_it_is_seen() -> None:
+    async with shown("healthy") as (app, _, pilot):
+        chart = dashboard(app).chart
+        assert not chart.has_focus
+        await pilot.press("y", "x", "plus", "full_stop")
+        assert (chart.view.log, chart.view.axis, chart.view.level) == (True, Axis.TIME, 1)
+        assert chart.view.window is not None
+        await pilot.press("escape")
+        assert app.front.NAME == "job"
+        assert chart.view == ChartView(axis=Axis.TIME, log=True, level=1)
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("y")
+        assert chart.view.log, "it is not seen: nothing changes"
+        assert "that is a key of the chart: tab goes there" in text(app)
 
 
 async def test_news_are_shown_when_the_timer_looks() -> None:

@@ -20,7 +20,7 @@ from ugro_tui.core.job import JobState
 from ugro_tui.core.launching import Backend, Executed, LaunchRequest, LaunchView, NodeProgress, SlurmOptions, Stage
 from ugro_tui.core.snapshot import Snapshot, curve_of, view
 from ugro_tui.ui.app import UgroApp
-from ugro_tui.ui.help import help_text
+from ugro_tui.ui.help import Group, help_text
 from ugro_tui.ui.keys import offered
 from ugro_tui.ui.launch_text import brief, plan_text
 from ugro_tui.ui.stop import StopScreen, stop_text
@@ -182,7 +182,7 @@ async def test_read_only_offers_neither_and_says_why() -> None:
         await desk.pilot.press("question_mark")
         assert "Diagnose" in desk.text
         assert "Launch a job" not in desk.text
-    told = {read_only: help_text(("", offered(read_only=read_only))).plain for read_only in (False, True)}
+    told = {read_only: help_text(Group("", offered(read_only=read_only))).plain for read_only in (False, True)}
     assert "Launch a job" in told[False]
     assert "Stop the job in hand" in told[False]
     assert "Launch a job" not in told[True]

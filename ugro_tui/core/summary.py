@@ -11,6 +11,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import UNHEARD, Alert, Severity
 from ugro_tui.core.columns import Column
+from ugro_tui.core.ends import Ends
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import States, write_ages
@@ -61,6 +62,13 @@ class JobSummary:
         """Records that were lost, and lines that are no record, of all ranks."""
         lost, skipped = self.per_rank_stats.column("lost"), self.per_rank_stats.column("skipped")
         return int(sum(lost) + sum(skipped))
+
+    @property
+    def ends(self) -> Ends:
+        """What the loss came to, and which rank had the lowest."""
+        lowest, ranks = self.per_rank_stats.column("min_loss"), self.per_rank_stats.column("rank")
+        who = ranks[lowest.index(self.min_loss)] if math.isfinite(self.min_loss) else -1
+        return Ends(self.final_loss, self.min_loss, who, len(ranks), self.loss_bad)
 
     @property
     def unwell(self) -> bool:

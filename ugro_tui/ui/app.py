@@ -17,7 +17,7 @@ from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.core.text import visible
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.desk import Desk
-from ugro_tui.ui.help import HelpScreen, groups_of
+from ugro_tui.ui.help import Group, HelpScreen, groups_of
 from ugro_tui.ui.keys import KEYS, offered
 from ugro_tui.ui.lines import Key
 from ugro_tui.ui.listing import FilteredScreen
@@ -289,7 +289,7 @@ class UgroApp(TerminalApp):
     def action_help(self) -> None:
         """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
-        self.push_screen(HelpScreen([*groups_of(self.front), (f"Everywhere ({quitting})", self.offered)]))
+        self.push_screen(HelpScreen([*groups_of(self.front), Group(f"Everywhere ({quitting})", self.offered)]))
 
     def action_leave(self) -> None:
         """Close help if it is open, else end the application."""

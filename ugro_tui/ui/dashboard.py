@@ -17,6 +17,7 @@ from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.rank_fields import FILTER_EXAMPLE
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.watch import worst
+from ugro_tui.ui.charted import CHART_KEYS, SMOOTHING, ChartedScreen
 from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.heatmap import PhaseHeatmap
 from ugro_tui.ui.job_curves import LOSS, JobCurves
@@ -54,7 +55,7 @@ class Pane(Container, can_focus=True):
     """A pane whose content takes no keys of its own."""
 
 
-class TrainingDashboard(FilteredScreen):
+class TrainingDashboard(FilteredScreen, ChartedScreen):
     """One job at a time: header, verdict, ranks, loss, phases, alerts, the log of the rank under the cursor."""
 
     NAME = "job"
@@ -66,6 +67,8 @@ class TrainingDashboard(FilteredScreen):
         Binding("shift+tab", "pane(-1)", "pane", tooltip="Next, previous pane", show=False),
         Binding("z", "zoom", "zoom", tooltip="Pane: normal, half, full", show=True),
         Binding("m", "metric", "metric", tooltip="Chart another metric", show=True),
+        *CHART_KEYS,
+        *SMOOTHING,
         Binding("a", "acknowledge", "ack", tooltip="Acknowledge the worst alert"),
         Binding("enter", "more", "more", tooltip="Alerts, log: their screen", show=False),
     ]
@@ -113,7 +116,7 @@ class TrainingDashboard(FilteredScreen):
             return
         if view.job_id != self._drawn_job:
             self._drawn_job = view.job_id
-            self.query_one(MetricChart).look(ChartView())  # another run has other steps
+            self.chart.look(ChartView())  # another run has other steps
             self.table.clear_marks()
         self.put("jobs", job_bar(desk.jobs, desk.job, self.size.width))
         self.put("header", header(view, desk.snapshot.reading, self.size.width))
@@ -132,7 +135,7 @@ class TrainingDashboard(FilteredScreen):
         self.put("verdict", verdict(view, desk.snapshot, desk.elapsed))
         self.put("alert-lines", alert_lines(view, desk.snapshot, MOST_ALERTS, desk.elapsed))
         if self._is_shown("loss"):
-            chart = self.query_one(MetricChart)
+            chart = self.chart
             zoomed = chart.view.window is not None
             chart.show(*self._curves.traces(view, zoomed=zoomed, validation=self._pictured))
         self._draw_tail()
@@ -182,7 +185,7 @@ class TrainingDashboard(FilteredScreen):
         beside = 0 if width is None else 1 + tab.cell_length + (ranks.cell_length if both else 0)
         titles = {
             "ranks": ranks,
-            "loss": self.query_one(MetricChart).title(beside=beside, width=width),
+            "loss": self.chart.title(beside=beside, width=width),
             "phases": Content("Phases: rank x phase"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
@@ -225,8 +228,8 @@ class TrainingDashboard(FilteredScreen):
         self.show()
 
     def peel(self) -> bool:
-        """Take the filter away, the other metric, the zoom of a pane."""
-        if super().peel():
+        """Take the filter away, the cursor or the zoom of the chart, the other metric, the zoom of a pane."""
+        if super().peel() or self.peel_chart():
             return True
         if self._curves.metric != LOSS:
             self._choose(LOSS)
@@ -251,14 +254,6 @@ class TrainingDashboard(FilteredScreen):
         if metric is not None:
             self._curves.metric = metric
             self._go_to("loss")
-
-    @on(MetricChart.ChooseMetric)
-    def _another_metric(self) -> None:
-        self.action_metric()
-
-    @on(MetricChart.Changed)
-    def _looked_at_otherwise(self) -> None:
-        self.show()
 
     @on(LineTable.Moved)
     def _moved(self) -> None:
