@@ -229,7 +229,25 @@ def test_the_end_of_a_job_is_told_once(status: JobStatus, what: Happening, sever
     assert (event.alert.severity, event.rings) == (severity, True)
     assert book.observe(sight(status=status), T0 + 500) == ()
     assert again(book).observe(sight(status=status), T0 + 900) == ()
-    assert [(entry.alert.rule, entry.since) for entry in book.view(T0).history] == [(what.value, T0 + 5)]
+    assert [(entry.alert.rule, entry.since) for entry in book.view(T0).history] == [(what.value, T0 + 4)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "since"),
+    [
+        ("non_finite_loss", JobStatus.FINISHED, 3_603.0),  # for 3 s, until its end
+        ("rank_error", JobStatus.FAILED, 3.0),  # 3 s ago
+        ("non_finite_loss", JobStatus.RUNNING, 3.0),
+    ],
+)
+def test_of_a_job_that_ended_an_hour_ago_what_lasted_began_before_that(
+    rule: str, status: JobStatus, since: float
+) -> None:
+    book = AlertBook()
+    alert = replace(SLOW, rule=rule, age=3.0)
+    book.observe(Sight("job", (alert,), 1, status, 3_600.0), T0)
+    (entry,) = book.view(T0).firing
+    assert T0 - entry.since == since
 
 
 def test_a_job_that_a_person_stopped_is_no_news() -> None:

@@ -184,7 +184,8 @@ class AlertBook:
         """Note how a job ended."""
         rule = RULES[what.value]
         alert = Alert(rule.title, rule.severity, None, "", sight.verdict, 0.0, rule.next_step, rule.key)
-        self._history.appendleft(Entry(sight.job_id, sight.attempt, alert, at, Mark.RESOLVED, resolved=at))
+        ended = _ended_at(sight, at)
+        self._history.appendleft(Entry(sight.job_id, sight.attempt, alert, ended, Mark.RESOLVED, resolved=ended))
         return self._event(what, alert, sight, at)
 
     def _fires(
@@ -192,7 +193,8 @@ class AlertBook:
     ) -> Iterator[Event]:
         one = opened.get(key)
         if one is None:
-            since = at - alert.age if alert.age > 0 else at
+            since = _ended_at(sight, at) if alert.lasts else at
+            since -= alert.age if alert.age > 0 else 0.0
             one = opened[key] = Open(Entry(sight.job_id, sight.attempt, alert, since))
             self.version += 1
         times = one.entry.times + (not math.isnan(one.rested))
@@ -262,6 +264,12 @@ class AlertBook:
         if one.acknowledged:
             return replace(one.entry, state=Mark.ACKNOWLEDGED)
         return replace(one.entry, state=Mark.SNOOZED, until=until) if at < until else one.entry
+
+
+def _ended_at(sight: Sight, at: float) -> float:
+    """When a job that is over wrote last; now where it is not, or where that is not known."""
+    over = sight.status is not None and sight.status.over
+    return at - sight.age if over and sight.age > 0 else at
 
 
 def _worst_first(entry: Entry) -> tuple[int, float, str]:
