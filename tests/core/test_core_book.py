@@ -127,6 +127,15 @@ def test_a_snooze_ends_by_ringing_again() -> None:
     assert book.observe(sight(STALLED), T0 + 3_601) == ()
 
 
+def test_who_snoozes_what_was_acknowledged_wants_to_hear_of_it_again() -> None:
+    book = AlertBook()
+    book.observe(sight(STALLED), T0)
+    book.acknowledge("job", STALLED.subject)
+    book.snooze("job", STALLED.subject, T0 + 100)
+    assert book.view(T0 + 1).firing[0].state is Mark.SNOOZED
+    assert words(book.observe(sight(STALLED), T0 + 101)) == [(FIRED, "rank_stalled")]
+
+
 def test_a_snooze_holds_over_an_end_in_between() -> None:
     book = AlertBook()
     book.observe(sight(STALLED), T0)

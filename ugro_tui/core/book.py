@@ -94,12 +94,13 @@ class AlertBook:
         self.version += 1
 
     def snooze(self, job_id: str, subject: Subject, until: float) -> None:
-        """Ring for this alert no more before `until`; then again, if it still fires.
+        """Ring for this alert no more before `until`; then again, if it still fires, also where it was acknowledged.
 
         Raises:
             BadInput: it does not fire.
         """
-        self._firing(job_id, subject)
+        for one in self._firing(job_id, subject):
+            one.acknowledged = False
         self._snoozed[job_id, subject] = until
         self.version += 1
 

@@ -149,7 +149,7 @@ def progress_text(job: str, view: LaunchView | None, seconds: float, width: int)
     if view is None:
         return Content.assemble((f"◌ {job}", "bold $accent"), "  asked for …", (since, "$text-muted"))
     head = (f"{_GLYPHS[view.stage]} {view.job_id}", f"bold {_style(view.stage)}")
-    size = "" if view.plan is None else f"  attempt {view.plan.attempt}  {view.plan.world_size} ranks"
+    size = "" if view.plan is None else f"  attempt {view.plan.attempt}  {counted(view.plan.world_size, 'rank')}"
     over = view.stage.over
     lines = [Content.assemble(head, f"  {view.stage.value}", ("" if over else since, "$text-muted"), size)]
     lines += [_course(view.stage)] if view.stage in dict(_COURSE) else []
