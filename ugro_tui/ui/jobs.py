@@ -83,6 +83,11 @@ class JobsScreen(ListScreen):
         """The table of jobs."""
         return LineTable(COLUMNS, FIELDS, noun="job")
 
+    @property
+    def job(self) -> str | None:
+        """The job under the cursor."""
+        return None if self.table.key is None else str(self.table.key)
+
     def title_words(self) -> Content:
         """How many jobs are in which state."""
         styles = {status.value: style for status, style in JOB_STYLES.items()} | {HUNG: "$error"}
