@@ -94,7 +94,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
 
     signs = SIGNS[: len(comparison.runs)]
     rows = [["", *signs], ["run", *(run.text for run in comparison.runs)]]
-    rows += [[row.name.strip(), *_starred(row.texts, row.best)] for row in comparison.rows]
+    rows += [[row.label.strip(), *_starred(row.texts, row.best)] for row in comparison.rows]
     rows += [
         [place_text(comparison.metric, one), *_starred(difference_texts(one), comparison.best_at(one))]
         for one in comparison.differences

@@ -33,9 +33,10 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         """What a job has told over its steps: the names of its metrics, or one of them, rank by rank.
 
         Names are those of records (loss, phases.data, gpu.util), of the script's own numbers (metrics.NAME), and tags
-        of TensorBoard's event files, which are copied first. Of more than 64 ranks some are read, evenly spread; long
-        lines are thinned to 65,536 points or less, which keep lows and highs, and MEAN is theirs. Exit code 4 (3: no
-        node at all) where a node could not be read.
+        of TensorBoard's event files, which are copied first; a tag that is called as one of the others is the same
+        series, and is listed once. Of more than 64 ranks some are read, evenly spread; long lines are thinned to 65,536
+        points or less, which keep lows and highs, and MEAN is theirs. Exit code 4 (3: no node at all) where a node
+        could not be read.
         """
         from ugro_tui.core.archive import MetricLines, MetricNames
         from ugro_tui.headless import complain, headless
@@ -60,10 +61,13 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
 
 
 def table_lines(lines: Lines) -> Iterator[str]:
-    """A line for each rank, and how many more there are."""
+    """A line for each rank, what all came to, and how many more there are."""
+    from ugro_tui.core.curve import curve_of
     from ugro_tui.report import table
 
     yield from table([_TITLES, *map(_row, lines.lines)])
+    if len(lines.lines) > 1:
+        yield f"{len(lines.lines)} ranks: {curve_of(lines).ends.text}"
     if lines.ranks > len(lines.lines):
         yield f"{len(lines.lines)} of {lines.ranks:,} ranks, evenly spread; another one with --rank"
 

@@ -13,7 +13,7 @@ from ugro_tui.core.summary import JobSummary
 from ugro_tui.nodes.inventory import LOCAL
 
 _STATUS_TITLES = ("JOB", "STATUS", "STEP", "LOSS", "TOK/S", "ETA", "RANKS", "AGE")
-_RANK_TITLES = ("RANK", "NODE", "STATE", "STEP", "LOSS", "LEAST", "TOK/S", "MEAN", "RECORDS", "LOST")
+_RANK_TITLES = ("RANK", "NODE", "STATE", "STEP", "LOSS", "MIN", "TOK/S", "MEAN", "RECORDS", "LOST")
 
 
 def progress(summary: JobSummary) -> str:
@@ -73,7 +73,7 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
         ("job", f"{summary.job_id}  attempt {summary.attempt}{_restarted(summary)}"),
         ("status", _status(summary)),
         ("steps", f"{progress(summary)}  at {per_step(summary.seconds_per_step)}"),
-        ("loss", f"{loss_text(summary.final_loss, bad=summary.loss_bad)}  ({_losses(summary)})"),
+        ("loss", _losses(summary)),
         ("throughput", f"{compact(summary.throughput)} tok/s  (mean {compact(summary.avg_throughput)})"),
         ("duration", clock(summary.duration)),
         ("ranks", f"{summary.ranks_ok} of {summary.world_size} well, {_stopped(summary)}{summary.ranks_seen} seen"),
@@ -94,8 +94,8 @@ def _stopped(summary: JobSummary) -> str:
 
 
 def _losses(summary: JobSummary) -> str:
-    last = f"last finite {plain(summary.last_finite_loss)}, " if summary.loss_bad else ""
-    return f"{last}least {plain(summary.min_loss)}"
+    finite = f"  (last finite {plain(summary.last_finite_loss)})" if summary.loss_bad else ""
+    return f"{summary.ends.text}{finite}"
 
 
 def _status(summary: JobSummary) -> str:

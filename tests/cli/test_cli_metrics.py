@@ -47,6 +47,7 @@ def test_names_and_one_metric_as_text_and_as_json(call: Call) -> None:
         ["RANK", "STEP", "LAST", "MIN", "MAX", "MEAN", "POINTS"],
         ["0", "4", "NaN", "3.333", "10.00", "6.111", "4"],
         ["1", "4", "NaN", "3.333", "10.00", "6.111", "4"],
+        ["2", "ranks:", "last", "NaN", "min", "3.333", "(rank", "0)"],
     ]
     told = json.loads(call("metrics", "job", "val/loss", "--rank", "0", "--json")[1])
     assert (told["metric"], told["ranks"], [line["rank"] for line in told["lines"]]) == ("val/loss", 1, [0])
@@ -94,7 +95,7 @@ def test_event_files_of_nodes_are_copied_before_they_are_read(call: Call, fleet:
     code, out, _ = call(*where, "metrics", "job", "val/loss")
     assert (code, [line.split()[:3] for line in out.splitlines()[1:]]) == (
         0,
-        [["0", "4", "4.000"], ["1", "5", "5.000"]],
+        [["0", "4", "4.000"], ["1", "5", "5.000"], ["2", "ranks:", "last"]],
     )
     fleet.machines[1].stop()
     code, out, err = call(*where, "metrics", "job")
@@ -107,7 +108,7 @@ def test_some_of_many_ranks_and_numbers_that_are_none() -> None:
     huge = Line(3, steps, steps, steps, np.array([1e308, 1e308]))
     none = Line(900, steps, steps, steps, np.array([math.nan, math.inf]))
     lines = Lines("loss", (huge, none), 1024)
-    first, last, more = list(table_lines(lines))[1:]
+    first, last, _, more = list(table_lines(lines))[1:]
     assert first.split() == ["3", "2", *["1.00e+308"] * 4, "2"]
     assert last.split() == ["900", "2", "inf", "–", "–", "–", "2"]
     assert more == "2 of 1,024 ranks, evenly spread; another one with --rank"

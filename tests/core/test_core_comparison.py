@@ -44,10 +44,11 @@ def test_final_numbers_come_from_the_records_of_an_attempt_that_is_over() -> Non
         RunName("b"), None, replace(TOLD, throughput=100.0, world_size=1), 1, lines(line(0, [10, 30], [1.5, 2]))
     )
     found = compared([first, second])
-    assert row(found, "last loss") == Row("last loss", (2.0, 2.0), ("2.000", "2.000"))
+    assert row(found, "last loss") == Row("last loss", (2.0, 2.0), ("2.000", "2.000"), note="mean")
     assert row(found, "min loss").values == (1.0, 1.5)
     assert row(found, "min loss").best == (0,)
     assert row(found, "at step").texts == ("20", "10")
+    assert row(found, "of rank").texts == ("0", "–"), "of several ranks"
     assert row(found, "tok/s, mean").best == (0,)
     assert row(found, "tok/s per rank") == Row("tok/s per rank", (100.0, 100.0), ("100", "100"))
     assert row(found, "attempt").texts == ("1 of 2", "–")

@@ -195,7 +195,7 @@ def test_every_point_tells_its_time_and_its_tokens() -> None:
     curve = loss_curve(job(start() + told, start() + untold).ranks)
     assert curve.time.tolist() == [1.0 + 2 * n for n in range(10)]
     assert curve.tokens.tolist() == [n * 8 for n in range(10)]
-    assert (curve.last, curve.least, curve.ranks) == (2.0, 1.0, 2)
+    assert curve.ranks == 2
     assert (curve.has(Axis.TOKENS), EMPTY.has(Axis.STEP)) == (True, False)
 
 
@@ -216,6 +216,14 @@ def test_a_curve_of_any_metric_and_of_a_window_of_it_in_more_detail() -> None:
     assert near.median.tolist() == [0.5 + step % 10 for step in range(4_999, 5_051)]
     assert near.time[0] == 4_999, "seconds since the first record of all"
     assert len(curve_of(saw, window=(20_000, 30_000)).steps) == 1
+
+
+def test_what_a_metric_came_to_says_whose_numbers_these_are() -> None:
+    assert curve_of(lines_of([[4.0, 1.5, 3.0], [4.0, 1.0, 2.0]])).ends.text == "last 2.500 (mean)  min 1.000 (rank 1)"
+    assert curve_of(lines_of([[4.0, 1.5, 3.0]])).ends.text == "last 3.000  min 1.500"
+    assert curve_of(lines_of([[4.0, NAN], [4.0, 2.0]])).ends.text == "last NaN  min 2.000 (rank 1)"
+    assert curve_of(lines_of([[NAN], [math.inf]])).ends.text == "last NaN  min –"
+    assert curve_of(lines_of([[], []])).ends.text == "last –  min –"
 
 
 def test_what_is_no_number_in_a_metric_is_marked_and_left_out() -> None:

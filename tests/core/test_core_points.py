@@ -115,9 +115,16 @@ def test_names_say_where_they_come_from_only_where_they_must() -> None:
     tags = ["loss", "val/loss", "metrics.acc", "events:odd", "events:loss"]
     assert [tag_of(metric_of_tag(tag)) for tag in tags] == tags
     assert all(record_path(metric_of_tag(tag)) is None for tag in tags)
-    assert ordered(["gpu.util", "lr", "loss", "phases.data"], ["b", "a"], ["val/loss", "loss"]) == (
-        "loss", "lr", "phases.data", "gpu.util", "metrics.a", "metrics.b", "events:loss", "val/loss",
+    assert ordered(["gpu.util", "lr", "phases.data"], ["b", "a"], ["val/loss", "loss"]) == (
+        "lr", "phases.data", "gpu.util", "metrics.a", "metrics.b", "events:loss", "val/loss",
     )  # fmt: skip
     assert [record_path(name) for name in ("loss", "gpu.util", "metrics.a.b", "val/loss")] == [
         ("", "loss"), ("gpu", "util"), ("metrics", "a.b"), None,
     ]  # fmt: skip
+
+
+def test_a_series_that_records_and_event_files_hold_has_one_name() -> None:
+    tags = ["loss", "val_loss", "metrics.acc", "acc/loss", "step_time"]
+    assert ordered(["loss"], ["val_loss", "acc"], tags) == (
+        "loss", "metrics.acc", "metrics.val_loss", "acc/loss", "events:step_time",
+    )  # fmt: skip

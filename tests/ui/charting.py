@@ -26,6 +26,7 @@ class ChartApp(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self.chosen: list[str] = []
+        self.said: list[str] = []
         self.changes = 0
 
     def compose(self) -> ComposeResult:
@@ -44,6 +45,10 @@ class ChartApp(App[None]):
     def on_metric_chart_choose_metric(self, message: MetricChart.ChooseMetric) -> None:
         """Keep what was asked for."""
         self.chosen.append(message.name)
+
+    def on_metric_chart_said(self, message: MetricChart.Said) -> None:
+        """Keep what was said."""
+        self.said.append(message.text)
 
     def on_metric_chart_changed(self) -> None:
         """Count."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from ugro_tui.core.binning import cut
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.curve import EMPTY, Axis, Curve, curve_of
 from ugro_tui.ui.chart_title import metric_title
-from ugro_tui.ui.help import help_text
+from ugro_tui.ui.help import Group, help_text
 from ugro_tui.ui.metric_chart import MetricChart
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
@@ -69,8 +70,20 @@ async def test_every_key_does_what_the_help_says() -> None:
         assert app.changes == 16
 
 
+async def test_a_key_that_has_nothing_to_show_says_so() -> None:
+    lines = lines_of(RANKS)
+    bare = Lines("loss", tuple(replace(line, tokens=line.tokens * np.nan) for line in lines.lines), lines.ranks)
+    async with charted(Trace("loss", curve_of(bare))) as (app, pilot):
+        await pilot.press("x")
+        assert (app.chart.view.axis, app.said) == (Axis.TIME, [])
+        await pilot.press("x", "o")
+        assert app.chart.view.axis is Axis.STEP
+        assert app.said[0] == "loss tells no tokens: over steps"
+        assert app.said[1].startswith("no rank is far outside the others")
+
+
 def test_the_help_names_the_keys_as_they_are_printed() -> None:
-    text = help_text(("Chart", MetricChart.BINDINGS)).plain
+    text = help_text(Group("Chart", MetricChart.BINDINGS)).plain
     for keys, what in (("+ = -", "Zoom in"), (", .", "Smooth less"), ("shift+← shift+→", "Pan")):
         assert re.search(rf"^  {re.escape(keys)} +{what}", text, re.MULTILINE), keys
 
@@ -126,9 +139,8 @@ async def test_the_title_tells_what_is_seen() -> None:
     bad[2][400] = np.nan
     async with charted(trace_of(bad), size=(140, 30)) as (app, _):
         text = app.chart.title().plain
-        assert (
-            "loss  last 2.335  min 1.942  ── median of 9 ranks  ░ min–max  a rank 8  ✖ NaN at step 400 (rank 2)" in text
-        )
+        assert "loss  last 2.335 (mean)  min 1.942 (rank 7)  ── median of 9 ranks  ░ min–max  a rank 8" in text
+        assert "✖ NaN at step 400 (rank 2)" in text
         app.chart.look(ChartView(cursor=401.0, level=4, window=(300.0, 500.0)))
         text = app.chart.title().plain
         assert "step 401: median 3.2" in text
@@ -149,7 +161,7 @@ def test_a_narrow_title_says_less_and_cuts_no_word() -> None:
     found = [metric_title(traces, view, None, room=room).plain for room in range(len(whole) + 1)]
     assert all(len(text) <= room for room, text in enumerate(found) if room >= 53)
     assert found[-1] == whole
-    assert found[74] == "loss  last 2.335  min 1.942  ✖ NaN at step 400  time · smooth · log · zoom"
+    assert found[81] == "loss  last 2.335 (mean)  min 1.942  ✖ NaN at step 400  time · smooth · log · zoom"
     assert found[53] == "loss  last 2.335  ✖ NaN  time · smooth · log · zoom"
     names = [trace_of([RANKS[0]], f"a-very-long-name-of-a-run-{number}") for number in range(4)]
     brief = metric_title(names, ChartView(), None, room=70).plain
@@ -194,7 +206,7 @@ def test_several_curves_are_told_apart_by_numbers() -> None:
     assert made is not None
     assert [stroke.glyph for stroke in made.strokes] == ["A", "B"]
     assert made.band is None
-    assert metric_title([one, two], ChartView(), made).plain == "A loss 2.002  B eval_loss 3.002"
+    assert metric_title([one, two], ChartView(), made, room=40).plain == "last  A loss 2.002  B eval_loss 3.002"
     read = metric_title([one, two], ChartView(cursor=500.0), made).plain
     assert read == "step 500: A loss 3.002  B eval_loss 4.002"
 

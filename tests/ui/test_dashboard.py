@@ -16,7 +16,9 @@ from tests.ui.alert_scenes import straggling
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import NOW, FakeArchive, FakeFeed, Run, app_of, job, snapshot
 from ugro_tui.core.archive import Finding, Line, Lines, MetricLines, MetricNames
+from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import OpenJob, Refresh
+from ugro_tui.core.curve import Axis
 from ugro_tui.core.decode import decode
 from ugro_tui.core.rules.stragglers import LEAST_SECONDS
 from ugro_tui.core.snapshot import Snapshot
@@ -24,6 +26,8 @@ from ugro_tui.core.watch import JobWatch
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.help import HelpScreen
+from ugro_tui.ui.metric_picker import MetricPicker
+from ugro_tui.ui.metric_question import READING
 from ugro_tui.ui.rank_table import RankTable
 
 Screen = tuple[UgroApp, FakeFeed, Pilot[str]]
@@ -100,6 +104,22 @@ async def test_r_asks_for_news() -> None:
     async with shown("healthy") as (_, feed, pilot):
         await pilot.press("r")
         assert feed.asked == [Refresh()]
+
+
+async def test_the_keys_of_the_chart_work_from_other_panes_as_long_as_it_is_seen() -> None:
+    async with shown("healthy") as (app, _, pilot):
+        chart = dashboard(app).chart
+        assert not chart.has_focus
+        await pilot.press("y", "x", "plus", "full_stop")
+        assert (chart.view.log, chart.view.axis, chart.view.level) == (True, Axis.TIME, 1)
+        assert chart.view.window is not None
+        await pilot.press("escape")
+        assert app.front.NAME == "job"
+        assert chart.view == ChartView(axis=Axis.TIME, log=True, level=1)
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("y")
+        assert chart.view.log, "it is not seen: nothing changes"
+        assert "that is a key of the chart: tab goes there" in text(app)
 
 
 async def test_news_are_shown_when_the_timer_looks() -> None:
@@ -356,6 +376,21 @@ async def test_m_chooses_what_the_chart_shows_and_escape_goes_back_to_the_loss()
         await pilot.press("escape")
         await pilot.pause()
         assert "Loss  last 2.526" in text(app)
+
+
+@pytest.mark.parametrize("place", ["job", "rank", "compare"])
+async def test_m_waits_until_it_is_known_which_metrics_there_are_and_then_asks(place: str) -> None:
+    archive, picture = FakeArchive(), ALL_SCENES["many_jobs"]()
+    app = app_of(FakeFeed(picture), "gpt2-small", archive=archive)
+    app.desk.marked = ("gpt2-small", "llama-8b-sft")
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.go_to_rank(0) if place == "rank" else app.go(place)
+        await pilot.press("m")
+        assert READING in text(app)
+        archive.findings |= {MetricNames(job.job_id): Finding(("loss", "lr")) for job in picture.jobs}
+        while not isinstance(app.screen, MetricPicker):
+            await pilot.pause()
+        assert READING not in text(app)
 
 
 def test_nobody_waits_for_anyone_in_a_job_that_is_over() -> None:

@@ -21,7 +21,7 @@ from ugro_tui.core.launching import Backend, Executed, LaunchRequest, LaunchView
 from ugro_tui.core.records import Manifest
 from ugro_tui.core.snapshot import Snapshot, curve_of, view
 from ugro_tui.ui.app import UgroApp
-from ugro_tui.ui.help import help_text
+from ugro_tui.ui.help import Group, help_text
 from ugro_tui.ui.keys import offered
 from ugro_tui.ui.launch_text import brief, plan_text
 from ugro_tui.ui.stop import StopScreen, stop_text
@@ -92,6 +92,7 @@ async def test_a_form_is_planned_launched_and_leads_to_the_job() -> None:
         await desk.news(launch=LaunchView("gpt-small", Stage.RUNNING), answers=(Answer(asked(desk, Launch)),))
         assert desk.app.front.NAME == "job"
         assert desk.app.desk.job == "gpt-small"
+        assert "gpt-small runs" in desk.text
         assert desk.feed.asked[-1] == OpenJob("gpt-small")
         await desk.pilot.press("L")
         assert typed(desk, "args") == "--note 'a b'"
@@ -130,6 +131,23 @@ async def test_a_launch_that_failed_says_where_and_leads_back_to_the_form() -> N
         assert "S3cr3t" not in str(kept), "a secret is not written down"
         await desk.pilot.press("L")
         assert typed(desk, "env") == "HF_TOKEN=S3cr3t", "but it stays as long as the application lives"
+
+
+async def test_a_launch_of_a_form_with_errors_says_how_many_and_goes_to_the_first() -> None:
+    async with at(three(), (80, 24)) as desk:
+        await desk.pilot.press("L")
+        await fill(desk, name="gpt small", nproc="many", restarts="-1")
+        desk.app.front.set_focus(desk.app.front.query_one("#script", Input))
+        await desk.pilot.press("ctrl+s")
+        assert acts(desk) == []
+        assert "not launched: 3 fields are wrong: name, ranks a node, max restarts" in desk.text
+        focused = desk.app.focused
+        assert focused is not None
+        assert focused.id == "name"
+        await fill(desk, name="gpt-small")
+        assert "not launched" not in desk.text
+        await desk.pilot.press("ctrl+s")
+        assert "not launched: 2 fields are wrong: ranks a node, max restarts" in desk.text
 
 
 async def test_more_fields_and_those_of_slurm() -> None:
@@ -171,7 +189,7 @@ async def test_read_only_offers_neither_and_says_why() -> None:
         await desk.pilot.press("question_mark")
         assert "Diagnose" in desk.text
         assert "Launch a job" not in desk.text
-    told = {read_only: help_text(("", offered(read_only=read_only))).plain for read_only in (False, True)}
+    told = {read_only: help_text(Group("", offered(read_only=read_only))).plain for read_only in (False, True)}
     assert "Launch a job" in told[False]
     assert "Stop the job in hand" in told[False]
     assert "Launch a job" not in told[True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -109,7 +110,7 @@ async def test_a_slow_rank_says_which_phase_and_beside_whom_at_every_size() -> N
         assert lines[2].rstrip() == f"data               412 ms  4.00 ms  │{'█' * 18}"
         assert lines[5].split()[:5] == ["sync_wait", "18.0", "ms", "424", "ms"]
         assert "→ look at its dataloader" in bench.said("trouble-text")
-        assert bench.title("loss").startswith("Loss  A all 16 ranks 2.526  B rank 11 2.563")
+        assert "A all 16 ranks last 2.526 (mean)  min 2.402 (rank 1)  B rank 11 last 2.563  min" in bench.title("loss")
         assert isinstance(bench.app.desk.archive, FakeArchive)
         bench.app.desk.archive.findings[MetricNames("gpt2-xl")] = Finding(("loss", "lr"))
         await bench.press("m", "l", "r", "enter")
@@ -117,12 +118,13 @@ async def test_a_slow_rank_says_which_phase_and_beside_whom_at_every_size() -> N
         await bench.press("escape")
         assert bench.title("loss").startswith("Loss  ")
         assert bench.parts == ["top", "loss", "trouble"]
-        await bench.press("tab")
+        await bench.press("tab", "shift+tab")
         assert bench.parts == ["top", "loss", "trouble"]
         for size in (SMALL, TINY):
             await bench.pilot.resize_terminal(*size)
             await bench.pilot.pause()
             assert bench.parts == ["loss"]
+            assert re.search(r"A (all 16 ranks )?2.526", bench.said("pane-title"))
             await bench.press("tab")
             assert bench.parts == ["trouble"]
             await bench.press("tab")

@@ -21,7 +21,8 @@ class Binned:
 
     `step`, `time` and `tokens` are of the last value in a span, the latter two NaN where not told. `low` and `high` are
     over all values. `means` has shape `[lines, points]`, NaN where a line has nothing; `newest` holds the newest value
-    of each line, shape `[lines]`. `odd` are the lines that hold values which are no finite numbers, or too large ones.
+    of each line and `least` its lowest, shape `[lines]`, NaN without any. `odd` are the lines that hold values which
+    are no finite numbers, or too large ones.
     """
 
     step: Floats
@@ -31,6 +32,7 @@ class Binned:
     high: Floats
     means: Floats
     newest: Floats
+    least: Floats
     odd: tuple[int, ...]
 
 
@@ -56,7 +58,7 @@ class _Spans:
         self._high = np.full(count, -np.inf)
         self._time, self._tokens = np.full(count, np.nan), np.full(count, np.nan)
         self._means = np.full((lines, count), np.nan)
-        self._newest = np.full(lines, np.nan)
+        self._newest, self._least = np.full(lines, np.nan), np.full(lines, np.nan)
 
     def put(self, row: int, line: Line) -> bool:
         """Take a line in; False where a value of it is not finite or too large: then nothing is taken in."""
@@ -71,7 +73,7 @@ class _Spans:
         self._low[used] = np.minimum(self._low[used], low)
         self._high[used] = np.maximum(self._high[used], high)
         self._step[used] = np.maximum(self._step[used], line.step[last])
-        self._newest[row] = line.value[-1]
+        self._newest[row], self._least[row] = line.value[-1], low.min()
         for kept, told in ((self._time, line.time), (self._tokens, line.tokens)):
             if np.isnan(kept).any():
                 kept[used] = np.where(np.isnan(kept[used]), told[last], kept[used])
@@ -94,7 +96,8 @@ class _Spans:
         if not used.any():
             return None
         step, time, tokens = self._step[used], self._time[used], self._tokens[used]
-        return Binned(step, time, tokens, self._low[used], self._high[used], self._means[:, used], self._newest, odd)
+        low, high, means = self._low[used], self._high[used], self._means[:, used]
+        return Binned(step, time, tokens, low, high, means, self._newest, self._least, odd)
 
 
 def binned(lines: Sequence[Line], bins: int) -> Binned | None:

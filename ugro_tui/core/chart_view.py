@@ -120,6 +120,14 @@ def next_axis(axis: Axis, curve: Curve) -> Axis:
     return next((other for other in axes[place + 1 :] + axes[:place] if curve.has(other)), axis)
 
 
+def between(axis: Axis, found: Axis) -> list[Axis]:
+    """The axes that are passed over on the way from `axis` on to `found`."""
+    axes = list(Axis)
+    place = axes.index(axis) + 1
+    onward = axes[place:] + axes[:place]
+    return onward[: onward.index(found)]
+
+
 def extent_of(curves: tuple[Curve, ...], axis: Axis) -> Range | None:
     """From the first to the last point of all curves, and to the records that were no number; None without any."""
     found = [x[np.isfinite(x)] for curve in curves for x in (curve.x(axis), bad_x(curve, axis))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from ugro_tui.core.alerts import Severity
 from ugro_tui.core.archive import Lines
 from ugro_tui.core.attempts import Attempt
 from ugro_tui.core.compared import RunName
+from ugro_tui.core.ends import Ends
 from ugro_tui.core.noise import best_of, spread
 from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, plain
 from ugro_tui.core.run_config import Config
@@ -46,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number of all runs. `texts` are the values as people read them.
+    """One number of all runs. `texts` are the values as people read them, `note` says what number it is.
 
     `best`: which of them have the best one; empty where all read alike, or it is not clear what is better.
     """
@@ -55,6 +56,12 @@ class Row:
     values: tuple[Value, ...]
     texts: tuple[str, ...]
     best: tuple[int, ...] = ()
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """What stands before its values."""
+        return f"{self.name} ({self.note})" if self.note else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,7 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
         _numbers(last, map(_last_loss, sides, losses), plain, lowest, [ends.spread for ends in losses]),
         _numbers(least, map(_least_loss, sides, losses), plain, lowest, [ends.spread for ends in losses]),
         _numbers("  at step", [ends.least_at for ends in losses], count),
+        _texts("  of rank", map(_least_rank, sides, losses)),
         _numbers("last val loss", [ends.last for ends in held], plain, lowest, [ends.spread for ends in held]),
         _numbers("min val loss", [ends.least for ends in held], plain, lowest, [ends.spread for ends in held]),
         *(_metric_rows(sides, metric) if metric != LOSS else ()),
@@ -129,7 +137,12 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
         _texts("GPU", [side.told.gpu if side.told is not None else "" for side in sides]),
         _texts("alerts", [_alerts(side) for side in sides]),
     ]
-    return [row for row in rows if row.name in _ALWAYS or any(text != UNKNOWN for text in row.texts)]
+    means = any(ends.ranks > 1 or _size(side) > 1 for side, ends in zip(sides, losses, strict=True))
+    return [
+        replace(row, note="mean") if means and row.name.startswith("last ") else row
+        for row in rows
+        if row.name in _ALWAYS or any(text != UNKNOWN for text in row.texts)
+    ]
 
 
 def _as_far(sides: Sequence[Side]) -> bool:
@@ -171,13 +184,18 @@ def _numbers(
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """What a metric came to. `last` is the mean of the ranks' newest values, the word NaN where one is no number."""
+    """What a metric came to. `last` is the mean of the ranks' newest values, the word NaN where one is no number.
+
+    `least` was told by rank `who`, one of `ranks`.
+    """
 
     last: Value = math.nan
     least: float = math.nan
     least_at: float = math.nan
     most: float = math.nan
     spread: float = math.nan
+    who: int = -1
+    ranks: int = 0
 
 
 def _ends(lines: Lines | None) -> _Ends:
@@ -186,11 +204,16 @@ def _ends(lines: Lines | None) -> _Ends:
         return _Ends()
     newest = [float(line.value[-1]) for line in found]
     last: Value = sum(newest) / len(newest) if np.isfinite(newest).all() else NOT_A_NUMBER
-    finite = [(line.step[good], line.value[good]) for line in found if (good := np.isfinite(line.value)).any()]
+    good = [(line, np.isfinite(line.value)) for line in found]
+    finite = [(line.step[where], line.value[where]) for line, where in good if where.any()]
     if not finite:
         return _Ends(last)
-    least, at = min((float(value.min()), float(step[value.argmin()])) for step, value in finite)
-    return _Ends(last, least, at, max(float(value.max()) for _, value in finite), spread(finite))
+    ranks = [line.rank for line, where in good if where.any()]
+    least, who, at = min(
+        (float(value.min()), rank, float(step[value.argmin()]))
+        for rank, (step, value) in zip(ranks, finite, strict=True)
+    )
+    return _Ends(last, least, at, max(float(value.max()) for _, value in finite), spread(finite), who, len(found))
 
 
 def _last_loss(side: Side, ends: _Ends) -> Value:
@@ -203,6 +226,12 @@ def _least_loss(side: Side, ends: _Ends) -> float:
     return ends.least if side.summary is None else side.summary.min_loss
 
 
+def _least_rank(side: Side, ends: _Ends) -> str:
+    """Which of several ranks had the lowest loss."""
+    told = Ends(who=ends.who, ranks=ends.ranks) if side.summary is None else side.summary.ends
+    return str(told.who) if told.ranks > 1 and told.who >= 0 else ""
+
+
 def _status(side: Side) -> str:
     if side.summary is not None:
         return side.summary.status.value
@@ -210,7 +239,7 @@ def _status(side: Side) -> str:
 
 
 def _attempt(side: Side) -> str:
-    number = side.summary.attempt if side.summary is not None else side.told.number if side.told is not None else 0
+    number = side.newest if side.run.attempt is None else side.run.attempt
     newest = max(number, side.newest)
     return "" if newest < 2 else f"{number} of {newest}"
 

@@ -13,6 +13,7 @@ import numpy as np
 from ugro_tui.core.archive import Floats, Line, Lines
 from ugro_tui.core.binning import Binned, binned, cut, median_of
 from ugro_tui.core.columns import Column
+from ugro_tui.core.ends import Ends
 from ugro_tui.core.outliers import outliers
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.sample import MAX_SAMPLE, sample
@@ -29,6 +30,11 @@ class Axis(Enum):
     STEP = "step"
     TIME = "time"
     TOKENS = "tokens"
+
+    @property
+    def words(self) -> str:
+        """What it counts."""
+        return {"step": "steps", "time": "times", "tokens": "tokens"}[self.value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,8 @@ class Curve:
     """A metric over steps. Arrays have shape `[points]`; `steps` ascend, `median`, `low` and `high` are finite.
 
     `bad` are (rank, step) of non-finite records, `restarts` the steps to which the run went back. `time`: seconds since
-    `begin` (Unix seconds, the first record), `tokens`: seen so far, both NaN where not told, or empty. `last` is the
-    mean of the ranks' newest values and `least` the lowest of all, NaN without any. `ranks`: for how many it speaks.
+    `begin` (Unix seconds, the first record), `tokens`: seen so far, both NaN where not told, or empty. `ends`: what
+    it came to, where that is not told by a summary. `ranks`: for how many it speaks.
     """
 
     steps: Floats
@@ -61,8 +67,7 @@ class Curve:
     time: Floats = field(default_factory=_nothing)
     tokens: Floats = field(default_factory=_nothing)
     outliers: tuple[OutlierLine, ...] = ()
-    last: float = np.nan
-    least: float = np.nan
+    ends: Ends = field(default_factory=Ends)
     ranks: int = 0
     begin: float = np.nan
 
@@ -80,14 +85,14 @@ EMPTY = Curve(np.empty(0), np.empty(0), np.empty(0), np.empty(0))
 
 
 def loss_curve(ranks: Sequence[Rank], bins: int = BINS) -> Curve:
-    """The loss curve over `ranks` in at most `bins` + 1 points."""
+    """The loss curve over `ranks` in at most `bins` + 1 points; what it came to is told by `JobSummary`."""
     chosen = sample(ranks, MAX_SAMPLE)
     lines = [_loss_line(rank) for rank in chosen if len(rank.series)]
     if not lines:
         return EMPTY
     marks = tuple(islice((mark for rank in ranks for mark in _bad_steps(rank)), MAX_MARKS))
     restarts = tuple(sorted({rewind.step for rank in chosen for rewind in rank.series.rewinds}))[:MAX_MARKS]
-    return _curve(binned(lines, bins), lines, marks, restarts, ranks=len(ranks), begin=_begin(lines))
+    return _curve(binned(lines, bins), lines, marks, restarts, ends=Ends(ranks=len(ranks)), begin=_begin(lines))
 
 
 def curve_of(lines: Lines, bins: int = BINS, window: tuple[float, float] | None = None, begin: float = np.nan) -> Curve:
@@ -99,7 +104,8 @@ def curve_of(lines: Lines, bins: int = BINS, window: tuple[float, float] | None 
     points = binned(shown, bins)
     odd = shown if points is None else [shown[row] for row in points.odd]
     marks = tuple(islice((mark for line in odd for mark in _bad_points(line)), MAX_MARKS))
-    return _curve(points, shown, marks, ranks=lines.ranks, begin=_begin(lines.lines) if np.isnan(begin) else begin)
+    ends = _ends(points, shown, lines.ranks)
+    return _curve(points, shown, marks, ends=ends, begin=_begin(lines.lines) if np.isnan(begin) else begin)
 
 
 def _loss_line(rank: Rank) -> Line:
@@ -126,19 +132,29 @@ def _curve(
     bad: tuple[tuple[int, float], ...],
     restarts: tuple[float, ...] = (),
     *,
-    ranks: int,
+    ends: Ends,
     begin: float,
 ) -> Curve:
     if points is None:
-        return Curve(EMPTY.steps, EMPTY.median, EMPTY.low, EMPTY.high, bad, restarts, ranks=ranks)
+        return Curve(EMPTY.steps, EMPTY.median, EMPTY.low, EMPTY.high, bad, restarts, ends=ends, ranks=ends.ranks)
     median = median_of(points.means)
     return Curve(
         points.step, median, points.low, points.high, bad, restarts,
         time=_onward(points.time - begin),
         tokens=_onward(points.tokens),
         outliers=tuple(OutlierLine(lines[row].rank, points.means[row]) for row in outliers(points.means, median)),
-        last=float(np.nanmean(points.newest)), least=float(points.low.min()), ranks=ranks, begin=begin,
+        ends=ends, ranks=ends.ranks, begin=begin,
     )  # fmt: skip
+
+
+def _ends(points: Binned | None, lines: Sequence[Line], ranks: int) -> Ends:
+    """What the lines came to: where one is no number at its end, no mean is made."""
+    if points is None:
+        return Ends(ranks=ranks, bad=any(len(line.value) for line in lines))
+    bad = any(not np.isfinite(lines[row].value[-1]) for row in points.odd)
+    row = int(np.nanargmin(points.least))
+    last = np.nan if bad else float(np.nanmean(points.newest))
+    return Ends(last, float(points.least[row]), lines[row].rank, ranks, bad)
 
 
 def _begin(lines: Sequence[Line]) -> float:

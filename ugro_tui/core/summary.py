@@ -11,6 +11,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import UNHEARD, Alert, Severity
 from ugro_tui.core.columns import Column
+from ugro_tui.core.ends import Ends
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import States, write_ages
@@ -63,6 +64,13 @@ class JobSummary:
         return int(sum(lost) + sum(skipped))
 
     @property
+    def ends(self) -> Ends:
+        """What the loss came to, and which rank had the lowest."""
+        lowest, ranks = self.per_rank_stats.column("min_loss"), self.per_rank_stats.column("rank")
+        who = ranks[lowest.index(self.min_loss)] if math.isfinite(self.min_loss) else -1
+        return Ends(self.final_loss, self.min_loss, who, len(ranks), self.loss_bad)
+
+    @property
     def unwell(self) -> bool:
         """Whether a script should stop and look: the job failed, or something critical is wrong with it."""
         return self.status is JobStatus.FAILED or any(alert.severity is Severity.CRIT for alert in self.alerts)
@@ -76,6 +84,10 @@ class JobSummary:
 
 _STEPPING: Final = (RankState.RUNNING, RankState.SLOW)
 _WELL: Final = (*_STEPPING, RankState.FINISHED)
+
+
+_ENDED: Final = {JobStatus.FINISHED: "finished, but ", JobStatus.STOPPED: "stopped; "}
+"""How the verdict of a job that is over begins, where something is wrong in it: that it failed is what is wrong."""
 
 
 def summarise(
@@ -134,7 +146,7 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
     if backend == "slurm" and status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.PENDING) and said:
         return said  # a scheduler's word: what became of ranks follows from it
     if (first := worst(alerts)) is not None:
-        return first.sentence
+        return f"{_ENDED.get(status, '')}{first.sentence}"
     if status == JobStatus.RUNNING:
         return _progress(job, states)
     if status == JobStatus.UNKNOWN and (away := job.unreachable()):

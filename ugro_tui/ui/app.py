@@ -17,7 +17,7 @@ from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.core.text import visible
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.desk import Desk
-from ugro_tui.ui.help import HelpScreen, groups_of
+from ugro_tui.ui.help import Group, HelpScreen, groups_of
 from ugro_tui.ui.keys import KEYS, offered
 from ugro_tui.ui.lines import Key
 from ugro_tui.ui.listing import FilteredScreen
@@ -167,6 +167,9 @@ class UgroApp(TerminalApp):
 
     def go_to_rank(self, number: int) -> None:
         """Explain this rank of the job in hand."""
+        job = self.front.job
+        if job is not None and job != self.desk.job:
+            self.desk.take_job(job)
         self.desk.rank = number
         self.go("rank")
 
@@ -187,6 +190,9 @@ class UgroApp(TerminalApp):
     def on_go_to(self, message: GoTo) -> None:
         """A screen asks for another one."""
         self.go(message.place)
+        if message.said.text:
+            self.desk.message = message.said
+            self.front.show()
 
     def go(self, place: str) -> None:
         """Show the screen of this name. The way back is what lies below it. What was said was about the one before."""
@@ -230,7 +236,7 @@ class UgroApp(TerminalApp):
 
     def action_sync(self) -> None:
         """Bring the central copies of the job in hand up to date now; of all jobs where there is none."""
-        self.front.ask(Sync(self.desk.job))
+        self.front.ask(Sync(self.front.job))
 
     def action_tensorboard(self) -> None:
         """Open TensorBoard; the answer says where."""
@@ -238,8 +244,8 @@ class UgroApp(TerminalApp):
 
     def action_diagnose(self) -> None:
         """Gather what explains the job in hand; the answer says where the report is."""
-        if self.desk.job is not None:
-            self.front.ask(Diagnose(self.desk.job))
+        if self.front.job is not None:
+            self.front.ask(Diagnose(self.front.job))
 
     @property
     def offered(self) -> list[BindingType]:
@@ -254,7 +260,8 @@ class UgroApp(TerminalApp):
 
     def action_relaunch(self) -> None:
         """Show the form filled in as the job in hand was launched, for its next attempt; not while it runs."""
-        job, view = self.desk.job, self.desk.view
+        job = self.front.job
+        view = None if job is None else self.desk.snapshot.job(job)
         if job is None:
             self.desk.say("there is no job in hand to launch again")
         elif view is not None and not view.summary.status.over:
@@ -286,7 +293,7 @@ class UgroApp(TerminalApp):
     def action_help(self) -> None:
         """Show the keys of the screen in front, and those that work everywhere."""
         quitting = "quitting stops the demo" if self._stops_training else "training goes on when you quit"
-        self.push_screen(HelpScreen([*groups_of(self.front), (f"Everywhere ({quitting})", self.offered)]))
+        self.push_screen(HelpScreen([*groups_of(self.front), Group(f"Everywhere ({quitting})", self.offered)]))
 
     def action_leave(self) -> None:
         """Close help if it is open, else end the application."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -11,6 +10,7 @@ from textual.content import Content
 from ugro_tui.core.chart_view import ChartView, Reading, reading, reading_before
 from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Axis
+from ugro_tui.core.ends import Ends
 from ugro_tui.core.numbers import compact, count, counted, loss_text, plain
 from ugro_tui.core.text import visible
 from ugro_tui.ui.strokes import Drawing, Trace, letter
@@ -39,7 +39,7 @@ def metric_title(
     if not traces:
         return Content("")
     parts = [_words(((name_of(traces[0]), "bold"), "  "))] if len(traces) == 1 else []
-    parts += _readout(traces, view, made) if view.cursor is not None else [_summary(traces)]
+    parts += _readout(traces, view, made) if view.cursor is not None else _summary(traces)
     parts += [] if brief else _legend(traces, view, traces[0].curve.ranks)
     parts += [*_marks(traces), *_hints(view, made)]
     return title(parts, room)
@@ -54,13 +54,18 @@ def name_of(trace: Trace, length: int = _NAME_LENGTH) -> str:
     return shortened(visible(trace.name), length)
 
 
-def _summary(traces: Sequence[Trace]) -> Words:
-    """The newest and the lowest value of each curve."""
-    if len(traces) > 1:
-        told = [(place, trace, _last(trace)) for place, trace in enumerate(traces)]
-        return _words(*(_several(told, length) for length in _LENGTHS), rank=1)
-    last = f"last {_last(traces[0])}"
-    return _words([f"{last}  min {plain(_least(traces[0]))}"], [last], rank=2)
+def _summary(traces: Sequence[Trace]) -> list[Words]:
+    """The newest and the lowest value of each curve; where room is short the newest alone."""
+    ends = [trace.ends for trace in traces]
+    if len(traces) == 1:
+        newest = _words([f"last {ends[0].last_text}"], [f"last {_bare(ends[0])}"], rank=2)
+        return [newest, *_fewer([f"  min {plain(ends[0].least)}"], rank=3), *_fewer([ends[0].who_text], rank=6)]
+    whole, last, bare = (
+        [(place, trace, said(end)) for place, (trace, end) in enumerate(zip(traces, ends, strict=True))]
+        for said in (lambda end: end.text, lambda end: end.last_text, _bare)
+    )
+    forms = [_several(whole, _NAME_LENGTH), *(["last  ", *_several(last, length)] for length in _LENGTHS[:-2])]
+    return [_words(*forms, *(_several(bare, length) for length in _LENGTHS), rank=1)]
 
 
 def _several(told: Iterable[tuple[int, Trace, str]], length: int) -> list[Part]:
@@ -71,12 +76,8 @@ def _several(told: Iterable[tuple[int, Trace, str]], length: int) -> list[Part]:
     )
 
 
-def _last(trace: Trace) -> str:
-    return loss_text(trace.curve.last if math.isnan(trace.last) else trace.last, bad=trace.bad)
-
-
-def _least(trace: Trace) -> float:
-    return trace.curve.least if math.isnan(trace.least) else trace.least
+def _bare(ends: Ends) -> str:
+    return loss_text(ends.last, bad=ends.bad)
 
 
 def _joined(groups: Iterable[list[Part]]) -> list[Part]:

@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ugro_tui.core.archive import Lines
+from ugro_tui.core.archive import Finding, Lines
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import OpenJob
-from ugro_tui.core.compared import MOST, RunName
+from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.comparing import Gathered, comparison_of, gather
 from ugro_tui.core.comparison import LOSS, Comparison
 from ugro_tui.core.curve import EMPTY, Curve, curve_of
 from ugro_tui.core.metric_names import OWN
 from ugro_tui.core.text import visible
+from ugro_tui.ui.charted import CHART_KEYS, SMOOTHING, ChartedScreen
 from ugro_tui.ui.compare_panels import BEST, brief, brief_title, numbers, settings, signed_names
 from ugro_tui.ui.metric_chart import NOTHING, MetricChart
-from ugro_tui.ui.metric_picker import MetricPicker
-from ugro_tui.ui.screen import UgroScreen
+from ugro_tui.ui.metric_question import MetricQuestion
 from ugro_tui.ui.strokes import Trace
 from ugro_tui.ui.wording import shortened
 
@@ -46,7 +45,7 @@ _METRIC_LENGTH: Final = 24
 EMPTY_SAYS: Final = "mark two to four jobs with space on the Jobs screen (1), then c"
 
 
-class CompareScreen(UgroScreen):
+class CompareScreen(ChartedScreen):
     """The runs that `Desk.compared` names."""
 
     NAME = "compare"
@@ -79,34 +78,35 @@ class CompareScreen(UgroScreen):
         Binding("tab", "pane(1)", "pane", tooltip="Next pane", show=True),
         Binding("shift+tab", "pane(-1)", "pane", tooltip="Previous pane", show=False),
         Binding("m", "metric", "metric", tooltip="Compare another metric", show=True),
+        *CHART_KEYS,
+        *SMOOTHING,
     ]
 
     _pane = 0
     _metric = LOSS
     _runs: tuple[RunName, ...] = ()
     _names: tuple[str, ...] = ()
+    _reads = False
+    """Whether the files of a run are being read."""
     _compared: tuple[tuple[object, ...], Comparison] | None = None
 
     def parts(self) -> Iterable[Widget]:
         """A title, the curves, the tables."""
         self._curves: dict[RunName, tuple[Lines, Curve]] = {}
         self._opened: set[str] = set()
+        self._question = MetricQuestion(self, self.metric_names, lambda: self._metric, self._choose)
         yield Static(id="compare-title", classes="line")
         yield Static(id="pane-title", classes="line")
         yield Container(MetricChart(id="chart"), id="curves", classes="pane")
         with Horizontal(id="tables"):
             yield VerticalScroll(Static(id="number-lines"), id="numbers", classes="pane")
             yield VerticalScroll(Static(id="option-lines"), id="options", classes="pane")
-        yield Static(EMPTY_SAYS, id="empty")
+        yield Static(id="empty")
 
     def on_mount(self) -> None:
         """Keys go to the curves; what is read is looked for often while this is in front."""
-        self._chart.focus()
+        self.chart.focus()
         self.set_interval(LOOK_SECONDS, self._look)
-
-    @property
-    def _chart(self) -> MetricChart:
-        return self.query_one(MetricChart)
 
     def _look(self) -> None:
         whole = all(self.query(name) for name in ("#chart", "#number-lines", "#option-lines", "#sources"))
@@ -121,18 +121,27 @@ class CompareScreen(UgroScreen):
         self._arrange()
         if not self._runs:
             self.put("compare-title", Content.styled(" Compare", "bold"))
+            self.put("empty", Content(self._missing()))
             return
         found = [self._gather(run) for run in self._runs]
         self._names = tuple(dict.fromkeys(name for one in found for name in one.names))
+        self._reads = any(one.loading for one in found)
         self._draw_title(found)
-        self._chart.show([self._trace(one) for one in found], self._note(found))
+        self.chart.show([self._trace(one) for one in found], self._note(found))
         self._draw_tables(found)
         self._name_panes()
+
+    def _missing(self) -> str:
+        """Why nothing is compared, and how to choose what is."""
+        view = self.desk.view
+        if view is None or view.summary.attempt < FEWEST:
+            return EMPTY_SAYS
+        return f"of the attempts of {view.job_id} fewer than two have records\n\n{EMPTY_SAYS}"
 
     def _take_runs(self, runs: tuple[RunName, ...]) -> None:
         if runs != self._runs:
             self._runs, self._metric, self._curves, self._compared = runs, LOSS, {}, None
-            self._chart.look(ChartView())
+            self.chart.look(ChartView())
 
     def _gather(self, run: RunName) -> Gathered:
         view = self.desk.snapshot.job(run.job_id)
@@ -151,10 +160,10 @@ class CompareScreen(UgroScreen):
         curve = self._curves[run][1]
         if summary is None or self._metric != LOSS:
             return Trace(run.text, curve, lines)
-        return Trace(run.text, curve, lines, summary.final_loss, summary.min_loss, summary.loss_bad)
+        return Trace(run.text, curve, lines, summary.ends)
 
     def _note(self, found: list[Gathered]) -> str:
-        if any(one.loading for one in found):
+        if self._reads:
             return f"reading {self._metric} …"
         return next((one.problem for one in found if one.problem), f"{self._metric}: {NOTHING}")
 
@@ -203,7 +212,7 @@ class CompareScreen(UgroScreen):
         compact = self.has_class("-compact")
         metric = shortened(visible(self._metric.removeprefix(OWN)), _METRIC_LENGTH)
         beside = len(metric) + 2 + (1 + len(tab) if compact else 0)
-        curves = self._chart.title(beside=beside, width=self.size.width if compact else None)
+        curves = self.chart.title(beside=beside, width=self.size.width if compact else None)
         titles = {
             "curves": Content.assemble((metric.capitalize() if metric == LOSS else metric, "bold"), "  ", curves),
             "numbers": Content.assemble("Numbers  ", (f"{BEST} best beyond noise", "$success")),
@@ -220,35 +229,32 @@ class CompareScreen(UgroScreen):
         """Go to the next pane; where one is shown at a time, show it."""
         self._pane = (self._pane + direction) % len(PANES)
         self.show()
-        (self._chart if self._pane == 0 else self.query_one(f"#{PANES[self._pane]}")).focus()
+        (self.chart if self._pane == 0 else self.query_one(f"#{PANES[self._pane]}")).focus()
 
     def action_metric(self) -> None:
         """Let the user choose what is compared."""
-        if not self._names:
-            self.say("reading which metrics there are: press m again" if self._runs else EMPTY_SAYS)
-            return
-        self.app.push_screen(MetricPicker(self._names, self._metric), self._choose)
+        self._question.ask()
+
+    def metric_names(self) -> Finding[tuple[str, ...]]:
+        """The metrics that one of the runs has."""
+        if not self._runs:
+            return Finding(problem=EMPTY_SAYS)
+        return Finding(None if self._reads and not self._names else self._names)
 
     def _choose(self, metric: str | None) -> None:
         if metric is not None and metric != self._metric:
             self._metric, self._curves = metric, {}
-            self._chart.look(ChartView())
+            self.chart.look(ChartView())
             self.show()
 
     def peel(self) -> bool:
-        """Go back to the loss."""
+        """Take the cursor or the zoom of the chart away; go back to the loss."""
+        if self.peel_chart():
+            return True
         if self._metric == LOSS:
             return False
         self._choose(LOSS)
         return True
-
-    @on(MetricChart.ChooseMetric)
-    def _another_metric(self) -> None:
-        self.action_metric()
-
-    @on(MetricChart.Changed)
-    def _looked_at_otherwise(self) -> None:
-        self.show()
 
 
 def _parts(one: Gathered) -> tuple[object, ...]:

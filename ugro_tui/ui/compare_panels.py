@@ -34,7 +34,7 @@ Part: TypeAlias = Content | str | tuple[str, str]
 def numbers(comparison: Comparison, width: int) -> Content:
     """All rows below the signs and names of the runs, in `width` cells."""
     places = [place_text(comparison.metric, one) for one in comparison.differences]
-    left, column = _widths([*(row.name for row in comparison.rows), *places], len(comparison.runs), width)
+    left, column = _widths([*(row.label for row in comparison.rows), *places], len(comparison.runs), width)
     lines = [_names(comparison, left, column, marked=True), *(_row(row, left, column) for row in comparison.rows)]
     for label, one in zip(places, comparison.differences, strict=True):
         texts, best = difference_texts(one), comparison.best_at(one)
@@ -119,8 +119,8 @@ def _names(comparison: Comparison, left: int, column: int, *, marked: bool) -> C
 
 def _row(row: Row, left: int, column: int) -> Content:
     if row.name != "status":
-        return _line(row.name, row.texts, row.best, left, column)
-    parts: list[Part] = [(fit(row.name, left, left=True), "$text-muted")]
+        return _line(row.label, row.texts, row.best, left, column)
+    parts: list[Part] = [(fit(row.label, left, left=True), "$text-muted")]
     for text in row.texts:
         parts += [" ", _status(text, column - len(_NO_MARK)), _NO_MARK]
     return Content.assemble(*parts)

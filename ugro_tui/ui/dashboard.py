@@ -12,19 +12,19 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ugro_tui.core.archive import MetricNames
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.rank_fields import FILTER_EXAMPLE
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.watch import worst
+from ugro_tui.ui.charted import CHART_KEYS, SMOOTHING, ChartedScreen
 from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.heatmap import PhaseHeatmap
 from ugro_tui.ui.job_curves import LOSS, JobCurves
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.log_tail import log_tail
 from ugro_tui.ui.metric_chart import MetricChart
-from ugro_tui.ui.metric_picker import MetricPicker
+from ugro_tui.ui.metric_question import MetricQuestion
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, marks, verdict
 from ugro_tui.ui.rank_table import RankTable
 from ugro_tui.ui.screen import GoTo
@@ -55,7 +55,7 @@ class Pane(Container, can_focus=True):
     """A pane whose content takes no keys of its own."""
 
 
-class TrainingDashboard(FilteredScreen):
+class TrainingDashboard(FilteredScreen, ChartedScreen):
     """One job at a time: header, verdict, ranks, loss, phases, alerts, the log of the rank under the cursor."""
 
     NAME = "job"
@@ -67,6 +67,8 @@ class TrainingDashboard(FilteredScreen):
         Binding("shift+tab", "pane(-1)", "pane", tooltip="Next, previous pane", show=False),
         Binding("z", "zoom", "zoom", tooltip="Pane: normal, half, full", show=True),
         Binding("m", "metric", "metric", tooltip="Chart another metric", show=True),
+        *CHART_KEYS,
+        *SMOOTHING,
         Binding("a", "acknowledge", "ack", tooltip="Acknowledge the worst alert"),
         Binding("enter", "more", "more", tooltip="Alerts, log: their screen", show=False),
     ]
@@ -74,13 +76,13 @@ class TrainingDashboard(FilteredScreen):
     _pane = 0
     _zoom = 0
     _drawn_job = ""
-    _wants_metrics = False
     _pictured = False
     """Whether a picture of a job was painted: what is read from files waits for it, so that it comes sooner."""
 
     def parts(self) -> Iterable[Widget]:
         """All parts, those of every size; classes say which are shown."""
         self._curves = JobCurves(self.desk.archive)
+        self._question = MetricQuestion(self, self.metric_names, lambda: self._curves.metric, self._choose)
         yield Static(id="jobs", classes="line")
         yield Static(id="header", classes="line")
         yield Static(id="verdict", classes="line")
@@ -114,7 +116,7 @@ class TrainingDashboard(FilteredScreen):
             return
         if view.job_id != self._drawn_job:
             self._drawn_job = view.job_id
-            self.query_one(MetricChart).look(ChartView())  # another run has other steps
+            self.chart.look(ChartView())  # another run has other steps
             self.table.clear_marks()
         self.put("jobs", job_bar(desk.jobs, desk.job, self.size.width))
         self.put("header", header(view, desk.snapshot.reading, self.size.width))
@@ -133,15 +135,13 @@ class TrainingDashboard(FilteredScreen):
         self.put("verdict", verdict(view, desk.snapshot, desk.elapsed))
         self.put("alert-lines", alert_lines(view, desk.snapshot, MOST_ALERTS, desk.elapsed))
         if self._is_shown("loss"):
-            chart = self.query_one(MetricChart)
+            chart = self.chart
             zoomed = chart.view.window is not None
             chart.show(*self._curves.traces(view, zoomed=zoomed, validation=self._pictured))
         self._draw_tail()
         self._name_panes(view)
         if not self._pictured:
             self.call_after_refresh(self._draw_files)
-        if self._wants_metrics and self.in_front:
-            self.action_metric()
 
     def _draw_files(self) -> None:
         if not self._pictured:
@@ -185,8 +185,8 @@ class TrainingDashboard(FilteredScreen):
         beside = 0 if width is None else 1 + tab.cell_length + (ranks.cell_length if both else 0)
         titles = {
             "ranks": ranks,
-            "loss": self.query_one(MetricChart).title(beside=beside, width=width),
-            "phases": Content("Phases: rank x phase"),
+            "loss": self.chart.title(beside=beside, width=width),
+            "phases": Content("Phases: rank x phase, ms"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
         }
@@ -228,8 +228,8 @@ class TrainingDashboard(FilteredScreen):
         self.show()
 
     def peel(self) -> bool:
-        """Take the filter away, the other metric, the zoom of a pane."""
-        if super().peel():
+        """Take the filter away, the cursor or the zoom of the chart, the other metric, the zoom of a pane."""
+        if super().peel() or self.peel_chart():
             return True
         if self._curves.metric != LOSS:
             self._choose(LOSS)
@@ -247,31 +247,13 @@ class TrainingDashboard(FilteredScreen):
 
     def action_metric(self) -> None:
         """Let the user choose what the chart shows."""
-        view = self.desk.view
-        if view is None:
-            return
-        found = self.desk.archive.look(MetricNames(view.job_id))
-        self._wants_metrics = found.loading
-        if found.loading:
-            self.say("reading which metrics there are …")
-        elif found.content is None:
-            self.say(found.problem)
-        else:
-            self.desk.say("")
-            self.app.push_screen(MetricPicker(found.content, self._curves.metric), self._choose)
+        if self.desk.view is not None:
+            self._question.ask()
 
     def _choose(self, metric: str | None) -> None:
         if metric is not None:
             self._curves.metric = metric
             self._go_to("loss")
-
-    @on(MetricChart.ChooseMetric)
-    def _another_metric(self) -> None:
-        self.action_metric()
-
-    @on(MetricChart.Changed)
-    def _looked_at_otherwise(self) -> None:
-        self.show()
 
     @on(LineTable.Moved)
     def _moved(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from textwrap import wrap
-from typing import ClassVar, TypeAlias
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -22,7 +24,8 @@ BESIDE = 120
 WIDTH = 55
 """Cells of a line of it: in two columns there are no more."""
 
-_INDENT = 19
+INDENT = 19
+"""Cells before what a key does."""
 
 _KEY_NAMES = {
     "left_square_bracket": "[",
@@ -50,20 +53,33 @@ _KEY_NAMES = {
     "equals_sign": "=",
 }
 
-Group: TypeAlias = tuple[str, Iterable[BindingType]]
-"""A name, and the bindings below it."""
+
+class Group(NamedTuple):
+    """A name, the bindings below it, and what words on the screen mean that no key has."""
+
+    name: str
+    bindings: Iterable[BindingType]
+    words: Mapping[str, str] = MappingProxyType({})
 
 
 def help_text(group: Group) -> Content:
     """The keys of a group, one line an action, keys named as they are printed on the keyboard."""
-    name, bindings = group
-    lines = [Content.styled(name, "bold $accent")]
-    for text, keys in _by_action(bindings):
-        head = f"  {keys:<16} "
-        first, *rest = wrap(text, max(WIDTH - len(head), WIDTH // 2)) or [""]
-        lines.append(Content.assemble((head, "bold"), first))
-        lines += [Content(f"{'':<{_INDENT}}{more}") for more in rest]
+    lines = [Content.styled(group.name, "bold $accent")]
+    for text, keys in _by_action(group.bindings):
+        lines += _entry(keys, text, "bold")
+    for word, text in group.words.items():
+        lines += _entry(word, text, "$text-muted")
     return Content("\n").join(lines)
+
+
+def _entry(head: str, text: str, style: str) -> list[Content]:
+    """A line, and more of them where either part is too long for its column."""
+    heads = wrap(head, INDENT - 3)
+    texts = wrap(text, WIDTH - INDENT)
+    return [
+        Content.assemble((f"  {keys}".ljust(INDENT), style), said)
+        for keys, said in zip_longest(heads, texts, fillvalue="")
+    ]
 
 
 def key_name(binding: Binding) -> str:
@@ -82,8 +98,9 @@ def groups_of(front: UgroScreen) -> list[Group]:
     """The keys of a screen, then those of the widgets on it."""
     kinds = {type(widget) for widget in front.query("*") if hasattr(widget, "HELP_NAME") and widget.can_focus}
     own = [vars(kind).get("BINDINGS", ()) for kind in type(front).__mro__ if issubclass(kind, UgroScreen)]
-    screen: Group = (front.SAYS, [key for keys in own for key in keys])
-    return [screen, *sorted((kind.HELP_NAME, kind.BINDINGS) for kind in kinds)]
+    screen = Group(front.SAYS, [key for keys in own for key in keys])
+    told = (Group(kind.HELP_NAME, kind.BINDINGS, getattr(kind, "HELP_WORDS", {})) for kind in kinds)
+    return [screen, *sorted(told, key=lambda group: group.name)]
 
 
 def halves(texts: Sequence[Content]) -> tuple[list[Content], list[Content]]:

@@ -32,8 +32,7 @@ class JobCurves:
             found = self._archive.look(MetricLines(view.job_id, self.metric))
             return self._read(view, self.metric, found), self._note(found)
         lines = self._archive.look(MetricLines(view.job_id, LOSS)).content if zoomed else None
-        summary = view.summary
-        loss = Trace("Loss", view.curve, lines, summary.final_loss, summary.min_loss, summary.loss_bad)
+        loss = Trace("Loss", view.curve, lines, view.summary.ends)
         return [loss, *(self._validation(view) if validation else ())], "no loss recorded yet"
 
     def _validation(self, view: JobView) -> list[Trace]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -13,11 +13,11 @@ from textual.content import Content
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from ugro_tui.core.chart_view import PAN, ZOOM, ChartView, Range, extent_of, next_axis
+from ugro_tui.core.chart_view import PAN, ZOOM, ChartView, Range, between, extent_of, next_axis
 from ugro_tui.core.curve import Axis, Curve, curve_of
 from ugro_tui.core.sorting import distinct
 from ugro_tui.ui.chart import ChartCanvas
-from ugro_tui.ui.chart_title import metric_title
+from ugro_tui.ui.chart_title import metric_title, name_of
 from ugro_tui.ui.strokes import MOST_TRACES, Trace
 
 NOTHING: Final = "nothing recorded yet"
@@ -48,6 +48,10 @@ class MetricChart(ChartCanvas, can_focus=True):
     """Curves that can be looked into. What they are comes by `show`; how they are looked at is `view`."""
 
     HELP_NAME = "Chart"
+    HELP_WORDS: ClassVar[Mapping[str, str]] = {
+        "line, band": "The ranks' median; lowest to highest",
+        "last, min": "Mean of the newest; lowest of all",
+    }
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "cursor(-1)", "Cursor: values at a point", show=False),
@@ -67,6 +71,12 @@ class MetricChart(ChartCanvas, can_focus=True):
 
     class Changed(Message):
         """The chart is looked at in another way: its title says something else."""
+
+    @dataclass
+    class Said(Message):
+        """Why a key changes less than one thinks."""
+
+        text: str
 
     @dataclass
     class ChooseMetric(Message):
@@ -114,7 +124,7 @@ class MetricChart(ChartCanvas, can_focus=True):
         if detail is None or not detail.fits(trace, view):
             whole = trace.curve
             near = curve_of(trace.lines, window=steps_of(whole, view.axis, view.window), begin=whole.begin)
-            near = replace(near, last=whole.last, least=whole.least, restarts=whole.restarts)
+            near = replace(near, ends=whole.ends, restarts=whole.restarts)
             detail = self._details[place] = _Detail(trace, view.axis, view.window, near)
         return replace(trace, curve=detail.near) if len(detail.near.steps) else trace
 
@@ -151,10 +161,15 @@ class MetricChart(ChartCanvas, can_focus=True):
         self.look(self._view.smoother(levels))
 
     def action_axis(self) -> None:
-        """Draw over the next axis that the curve has."""
-        if self._given:
-            curve = self._given[0].curve
-            self.look(self._view.over(next_axis(self._view.axis, curve), curve))
+        """Draw over the next axis that the curve has; say which one it has not."""
+        if not self._given:
+            return
+        trace, axis = self._given[0], self._view.axis
+        found = next_axis(axis, trace.curve)
+        passed = [one.words for one in between(axis, found) if not trace.curve.has(one)]
+        self.look(self._view.over(found, trace.curve))
+        if passed:
+            self.post_message(self.Said(f"{name_of(trace)} tells no {' and no '.join(passed)}: over {found.words}"))
 
     def action_log(self) -> None:
         """Switch the log scale."""
@@ -163,6 +178,8 @@ class MetricChart(ChartCanvas, can_focus=True):
     def action_outliers(self) -> None:
         """Show or hide the lines of outlier ranks."""
         self.look(replace(self._view, outliers=not self._view.outliers))
+        if not any(trace.curve.outliers for trace in self._given):
+            self.post_message(self.Said("no rank is far outside the others: o shows or hides lines of such ranks"))
 
     def action_metric(self) -> None:
         """Ask whoever holds the chart for another metric."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
@@ -14,20 +13,22 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.archive import Finding, MetricNames
 from ugro_tui.core.commands import OpenRank
 from ugro_tui.core.rank_view import Ages, RankView
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.states import RankState
+from ugro_tui.core.text import visible
 from ugro_tui.core.watch import worst
+from ugro_tui.ui.charted import CHART_KEYS, ChartedScreen
 from ugro_tui.ui.job_curves import LOSS
 from ugro_tui.ui.log_tail import log_tail
 from ugro_tui.ui.metric_chart import MetricChart
-from ugro_tui.ui.metric_picker import MetricPicker
+from ugro_tui.ui.metric_question import MetricQuestion
 from ugro_tui.ui.panels import empty
 from ugro_tui.ui.rank_curves import RankCurves
 from ugro_tui.ui.rank_text import beside_text, facts_text, head, hint, trouble_text, trouble_title
-from ugro_tui.ui.screen import GoTo, UgroScreen
+from ugro_tui.ui.screen import GoTo
+from ugro_tui.ui.wording import shortened
 
 LOOK_SECONDS = 0.25
 """How often the archive is asked for what is new, while this is in front."""
@@ -38,9 +39,13 @@ LEAST_LOG = 3
 TROUBLE = 27
 """Per cent of the parts' height that what is wrong may take; the styles say the same."""
 
+_METRIC_LENGTH = 24
+"""Cells of a metric's name in a title that says more."""
+
 _PANES = ("top", "loss", "trouble")
 
 _WORDS = {"top": "facts", "loss": "loss", "trouble": "alerts, log"}
+"""What a part is called by the one before it."""
 
 
 class RankPane(VerticalScroll):
@@ -58,7 +63,7 @@ class RankPane(VerticalScroll):
     ]
 
 
-class RankScreen(UgroScreen):
+class RankScreen(ChartedScreen):
     """The rank in hand, of the job in hand."""
 
     NAME = "rank"
@@ -95,6 +100,7 @@ class RankScreen(UgroScreen):
         Binding("full_stop", "rank(1)", "rank", tooltip="Next rank", show=True),
         Binding("l,3", "logs", "log", tooltip="The log of this rank", show=True),
         Binding("m", "metric", "metric", tooltip="Chart another metric", show=True),
+        *CHART_KEYS,
         Binding("tab", "pane(1)", "part", tooltip="Next part", show=True),
         Binding("shift+tab", "pane(-1)", "part", tooltip="Previous part", show=False),
     ]
@@ -105,6 +111,7 @@ class RankScreen(UgroScreen):
     def parts(self) -> Iterable[Widget]:
         """Who and why, the facts and what the others do, the loss, what is wrong."""
         self._curves = RankCurves(self.desk.archive)
+        self._question = MetricQuestion(self, self.metric_names, lambda: self._curves.metric, self._choose)
         yield Static(id="head")
         yield Static(id="pane-title", classes="line")
         yield RankPane(
@@ -213,7 +220,8 @@ class RankScreen(UgroScreen):
     def _draw_files(self, view: JobView) -> None:
         """The chart and the log, which lie in files, and what is wrong."""
         known = self.known
-        self._draw_chart(view, bad=known is not None and known.loss_bad)
+        self._entitle("top", Content("Facts"))
+        self._draw_chart(view)
         alerts, error = (known.alerts, known.error) if known else ((), None)
         alerts += self._of_node(known)
         trouble = trouble_text(alerts, error)
@@ -228,57 +236,58 @@ class RankScreen(UgroScreen):
         node = "" if known is None else known.identity.node
         return tuple(alert for alert in self.desk.snapshot.alerts if node and alert.node == node)
 
-    def _draw_chart(self, view: JobView, *, bad: bool) -> None:
-        traces, note = self._curves.traces(view, self.rank, bad=bad)
-        chart = self.query_one(MetricChart)
+    def _draw_chart(self, view: JobView) -> None:
+        traces, note = self._curves.traces(view, self.rank)
+        chart = self.chart
         chart.show(traces, note)
-        name = (self._curves.title.capitalize() if self._curves.metric == LOSS else self._curves.title, "bold")
+        told = self._curves.title
+        name = (told.capitalize() if told == LOSS else shortened(visible(told), _METRIC_LENGTH), "bold")
         said = (f"  {note}", "$text-muted") if note else ""
-        beside = Content.assemble(name, "  ", said)
-        self._entitle("loss", Content.assemble(name, "  ", chart.title(beside=beside.cell_length), said))
+        beside = Content.assemble(name, "  ", said).cell_length
+        compact = self.has_class("-compact")  # then the title has the tab's word beside it, and no frame
+        beside += 1 + self._tab.cell_length if compact else 0
+        title = chart.title(beside=beside, width=self.size.width if compact else None)
+        self._entitle("loss", Content.assemble(name, "  ", title, said))
 
     def _entitle(self, pane: str, title: Content) -> None:
         if self.is_new(f"{pane} title", title):
             self.query_one(f"#{pane}").border_title = title
+        if pane == _PANES[self._pane]:
+            self.put("pane-title", Content.assemble(" ", title, self._tab))
+
+    @property
+    def _tab(self) -> Content:
+        """Where the tab key goes."""
+        return Content.styled(f"  tab: {_WORDS[_PANES[(self._pane + 1) % len(_PANES)]]}", "$text-muted")
 
     def _arrange(self) -> None:
         """Say which part is shown where one is shown at a time."""
         for index, name in enumerate(_PANES):
             self.query_one(f"#{name}").set_class(index == self._pane, "-shown")
-        shown, following = (_WORDS[_PANES[(self._pane + more) % len(_PANES)]] for more in (0, 1))
-        self.put("pane-title", Content.assemble(f" {shown.capitalize()}", (f"  tab: {following}", "$text-muted")))
 
     def action_pane(self, direction: int) -> None:
         """Go to the next part; where one is shown at a time, show it."""
-        self._pane = (self._pane + direction) % len(_PANES)
-        part = self.query_one("#chart" if _PANES[self._pane] == "loss" else f"#{_PANES[self._pane]}")
+        self._go_to(_PANES[(self._pane + direction) % len(_PANES)])
+
+    def _go_to(self, pane: str) -> None:
+        self._pane = _PANES.index(pane)
         self.show()
-        part.focus()
+        self.query_one("#chart" if pane == "loss" else f"#{pane}").focus()
 
     def action_metric(self) -> None:
         """Let the user choose what the chart shows."""
-        view = self.desk.view
-        found = Finding[tuple[str, ...]]() if view is None else self.desk.archive.look(MetricNames(view.job_id))
-        if found.content is None:
-            self.say(found.problem or "reading which metrics there are: press m again")
-        else:
-            self.app.push_screen(MetricPicker(found.content, self._curves.metric), self._choose)
+        if self.desk.view is not None:
+            self._question.ask()
 
     def _choose(self, metric: str | None) -> None:
         if metric is not None:
             self._curves.metric = metric
-            self.show()
-
-    @on(MetricChart.ChooseMetric)
-    def _another_metric(self) -> None:
-        self.action_metric()
-
-    @on(MetricChart.Changed)
-    def _looked_at_otherwise(self) -> None:
-        self.show()
+            self._go_to("loss")
 
     def peel(self) -> bool:
-        """Take the other metric away."""
+        """Take the cursor or the zoom of the chart away, the other metric."""
+        if self.peel_chart():
+            return True
         if self._curves.metric == LOSS:
             return False
         self._choose(LOSS)

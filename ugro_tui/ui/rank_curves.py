@@ -22,8 +22,8 @@ class RankCurves:
         self._made: tuple[Lines | None, Curve] = (None, EMPTY)
         self.metric = LOSS
 
-    def traces(self, view: JobView, rank: int, *, bad: bool) -> tuple[list[Trace], str]:
-        """The curves, and why that of the rank is not among them, if it is not. `bad`: its loss is no number now."""
+    def traces(self, view: JobView, rank: int) -> tuple[list[Trace], str]:
+        """The curves, and why that of the rank is not among them, if it is not."""
         self._job.metric = self.metric
         found = self._archive.look(MetricLines(view.job_id, self.metric, rank))
         job, _ = self._job.traces(view, zoomed=False)
@@ -34,7 +34,7 @@ class RankCurves:
             return others, found.problem or (f"reading that of rank {rank} …" if found.loading else none)
         if self._made[0] is not lines:
             self._made = (lines, curve_of(lines, begin=view.curve.begin))
-        own = Trace(f"rank {rank}", self._made[1], lines, bad=bad and self.metric == LOSS)
+        own = Trace(f"rank {rank}", self._made[1], lines)
         return [*others, own], found.problem
 
     @property

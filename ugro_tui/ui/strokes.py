@@ -15,6 +15,7 @@ from ugro_tui.core.binning import LARGEST
 from ugro_tui.core.chart_view import ChartView, bad_x, extent_of
 from ugro_tui.core.compared import SIGNS
 from ugro_tui.core.curve import Curve
+from ugro_tui.core.ends import Ends
 from ugro_tui.core.smoothing import smoothed
 from ugro_tui.core.sorting import distinct, median
 from ugro_tui.ui.plane import Plane, limits, steady
@@ -33,15 +34,18 @@ MOST_TRACES: Final = len(SIGNS)
 class Trace:
     """A curve by its name. `lines`: what it was made of, where a zoom is to show more than the curve holds.
 
-    `last`, `least` and `bad` (no number any more) are for the title, where someone knows them better than the curve.
+    `known`: what it came to, for the title, where someone knows that better than the curve.
     """
 
     name: str
     curve: Curve
     lines: Lines | None = None
-    last: float = np.nan
-    least: float = np.nan
-    bad: bool = False
+    known: Ends | None = None
+
+    @property
+    def ends(self) -> Ends:
+        """What it came to."""
+        return self.curve.ends if self.known is None else self.known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
