@@ -213,7 +213,8 @@ class RankScreen(ChartedScreen):
         places = (ranks.rank == self.rank).nonzero()[0].tolist()
         state = RankState(int(ranks.state[places[0]])) if places else RankState.UNKNOWN
         node = ranks.node[places[0]] if places else ""
-        line = head(view.job_id, self.rank, view.summary.world_size, node, state, "" if known is None else known.why)
+        why = "" if known is None else known.why
+        line = head(view.job_id, self.rank, view.summary.world_size, node, state, why, self.size.width)
         said = hint(known) if known is not None and self.has_class("-compact") else ""
         return Content.assemble(line, (f"\n {said}" if said else "", "$warning"))
 
