@@ -27,13 +27,15 @@ _DAEMONS = {
 # Ends the daemon when the test process does, however that comes about: then the pipe is closed at its other end.
 _GUARDED = '"$@" & daemon=$!; read -r _; kill -KILL "$daemon" 2>/dev/null; wait'
 
+# cred_expire: how long a job that was requeued waits until it may begin anew. Slurm refuses to run one that is begun
+# before: "This also controls how long a requeued job must wait before starting again" (slurm.conf(5)); 120 s of itself.
 _CONF = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 CryptoType=crypto/munge
 SlurmctldPort={control}
 StateSaveLocation={folder}/state

@@ -188,6 +188,7 @@ def rule_lines(rule: Rule, config: Config) -> Iterator[str]:
         ("severity", rule.severity.name.lower()),
         ("source", rule.source),
         ("do first", rule.next_step),
+        *((("once over", rule.afterwards),) if rule.afterwards else ()),
     )
     yield rule.title if rule.title == rule.key else f"{rule.title} ({rule.key})"
     yield from (f"  {name:<9} {value}" for name, value in facts)

@@ -68,12 +68,7 @@ def test_a_requeue_is_another_attempt_and_no_failure_whoever_asked_for_it(shop: 
     standing = shop.backend.look("job")
     assert (standing.status, standing.attempt) == ("pending", 2)
 
-    def begins() -> bool:
-        """Ask until it does: an update that comes while the old run is being cleared away is forgotten."""
-        shop.cluster.says("scontrol", "update", f"JobId={number}", "StartTime=now")
-        return "== attempt 2: rank 0 of 2 " in shop.log("rank_0")
-
-    wait_until(begins, 90)
+    wait_until(lambda: "== attempt 2: rank 0 of 2 " in shop.log("rank_0"), 90)
     assert (shop.document()["status"], shop.document()["said"]) == ("running", "")
     (shop.root / "job" / "launch" / "clerk.py").unlink()  # its script can write down nothing any more
     shop.cluster.says("scontrol", "requeue", number)

@@ -60,6 +60,14 @@ def test_the_history_of_a_run_in_its_own_time() -> None:
     assert (error.alert.what, math.isnan(error.resolved)) == ("RuntimeError: boom", True)
 
 
+def test_a_nan_just_before_a_good_end_is_over_in_the_history_as_on_the_screen() -> None:
+    fields = [2.0] * 20 + ["NaN"] + [2.0] * 3
+    rows = [step(number, START_TS + number, loss=loss) for number, loss in enumerate(fields, 1)]
+    bad, recovered = replay(told(b"".join([start(world_size=1), *rows, end(ts=START_TS + 25)])))
+    assert (bad.alert.rule, bad.resolved - START_TS) == ("non_finite_loss", 25)
+    assert (recovered.alert.rule, math.isnan(recovered.resolved)) == ("loss_recovered", True)
+
+
 def test_a_history_does_not_depend_on_how_its_records_were_cut_and_read() -> None:
     whole = told(*map(lines, range(RANKS)))
     cut = [Told(one.rank, one.node, _pieces(lines(one.rank))) for one in reversed(whole)]

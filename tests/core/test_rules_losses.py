@@ -7,9 +7,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.core.record_lines import START_TS, line, start, step
+from tests.core.record_lines import START_TS, end, line, start, step
 from tests.core.rule_scenes import Scene, curve
 from ugro_tui.core.alerts import Severity
+from ugro_tui.core.states import JobStatus
+from ugro_tui.core.summary import JobSummary, summarise
 
 QUIET = [2.0 + 0.01 * (n % 5) for n in range(100)]
 """A loss of 2.00 to 2.04: its median is 2.02, and 10 % of that are more than 6 sigmas."""
@@ -361,6 +363,42 @@ def test_ten_finite_records_clear_it_and_say_so() -> None:
     (alert,) = scene.all()
     assert (alert.name, alert.severity) == ("loss recovered", Severity.INFO)
     assert alert.what == "not finite in 1 of the records of rank 0, the last at step 1; finite since"
+
+
+def told_at_the_end(*losses: float | str, status: str = "completed") -> JobSummary:
+    """What is told half a minute after the end of a run whose records after step 1 had these losses."""
+    scene = Scene()
+    scene.write(0, step(1))
+    scene.tick(10.0)
+    for number, loss in enumerate(losses, 2):
+        scene.write(0, step(number, loss=loss))
+        scene.tick(scene.now + 1)
+    scene.write(0, end(status))
+    return summarise(scene.job, 50.0, tuple(scene.all(50.0)))
+
+
+@pytest.mark.parametrize(("status", "begins"), [("completed", "finished, but "), ("stopped", "stopped; ")])
+def test_a_run_that_ended_in_nan_says_how_it_ended_and_the_alert_grows_no_older(status: str, begins: str) -> None:
+    summary = told_at_the_end("NaN", "NaN", "NaN", status=status)
+    (alert,) = summary.alerts
+    assert (alert.rule, alert.severity, alert.age) == ("non_finite_loss", Severity.CRIT, 3.0)
+    assert alert.next_step == "relaunch from a checkpoint before that step, with a lower learning rate"
+    assert summary.verdict == f"{begins}{alert.sentence}"
+    assert summary.unwell
+
+
+def test_a_run_whose_losses_were_finite_again_when_it_ended_is_well() -> None:
+    summary = told_at_the_end("NaN", 2.0)
+    assert (summary.status, summary.verdict, summary.unwell) == (JobStatus.FINISHED, "finished", False)
+    (alert,) = summary.alerts
+    assert (alert.rule, alert.next_step) == ("loss_recovered", "validate its last checkpoint before you use it")
+
+
+def test_the_age_of_a_nan_is_that_of_its_record_also_where_it_is_read_late() -> None:
+    scene = Scene()
+    scene.now = 100.0
+    scene.write(0, step(1, START_TS + 60) + step(2, START_TS + 70, loss="NaN") + step(3, START_TS + 90, loss="NaN"))
+    assert scene.tick(130.0)["non_finite_loss"].age == 50.0
 
 
 def test_of_ranks_that_recovered_those_are_told_whose_loss_it_was() -> None:

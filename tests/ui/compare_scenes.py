@@ -73,17 +73,17 @@ def compare_app(count: int, archive: FakeArchive | None = None) -> UgroApp:
     return app
 
 
-def restarted_app() -> UgroApp:
-    """One job in its second attempt, alone."""
+def restarted_app(newest: int = 2, told: tuple[int, ...] = (1, 2)) -> UgroApp:
+    """One job in its attempt `newest`, alone; `told` are those that have records."""
     run = replace(RUNS[0], job_id="gpt2-small")
     state = job(run)
     feed = FakeFeed(snapshot(state))
     view = feed.current.jobs[0]
-    feed.current = replace(feed.current, jobs=(replace(view, summary=replace(view.summary, attempt=2)),))
+    feed.current = replace(feed.current, jobs=(replace(view, summary=replace(view.summary, attempt=newest)),))
     archive = FakeArchive(
         {
             MetricNames(run.job_id): Finding(("loss",)),
-            Attempts(run.job_id): Finding((attempt(run, OPTIONS[0]), attempt(run, OPTIONS[1], 2))),
+            Attempts(run.job_id): Finding(tuple(attempt(run, OPTIONS[number > 1], number) for number in told)),
             MetricLines(run.job_id, "loss"): Finding(lines(run, "loss")),
             MetricLines(run.job_id, "loss", attempt=1): Finding(lines(run, "loss", 1.0, 200)),
         }

@@ -153,6 +153,18 @@ async def test_without_another_job_it_is_the_attempts_of_this_one() -> None:
         assert app.screen.has_class("-empty")
 
 
+async def test_attempts_without_records_are_not_compared() -> None:
+    app = restarted_app(3, told=(1, 3))  # the second ended before it wrote anything
+    async with app.run_test(size=MIDDLE) as pilot:
+        await pilot.press("6")
+        assert app.desk.compared == (RunName("gpt2-small", 1), RunName("gpt2-small", 3))
+        assert row(app, "attempt") == ["1", "of", "3", "3", "of", "3"]
+    app = restarted_app(3, told=(1,))
+    async with app.run_test(size=MIDDLE) as pilot:
+        await pilot.press("6")
+        assert said(app, "empty") == f"of the attempts of gpt2-small fewer than two have records\n\n{EMPTY_SAYS}"
+
+
 def test_more_than_four_marks_compare_the_first_four() -> None:
     app = compare_app(4)
     app.desk.marked = tuple("abcdef")

@@ -26,6 +26,8 @@ from ugro_tui.core.watch import JobWatch
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.dashboard import TrainingDashboard
 from ugro_tui.ui.help import HelpScreen
+from ugro_tui.ui.metric_picker import MetricPicker
+from ugro_tui.ui.metric_question import READING
 from ugro_tui.ui.rank_table import RankTable
 
 Screen = tuple[UgroApp, FakeFeed, Pilot[str]]
@@ -374,6 +376,21 @@ async def test_m_chooses_what_the_chart_shows_and_escape_goes_back_to_the_loss()
         await pilot.press("escape")
         await pilot.pause()
         assert "Loss  last 2.526" in text(app)
+
+
+@pytest.mark.parametrize("place", ["job", "rank", "compare"])
+async def test_m_waits_until_it_is_known_which_metrics_there_are_and_then_asks(place: str) -> None:
+    archive, picture = FakeArchive(), ALL_SCENES["many_jobs"]()
+    app = app_of(FakeFeed(picture), "gpt2-small", archive=archive)
+    app.desk.marked = ("gpt2-small", "llama-8b-sft")
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.go_to_rank(0) if place == "rank" else app.go(place)
+        await pilot.press("m")
+        assert READING in text(app)
+        archive.findings |= {MetricNames(job.job_id): Finding(("loss", "lr")) for job in picture.jobs}
+        while not isinstance(app.screen, MetricPicker):
+            await pilot.pause()
+        assert READING not in text(app)
 
 
 def test_nobody_waits_for_anyone_in_a_job_that_is_over() -> None:

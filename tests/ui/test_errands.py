@@ -11,14 +11,15 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.ui.node_scenes import ALL_SCENES, PASSPHRASE, REFUSED, on_three
-from tests.ui.scenes import FakeFeed, app_of
-from ugro_tui.core.commands import Answer, Diagnose, OpenTensorBoard, Refresh, Sync, Tell
+from tests.ui.scenes import PLACE, FakeArchive, FakeFeed, app_of
+from ugro_tui.core.commands import Answer, Diagnose, OpenTensorBoard, Refresh, Stop, Sync, Tell
 from ugro_tui.core.snapshot import NodeSync, NodeView, Question, Snapshot, SyncView
-from ugro_tui.core.states import NodeState
+from ugro_tui.core.states import JobStatus, NodeState
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.desk import PATIENCE
+from ugro_tui.ui.desk import Desk as TheDesk
 from ugro_tui.ui.help import HelpScreen
-from ugro_tui.ui.message import SAID_SECONDS, Message
+from ugro_tui.ui.message import SAID_SECONDS, Message, of_living
 from ugro_tui.ui.question import QuestionScreen
 from ugro_tui.ui.screen import UgroScreen
 
@@ -167,6 +168,28 @@ async def test_a_problem_stands_until_it_is_taken_away() -> None:
         await desk.pilot.press("escape")
         await desk.pilot.pause()
         assert "another ugro-tui" not in desk.text
+
+
+@pytest.mark.parametrize("answer", [Answer(1, said="job gpt2-xl was stopped"), Answer(1, "gpu1 does not answer")])
+def test_what_became_of_a_stop_goes_when_the_job_is_launched_again(answer: Answer) -> None:
+    (job,) = WELL.jobs
+    desk = TheDesk(FakeFeed(WELL), FakeArchive(), PLACE)
+    desk.take(WELL)
+    desk.ask(Stop(job.job_id))
+    desk.take(replace(WELL, version=2, answers=(answer,)))
+    said = desk.message.text
+    assert said.endswith(answer.said or answer.problem)
+    desk.take(replace(WELL, version=3, jobs=(replace(job, summary=replace(job.summary, status=JobStatus.STOPPED)),)))
+    assert desk.message.text == said
+    desk.take(replace(WELL, version=4, jobs=(replace(job, summary=replace(job.summary, attempt=2)),)))
+    assert desk.message.text == ""
+
+
+def test_that_a_job_runs_is_said_no_longer_than_it_does() -> None:
+    (job,) = WELL.jobs
+    holds = of_living(job.job_id)
+    over = replace(WELL, jobs=(replace(job, summary=replace(job.summary, status=JobStatus.FAILED)),))
+    assert [holds(now) for now in (WELL, replace(WELL, jobs=()), over)] == [True, True, False]
 
 
 async def test_where_nothing_is_copied_a_sync_says_so_for_a_while() -> None:

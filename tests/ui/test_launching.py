@@ -91,6 +91,7 @@ async def test_a_form_is_planned_launched_and_leads_to_the_job() -> None:
         await desk.news(launch=LaunchView("gpt-small", Stage.RUNNING), answers=(Answer(asked(desk, Launch)),))
         assert desk.app.front.NAME == "job"
         assert desk.app.desk.job == "gpt-small"
+        assert "gpt-small runs" in desk.text
         assert desk.feed.asked[-1] == OpenJob("gpt-small")
         await desk.pilot.press("L")
         assert typed(desk, "args") == "--note 'a b'"

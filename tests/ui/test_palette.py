@@ -8,7 +8,7 @@ import pytest
 from textual.command import CommandPalette
 
 from tests.ui.node_scenes import REFUSED, on_three
-from tests.ui.scenes import SCENES, FakeFeed, app_of
+from tests.ui.scenes import SCENES, FakeFeed, app_of, many_jobs
 from tests.ui.test_errands import WELL, Desk, at
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.commands import Acknowledge, Answer, SetThreshold
@@ -17,6 +17,7 @@ from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.bell import Bell
 from ugro_tui.ui.marks import SEVERITY_STYLES
+from ugro_tui.ui.palette import found_of
 from ugro_tui.ui.panels import verdict
 
 STALLED = Alert("rank stalled", Severity.CRIT, 3, "gpu1", "no step for 20 s", 0.0, "look", "rank_stalled")
@@ -51,11 +52,37 @@ async def test_what_cannot_be_set_says_why() -> None:
         await desk.pilot.press("colon")
         await desk.type("gpu_underused.treshold 70")
         await desk.app.workers.wait_for_complete()
+        await desk.pilot.pause()
+        assert "✖ set: gpu_underused.treshold: no such setting of this alert" in desk.text
         await desk.pilot.press("enter")
         await desk.pilot.pause()
-        assert desk.feed.asked == [SetThreshold("gpu_underused.treshold", "70")]
-        await desk.news(answers=(Answer(1, "gpu_underused.treshold: no such setting of this alert"),))
+        assert desk.feed.asked == []
         assert "✖ set: gpu_underused.treshold: no such setting of this alert" in desk.text
+
+
+REFUSED_ORDERS = {
+    "rank 7": "✖ rank 7: job gpt2-small has ranks 0-3",
+    "rank 99999999999": "✖ rank 99999999999: job gpt2-small has ranks 0-3",
+    "job nosuch": "✖ job nosuch: no such job; there are: llama-8b-sft, gpt2-small, ",
+    "node nosuch": "✖ node nosuch: no such node; there are: local",
+    "theme nosuch": "✖ theme nosuch: no such theme; there are: dark, ",
+    "go nowhere": "✖ go nowhere: no such screen; there are: jobs, ",
+    "set gpu_underused.threshold x": "✖ set: gpu_underused.threshold: 'x' is not a number from 0 to 100",
+    "set nosuch.threshold 7": "✖ set: nosuch: no such alert: there are: ",
+}
+
+
+async def test_what_cannot_be_done_comes_first_and_says_why() -> None:
+    async with at(many_jobs()) as desk:
+        desk.app.go_to_job("gpt2-small")
+        await desk.pilot.pause()
+        for typed, why in REFUSED_ORDERS.items():
+            _, offer = max(found_of(desk.app, typed.split()), key=lambda hit: hit[0])
+            assert offer.text.startswith(why)
+            offer.run()
+            assert (desk.app.front.NAME, desk.app.desk.message.text) == ("job", offer.text)
+        found = [offer.text for _, offer in found_of(desk.app, ["job", "gpt2-sm"])]
+        assert found == ["job gpt2-small"], "a name that is like one that is there is no error"
 
 
 async def test_settings_are_suggested_with_the_value_in_force() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeArchive, FakeFeed, app_of
@@ -85,6 +87,20 @@ async def test_screens_beside_the_job_do_not_pile_up() -> None:
         assert stack(app) == ["jobs", "job"]
 
 
+async def test_escape_leads_back_to_where_a_screen_was_opened() -> None:
+    async with shown(ALL_SCENES["finished"](), "4") as (app, _, pilot):
+        before = stack(app)
+        for key, name in {"L": "launch", "at": "executed", "R": "launch", "3": "logs", "6": "compare"}.items():
+            await pilot.press(key)
+            assert stack(app) == [*before, name]
+            await pilot.press("escape")
+            assert stack(app) == before, key
+        await pilot.press("question_mark", "escape", "5", "L", "escape")
+        assert stack(app) == [*before, "nodes"]
+        await pilot.press("2")
+        assert stack(app) == ["jobs", "job"]
+
+
 @pytest.mark.parametrize("key", BY_KEY)
 @pytest.mark.parametrize("size", [(200, 60), (80, 24), (50, 12), (20, 5)])
 async def test_every_screen_stands_every_size(key: str, size: tuple[int, int]) -> None:
@@ -140,6 +156,17 @@ async def test_jobs_are_filtered_and_the_filter_goes_first() -> None:
         assert "gpt2-small" in text(app)
 
 
+@pytest.mark.parametrize("key", ["1", "4", "5"])
+async def test_a_filter_without_hits_says_so_and_tells_of_no_line(key: str) -> None:
+    async with shown(booked(), key) as (app, _, pilot):
+        detail = str(app.front.query_one("#detail", Static).content)
+        await pilot.press("slash", *"zzzq", "enter")
+        assert str(app.front.query_one("#detail", Static).content) == "nothing matches zzzq"
+        assert "passes the filter: esc takes it away" in text(app)
+        await pilot.press("escape")
+        assert str(app.front.query_one("#detail", Static).content) == detail
+
+
 async def test_a_filter_that_cannot_be_read_says_where_while_one_types() -> None:
     async with shown(ALL_SCENES["many_jobs"](), "slash", *"stat:running x<3") as (app, _, pilot):
         await pilot.pause()
@@ -161,6 +188,28 @@ async def test_alerts_of_jobs_and_nodes_stand_together_and_are_explained() -> No
         await pilot.pause()
         assert "→ look at" in text(app)
         assert "rank 11 on node1: data 412 ms" in text(app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 15)])
+async def test_where_room_is_short_alerts_keep_whose_they_are_and_what(size: tuple[int, int]) -> None:
+    async with shown(booked(), "4", size=size) as (app, _, _):
+        titles, disk, straggler = text(app).splitlines()[1:4]
+        assert titles.split() == ["S", "Alert", "Job", "Age", "What"]
+        assert disk.split()[:5] == ["✖", "disk", "filling", "67m", "node1:"]
+        assert straggler.startswith("⚠ straggler")
+        assert "gpt2-xl     95s data 412 ms against a" in straggler
+
+
+async def test_columns_that_grow_share_what_room_there_is() -> None:
+    async with shown(booked(), "4", size=(200, 40)) as (app, _, _):
+        assert text(app).splitlines()[3].rstrip().endswith("the others wait 406 ms a step for it")
+    long = booked()
+    (slow, *others) = long.book.of("gpt2-xl")
+    long = replace(long, book=replace(long.book, firing=(replace(slow, job_id="sweep-" + "0123456789" * 6), *others)))
+    async with shown(long, "4", size=(120, 40)) as (app, _, _):
+        first = text(app).splitlines()[2].rstrip()
+        assert len(first) < 120
+        assert first.endswith("…")
 
 
 async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> None:

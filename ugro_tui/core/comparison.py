@@ -239,7 +239,7 @@ def _status(side: Side) -> str:
 
 
 def _attempt(side: Side) -> str:
-    number = side.summary.attempt if side.summary is not None else side.told.number if side.told is not None else 0
+    number = side.newest if side.run.attempt is None else side.run.attempt
     newest = max(number, side.newest)
     return "" if newest < 2 else f"{number} of {newest}"
 

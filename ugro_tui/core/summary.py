@@ -86,6 +86,10 @@ _STEPPING: Final = (RankState.RUNNING, RankState.SLOW)
 _WELL: Final = (*_STEPPING, RankState.FINISHED)
 
 
+_ENDED: Final = {JobStatus.FINISHED: "finished, but ", JobStatus.STOPPED: "stopped; "}
+"""How the verdict of a job that is over begins, where something is wrong in it: that it failed is what is wrong."""
+
+
 def summarise(
     job: JobState, now: float, alerts: tuple[Alert, ...] | None = None, unjudged: tuple[str, ...] = ()
 ) -> JobSummary:
@@ -142,7 +146,7 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
     if status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.PENDING) and said:
         return said  # a scheduler's word: what became of ranks follows from it
     if (first := worst(alerts)) is not None:
-        return first.sentence
+        return f"{_ENDED.get(status, '')}{first.sentence}"
     if status == JobStatus.RUNNING:
         return _progress(job, states)
     if status == JobStatus.UNKNOWN and (away := job.unreachable()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import StallLimit
 from ugro_tui.core.rules.away import Rewritten, Unreachable
-from ugro_tui.core.rules.catalogue import DEFAULTS
+from ugro_tui.core.rules.catalogue import DEFAULTS, RULES
 from ugro_tui.core.rules.ends import Ends, Orphans, Restarts
 from ugro_tui.core.rules.gpus import Broken, Heat, MemoryTrend, Throttled, Underused
 from ugro_tui.core.rules.hosts import Disks, Leaks, Lines
@@ -66,9 +67,16 @@ class JobWatch:
             found = [alert for rule in self._rules for alert in rule.judge(look) if thresholds.enabled(alert.rule)]
         if thresholds.enabled("straggler"):
             job.mark_slow(self._stragglers.slow)
-        if job.status(now).over:
-            found = [alert for alert in found if alert.rule not in _OF_THE_LIVING]
+        if look.over:
+            found = [_afterwards(alert) for alert in found if alert.rule not in _OF_THE_LIVING]
         return tuple(sorted(found, key=_worst_first))
+
+
+def _afterwards(alert: Alert) -> Alert:
+    """The alert with what to do about a run that is over: nobody can stop it any more."""
+    rule = RULES[alert.rule]
+    plain = alert.next_step == rule.next_step
+    return replace(alert, next_step=rule.afterwards) if plain and rule.afterwards else alert
 
 
 def evaluate(job: JobState, now: float) -> tuple[Alert, ...]:

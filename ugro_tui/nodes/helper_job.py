@@ -172,6 +172,8 @@ class Job:
     def look(self) -> Dict[str, Any]:
         """Where the job stands here. `fresh`: its ranks whose output began since `since`; `brief`: of what lives, only
         the agents are counted."""
+        # Who lives first: what ends behind that may be told as alive still, and never as gone without a word.
+        alive, watched = len(self.agents() if self.request.get("brief") else self.living()), len(self.watched())
         exits, fresh = self.documents("exit"), list(self._fresh(self.request.get("since", 0.0)))
         told = {
             "exists": os.path.isdir(self.folder),
@@ -179,8 +181,8 @@ class Job:
             "ours": bool(self.token),
             "mine": bool(self.token) and self.token == self.request.get("token"),
             "blank": self.manifest.get("status") == "failed" and not self._measured(),
-            "alive": len(self.agents() if self.request.get("brief") else self.living()),
-            "watched": len(self.watched()),
+            "alive": alive,
+            "watched": watched,
             "supervisors": sorted(self.documents("supervisor")),
             "exits": exits,
             "fresh": fresh,

@@ -52,7 +52,7 @@ def _values(now: float) -> dict[str, Callable[[Entry], float] | Callable[[Entry]
         "node": lambda entry: entry.alert.node,
         "age": lambda entry: now - entry.since,
         "times": lambda entry: float(entry.times),
-        "what": lambda entry: entry.alert.what,
+        "what": _what,
     }
 
 
@@ -84,22 +84,28 @@ def _who(entry: Entry) -> str:
     return entry.alert.where or ("the job" if entry.job_id else "")
 
 
+def _what(entry: Entry) -> str:
+    """What it says; of a node with its name, for which there is no column where room is short."""
+    who = entry.alert.who if not entry.job_id else ""
+    return f"{who}: {entry.alert.what}" if who else entry.alert.what
+
+
 def _when(at: float) -> str:
     """The day too where it is not today's, for people: by this machine's time zone."""
     return "" if math.isnan(at) else time.strftime("%m-%d %H:%M", time.localtime(at))
 
 
 def columns(now: float) -> Sequence[TableColumn[Entry]]:
-    """The columns at `now` (Unix seconds)."""
+    """The columns at `now` (Unix seconds). What is wrong with whom stays longest; the pane below tells the rest."""
     return (
         TableColumn("State", 14, 0, _state, "state", left=True, tone=_tone, least=1),
         TableColumn(
-            "Alert", 18, 1, lambda entry: entry.alert.name, "alert", left=True, grows=True, tone=_tone, least=8
+            "Alert", 18, 1, lambda entry: entry.alert.name, "alert", left=True, grows=True, tone=_tone, least=12
         ),
-        TableColumn("Job", 24, 4, lambda entry: entry.job_id, "job", left=True, grows=True, names=True),
-        TableColumn("Who", 16, 3, _who, "rank", left=True, grows=True),
+        TableColumn("Job", 24, 2, lambda entry: entry.job_id, "job", left=True, grows=True, names=True, least=10),
+        TableColumn("Who", 16, 5, _who, "rank", left=True, grows=True),
         TableColumn("Since", 11, 6, lambda entry: _when(entry.since), "age", left=True),
-        TableColumn("Age", 4, 2, lambda entry: age(now - entry.since), "age"),
+        TableColumn("Age", 4, 3, lambda entry: age(now - entry.since), "age", least=4),
         TableColumn("Times", 5, 8, lambda entry: str(entry.times), "times"),
-        TableColumn("What", 30, 5, lambda entry: entry.alert.what, "what", left=True, grows=True),
+        TableColumn("What", 30, 4, _what, "what", left=True, grows=True, least=24),
     )

@@ -187,6 +187,9 @@ class UgroApp(TerminalApp):
     def on_go_to(self, message: GoTo) -> None:
         """A screen asks for another one."""
         self.go(message.place)
+        if message.said.text:
+            self.desk.message = message.said
+            self.front.show()
 
     def go(self, place: str) -> None:
         """Show the screen of this name. The way back is what lies below it. What was said was about the one before."""

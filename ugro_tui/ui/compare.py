@@ -11,10 +11,10 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ugro_tui.core.archive import Lines
+from ugro_tui.core.archive import Finding, Lines
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import OpenJob
-from ugro_tui.core.compared import MOST, RunName
+from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.comparing import Gathered, comparison_of, gather
 from ugro_tui.core.comparison import LOSS, Comparison
 from ugro_tui.core.curve import EMPTY, Curve, curve_of
@@ -23,7 +23,7 @@ from ugro_tui.core.text import visible
 from ugro_tui.ui.charted import CHART_KEYS, SMOOTHING, ChartedScreen
 from ugro_tui.ui.compare_panels import BEST, brief, brief_title, numbers, settings, signed_names
 from ugro_tui.ui.metric_chart import NOTHING, MetricChart
-from ugro_tui.ui.metric_picker import MetricPicker
+from ugro_tui.ui.metric_question import MetricQuestion
 from ugro_tui.ui.strokes import Trace
 from ugro_tui.ui.wording import shortened
 
@@ -86,19 +86,22 @@ class CompareScreen(ChartedScreen):
     _metric = LOSS
     _runs: tuple[RunName, ...] = ()
     _names: tuple[str, ...] = ()
+    _reads = False
+    """Whether the files of a run are being read."""
     _compared: tuple[tuple[object, ...], Comparison] | None = None
 
     def parts(self) -> Iterable[Widget]:
         """A title, the curves, the tables."""
         self._curves: dict[RunName, tuple[Lines, Curve]] = {}
         self._opened: set[str] = set()
+        self._question = MetricQuestion(self, self.metric_names, lambda: self._metric, self._choose)
         yield Static(id="compare-title", classes="line")
         yield Static(id="pane-title", classes="line")
         yield Container(MetricChart(id="chart"), id="curves", classes="pane")
         with Horizontal(id="tables"):
             yield VerticalScroll(Static(id="number-lines"), id="numbers", classes="pane")
             yield VerticalScroll(Static(id="option-lines"), id="options", classes="pane")
-        yield Static(EMPTY_SAYS, id="empty")
+        yield Static(id="empty")
 
     def on_mount(self) -> None:
         """Keys go to the curves; what is read is looked for often while this is in front."""
@@ -118,13 +121,22 @@ class CompareScreen(ChartedScreen):
         self._arrange()
         if not self._runs:
             self.put("compare-title", Content.styled(" Compare", "bold"))
+            self.put("empty", Content(self._missing()))
             return
         found = [self._gather(run) for run in self._runs]
         self._names = tuple(dict.fromkeys(name for one in found for name in one.names))
+        self._reads = any(one.loading for one in found)
         self._draw_title(found)
         self.chart.show([self._trace(one) for one in found], self._note(found))
         self._draw_tables(found)
         self._name_panes()
+
+    def _missing(self) -> str:
+        """Why nothing is compared, and how to choose what is."""
+        view = self.desk.view
+        if view is None or view.summary.attempt < FEWEST:
+            return EMPTY_SAYS
+        return f"of the attempts of {view.job_id} fewer than two have records\n\n{EMPTY_SAYS}"
 
     def _take_runs(self, runs: tuple[RunName, ...]) -> None:
         if runs != self._runs:
@@ -151,7 +163,7 @@ class CompareScreen(ChartedScreen):
         return Trace(run.text, curve, lines, summary.ends)
 
     def _note(self, found: list[Gathered]) -> str:
-        if any(one.loading for one in found):
+        if self._reads:
             return f"reading {self._metric} …"
         return next((one.problem for one in found if one.problem), f"{self._metric}: {NOTHING}")
 
@@ -221,10 +233,13 @@ class CompareScreen(ChartedScreen):
 
     def action_metric(self) -> None:
         """Let the user choose what is compared."""
-        if not self._names:
-            self.say("reading which metrics there are: press m again" if self._runs else EMPTY_SAYS)
-            return
-        self.app.push_screen(MetricPicker(self._names, self._metric), self._choose)
+        self._question.ask()
+
+    def metric_names(self) -> Finding[tuple[str, ...]]:
+        """The metrics that one of the runs has."""
+        if not self._runs:
+            return Finding(problem=EMPTY_SAYS)
+        return Finding(None if self._reads and not self._names else self._names)
 
     def _choose(self, metric: str | None) -> None:
         if metric is not None and metric != self._metric:

@@ -12,7 +12,6 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ugro_tui.core.archive import MetricNames
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.rank_fields import FILTER_EXAMPLE
@@ -25,7 +24,7 @@ from ugro_tui.ui.job_curves import LOSS, JobCurves
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.log_tail import log_tail
 from ugro_tui.ui.metric_chart import MetricChart
-from ugro_tui.ui.metric_picker import MetricPicker
+from ugro_tui.ui.metric_question import MetricQuestion
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, marks, verdict
 from ugro_tui.ui.rank_table import RankTable
 from ugro_tui.ui.screen import GoTo
@@ -77,13 +76,13 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
     _pane = 0
     _zoom = 0
     _drawn_job = ""
-    _wants_metrics = False
     _pictured = False
     """Whether a picture of a job was painted: what is read from files waits for it, so that it comes sooner."""
 
     def parts(self) -> Iterable[Widget]:
         """All parts, those of every size; classes say which are shown."""
         self._curves = JobCurves(self.desk.archive)
+        self._question = MetricQuestion(self, self.metric_names, lambda: self._curves.metric, self._choose)
         yield Static(id="jobs", classes="line")
         yield Static(id="header", classes="line")
         yield Static(id="verdict", classes="line")
@@ -143,8 +142,6 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         self._name_panes(view)
         if not self._pictured:
             self.call_after_refresh(self._draw_files)
-        if self._wants_metrics and self.in_front:
-            self.action_metric()
 
     def _draw_files(self) -> None:
         if not self._pictured:
@@ -250,18 +247,8 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
 
     def action_metric(self) -> None:
         """Let the user choose what the chart shows."""
-        view = self.desk.view
-        if view is None:
-            return
-        found = self.desk.archive.look(MetricNames(view.job_id))
-        self._wants_metrics = found.loading
-        if found.loading:
-            self.say("reading which metrics there are …")
-        elif found.content is None:
-            self.say(found.problem)
-        else:
-            self.desk.say("")
-            self.app.push_screen(MetricPicker(found.content, self._curves.metric), self._choose)
+        if self.desk.view is not None:
+            self._question.ask()
 
     def _choose(self, metric: str | None) -> None:
         if metric is not None:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Sync
+from ugro_tui.core.attempts import Attempts
+from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Stop, Sync
 from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.kept import Kept
 from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.ui.message import Message
+from ugro_tui.ui.message import SILENT, Message, always, of_attempt
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.requests import Requests, about
 from ugro_tui.ui.strip import Errands, port
@@ -63,7 +64,7 @@ class Desk:
         """The jobs, in an order that does not change under the fingers: the worst first when they came."""
         self.marked: tuple[str, ...] = ()
         """The jobs that are marked to be compared."""
-        self.message = Message()
+        self.message = SILENT
         self.url = ""
         """Where TensorBoard answers, once it does."""
         self._requests = Requests(feed)
@@ -75,6 +76,8 @@ class Desk:
         if snapshot.version != self.snapshot.version:
             self._taken = self.clock()
         self.snapshot = snapshot
+        if not self.message.holds(snapshot):
+            self.say("")
         for command, answer in self._requests.answered(snapshot.answers):
             self._hear(command, answer)
         known = {job.job_id for job in snapshot.jobs}
@@ -111,10 +114,14 @@ class Desk:
         other = self.job if self.marked else self._previous
         if first is None or (other is not None and other != first and not (self.marked and _restarted(view))):
             return () if first is None or other is None else (RunName(other), RunName(first))
-        if view is None or not _restarted(view):
-            return ()
-        newest = view.summary.attempt
-        return tuple(RunName(first, number) for number in range(max(1, newest - MOST + 1), newest + 1))
+        return self._attempts(view) if view is not None and _restarted(view) else ()
+
+    def _attempts(self, view: JobView) -> tuple[RunName, ...]:
+        """The newest attempts of a job that have records, as far as that is known by now; nothing of fewer than two."""
+        told = self.archive.look(Attempts(view.job_id)).content
+        numbers = range(1, view.summary.attempt + 1) if told is None else [attempt.number for attempt in told]
+        runs = [RunName(view.job_id, number) for number in numbers[-MOST:]]
+        return tuple(runs) if len(runs) >= FEWEST else ()
 
     @property
     def elapsed(self) -> float:
@@ -142,20 +149,21 @@ class Desk:
         """Ask for this, and say what became of it when that is known."""
         self._requests.ask(command)
 
-    def say(self, text: str, *, problem: bool = False) -> None:
-        """Show a message for a while, a problem until it is taken away; empty: take it away."""
-        self.message = Message(text, self.clock(), problem)
+    def say(self, text: str, *, problem: bool = False, holds: Callable[[Snapshot], bool] = always) -> None:
+        """Show a message for a while, a problem until it is taken away, while it `holds`; empty: take it away."""
+        self.message = Message(text, self.clock(), problem, holds)
 
     def _hear(self, command: Command, answer: Answer) -> None:
         """Say what became of a command; a sync that went well shows in the strip."""
         what = about(command)
+        holds = of_attempt(command.job_id, self.snapshot) if isinstance(command, Stop) else always
         if answer.problem:
-            self.say(f"✖ {what}: {answer.problem}", problem=True)
+            self.say(f"✖ {what}: {answer.problem}", problem=True, holds=holds)
         elif isinstance(command, OpenTensorBoard):
             self.url = answer.said
             self.say(f"TensorBoard: {answer.said}")
         elif answer.said:
-            self.say(f"{what}: {answer.said}")
+            self.say(f"{what}: {answer.said}", holds=holds)
 
     def flip(self, direction: int) -> None:
         """Take the next or the previous job in hand."""

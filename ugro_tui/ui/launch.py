@@ -20,6 +20,7 @@ from ugro_tui.ui.launch_form import NODES, LaunchForm
 from ugro_tui.ui.launch_kept import keep_values, kept_values
 from ugro_tui.ui.launch_text import progress_text, waits_text
 from ugro_tui.ui.launch_watch import LaunchWatch
+from ugro_tui.ui.message import of_living
 from ugro_tui.ui.node_choice import NodeInput, NodeTable
 from ugro_tui.ui.plan_ahead import PLAN_AFTER, PlanAhead
 from ugro_tui.ui.screen import GoTo, UgroScreen
@@ -249,9 +250,9 @@ class LaunchScreen(UgroScreen):
             return
         self.desk.take_job(view.job_id)
         warned = f"; {len(view.warnings)} warnings: {'; '.join(view.warnings)}" if view.warnings else ""
-        self.desk.say(f"{view.job_id} runs{warned}")
+        self.desk.say(f"{view.job_id} runs{warned}", holds=of_living(view.job_id))
         if self.in_front:
-            self.post_message(GoTo("job"))
+            self.post_message(GoTo("job", self.desk.message))
 
     def peel(self) -> bool:
         """From a launch that is over back to the form. One that is not goes on, which is said."""

@@ -26,7 +26,7 @@ _BOLD = ("good", "warn", "bad")
 _MARK_WIDTH = 2
 
 MAX_GROWN = 40
-"""Cells that a column grows to at the most."""
+"""Cells that a column of names grows to at the most."""
 
 
 class LineView(ScrollView, Generic[R], can_focus=True):
@@ -112,7 +112,7 @@ class LineView(ScrollView, Generic[R], can_focus=True):
     def _beyond(self, position: int, width: int) -> Strip:
         """A line without a row: why there is none, where the filter hides all."""
         hidden = position == 0 and self.counts[1] > 0
-        text = f"no {self._noun} passes the filter" if hidden else ""
+        text = f"no {self._noun} passes the filter: esc takes it away" if hidden else ""
         return Strip([Segment(text, self._palette["plain quiet"])]).adjust_cell_length(width, self._palette["plain"])
 
     def notify_style_update(self) -> None:
@@ -159,15 +159,21 @@ class LineView(ScrollView, Generic[R], can_focus=True):
     def _fitting(self, width: int) -> tuple[TableColumn[R], ...]:
         room = width - self._margin
         kept = scrolled(self._all, room, self._left) if self._wide else fitting(self._all, room)
+        grown = {column.title: column for column in kept}
         spare = room - taken(kept)
-        return tuple(self._grown(column, spare) if column.grows else column for column in kept)
+        for column in sorted(kept, key=lambda column: column.need):
+            if column.grows:
+                grown[column.title] = self._grown(column, spare)
+                spare -= grown[column.title].width - column.width
+        return tuple(grown.values())
 
     def _grown(self, column: TableColumn[R], spare: int) -> TableColumn[R]:
-        """Names of nodes differ at their ends: as wide as the longest where there is room."""
+        """As wide as the longest text where there is room: names of nodes differ at their ends."""
         lines = self._arrangement.lines
         values = lines.values(column.field) if lines is not None and spare > 0 else ()
         longest = 0 if isinstance(values, np.ndarray) else max(map(cell_len, set(values)), default=0)
-        return replace(column, width=max(column.width, min(longest, column.width + spare, MAX_GROWN)))
+        most = min(longest, MAX_GROWN) if column.names else longest
+        return replace(column, width=max(column.width, min(most, column.width + spare)))
 
     def _titles(self) -> str:
         sort = self._arrangement.sort

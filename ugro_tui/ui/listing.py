@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ugro_tui.core.text import visible
 from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.lines import Key
 from ugro_tui.ui.screen import UgroScreen
@@ -151,8 +152,15 @@ class ListScreen(FilteredScreen):
         if self.has_class("-empty"):
             self.put("empty", self.nothing())
         else:
-            self.put("detail", self.detail())
+            self.put("detail", self._told())
+
+    def _told(self) -> Content:
+        """What is said of the line under the cursor; where the filter hides all of them, that it does."""
+        typed = self.table.filter_text
+        if self.table.key is None and typed:
+            return Content.styled(f"nothing matches {visible(typed)}", "$text-muted")
+        return self.detail()
 
     @on(LineTable.Moved)
     def _moved(self) -> None:
-        self.put("detail", self.detail())
+        self.put("detail", self._told())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from textual.content import Content
+
+from ugro_tui.core.snapshot import Snapshot
 
 SAID_SECONDS = 60.0
 """How long a message stands: a URL has to be read, and copied."""
@@ -14,13 +18,43 @@ MOST_LINES = 2
 _HINTS = ("   esc takes this away", "   esc", "")
 
 
+def always(_: Snapshot) -> bool:
+    """Of a message that stays true whatever becomes of jobs."""
+    return True
+
+
+def of_attempt(job_id: str, snapshot: Snapshot) -> Callable[[Snapshot], bool]:
+    """Whether the newest attempt of that job is still the one that it was in `snapshot`."""
+
+    def newest(now: Snapshot) -> int:
+        view = now.job(job_id)
+        return 0 if view is None else view.summary.attempt
+
+    begun = newest(snapshot)
+    return lambda now: newest(now) <= begun
+
+
+def of_living(job_id: str) -> Callable[[Snapshot], bool]:
+    """Whether that job is not over."""
+
+    def lives(now: Snapshot) -> bool:
+        view = now.job(job_id)
+        return view is None or not view.summary.status.over
+
+    return lives
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something said `at` that second of the screen's clock. A problem stands until somebody has seen it."""
+    """Something said `at` that second of the screen's clock. A problem stands until somebody has seen it.
+
+    `holds`: whether it is still so, by a newer picture.
+    """
 
     text: str = ""
     at: float = 0.0
     problem: bool = False
+    holds: Callable[[Snapshot], bool] = always
 
     def over(self, now: float) -> bool:
         """Whether it goes by itself."""
@@ -33,3 +67,6 @@ class Message:
         said = Content.styled(f" {self.text}", "bold $error" if self.problem else "$accent")
         whole = [Content.assemble(said, (hint, "$text-muted")) for hint in _HINTS]
         return next((one for one in whole if len(one.wrap(max(1, width))) <= MOST_LINES), said)
+
+
+SILENT: Final = Message()

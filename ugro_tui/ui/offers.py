@@ -12,8 +12,10 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 
 from ugro_tui.core.commands import Command, SetThreshold
+from ugro_tui.core.errors import BadInput
 from ugro_tui.core.rules.catalogue import RULES
 from ugro_tui.core.rules.rule import Thresholds, settings
+from ugro_tui.core.text import visible
 from ugro_tui.core.theme_names import THEMES
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import key_name
@@ -27,17 +29,30 @@ JOB, RANK, NODE, THEME, SET = NOUNS = ("job", "rank", "node", "theme", "set")
 GO = "go"
 """Before the name of a screen."""
 
+_MOST_DIGITS: Final = 9
+"""Of the number of a rank."""
+
+_MOST_TYPED: Final = 40
+"""Characters that are shown of what cannot be done."""
+
+_NAMED: Final = 8
+"""Names that are listed where one is not there."""
+
 _ELSEWHERE: Final = ("go(", "command_palette", "up", "help")
 """Actions that are offered by another name, or make no sense in the palette."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Something that can be chosen. `text` is also what can be typed for it; `says` is ours, never a node's."""
+    """Something that can be chosen. `text` is also what can be typed for it; `says` is ours, never a node's.
+
+    `refused`: what was typed cannot be done, and `text` says why.
+    """
 
     text: str
     says: str
     run: Callable[[], object]
+    refused: bool = False
 
 
 class Deeds(Protocol):
@@ -115,12 +130,17 @@ def jobs(app: Deeds) -> Iterator[Offer]:
 def rank(app: Deeds, number: str) -> Offer:
     """A rank of the job in hand; what to type where none is named."""
     view = app.desk.view
-    there = 0 if view is None else len(view.ranks)
-    if view is None or not number.isdecimal():
-        says = f"the job in hand has {there:,}" if there else "there is no job in hand"
-        return Offer(f"{RANK} NUMBER", says, partial(app.teach, f"{RANK} 11"))
-    says = f"of {view.summary.world_size:,}" if (view.ranks.rank == int(number)).any() else "this job has no such rank"
-    return Offer(f"{RANK} {int(number)}", says, partial(app.go_to_rank, int(number)))
+    if view is None:
+        return _refused(app, f"{RANK} {number}".strip(), "there is no job in hand: `job NAME` takes one")
+    there = {*range(view.summary.world_size), *view.ranks.rank.tolist()}  # also those that have written nothing yet
+    if not number.isdecimal():
+        says = f"the job in hand has {len(there):,}"
+        return Offer(f"{RANK} NUMBER", says, partial(app.teach, f"{RANK} {max(there, default=0)}"))
+    if len(number) <= _MOST_DIGITS and int(number) in there:
+        return Offer(f"{RANK} {int(number)}", f"of {len(there):,}", partial(app.go_to_rank, int(number)))
+    last = max(there, default=None)
+    has = "no ranks yet" if last is None else f"ranks 0-{last}" if last else "rank 0 alone"
+    return _refused(app, f"{RANK} {number}", f"job {view.job_id} has {has}")
 
 
 def nodes(app: Deeds) -> Iterator[Offer]:
@@ -146,8 +166,25 @@ def numbers(app: Deeds) -> Iterator[Offer]:
 
 
 def number(app: Deeds, name: str, value: str) -> Offer:
-    """Set one of them."""
+    """Set one of them, if that can be done."""
+    try:
+        app.thresholds.having(name, value)
+    except BadInput as error:
+        return _refused(app, SET, str(error))
     return Offer(f"{SET} {name} {value}", "until ugro-tui ends", partial(app.order, SetThreshold(name, value)))
+
+
+def missing(app: Deeds, noun: str, name: str) -> Offer:
+    """That there is no job, node, theme or screen of this name, and which there are."""
+    there = [offer.text.removeprefix(f"{noun} ") for offer in everything(app) if offer.text.startswith(f"{noun} ")]
+    named = ", ".join(there[:_NAMED]) + (f" and {len(there) - _NAMED} more" if len(there) > _NAMED else "")
+    what = "screen" if noun == GO else noun
+    return _refused(app, f"{noun} {name}", f"no such {what}; there {f'are: {named}' if there else 'is none'}")
+
+
+def _refused(app: Deeds, typed: str, why: str) -> Offer:
+    text = f"✖ {visible(typed, _MOST_TYPED)}: {why}"
+    return Offer(text, "", partial(app.front.say, text, problem=True), refused=True)
 
 
 def commands(app: Deeds) -> Iterator[Offer]:

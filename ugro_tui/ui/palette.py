@@ -38,10 +38,26 @@ class Palette(Provider):
     async def search(self, query: str) -> Hits:
         """What was typed as a command first, then what is like it."""
         words = query.split()
-        typed = typed_as_command(self._own, words)
-        found = [(_TYPED, typed)] if typed is not None else [*_like(self._own, words)]
-        for score, offer in sorted(found, key=lambda hit: -hit[0])[:MOST_FOUND]:
+        for score, offer in sorted(found_of(self._own, words), key=lambda hit: -hit[0])[:MOST_FOUND]:
             yield Hit(score, Content(offer.text), offer.run, offer.text, escape(offer.says))
+
+
+def found_of(app: Deeds, words: list[str]) -> Iterator[tuple[float, Offer]]:
+    """What fits the typed words, with how well: the command that they are, else what is like it.
+
+    Where they are none that can be done, why comes first: a name counts as wrong when no name is like it.
+    """
+    typed = typed_as_command(app, words)
+    if typed is not None:
+        yield _TYPED, typed
+    if typed is not None and not typed.refused:
+        return
+    alike = [*_like(app, words)]
+    match words:
+        case [(offers.JOB | offers.NODE | offers.THEME | offers.GO) as noun, name] if typed is None:
+            if not any(offer.text.startswith(f"{noun} ") for _, offer in alike):
+                yield _TYPED, offers.missing(app, noun, name)
+    yield from alike
 
 
 def typed_as_command(app: Deeds, words: list[str]) -> Offer | None:

@@ -45,10 +45,11 @@ BY_KEY: Final = {place.key: place for place in _ALL if place.key}
 """Those that a key goes to."""
 
 DRILLED: Final = ("jobs", "job", "rank")
-"""Screens that lead into each other; the others are looked at from any of them and left again."""
+"""Screens that lead into each other; the others are looked at from any screen, and left for that one again."""
 
 
 def below(place: str, names: list[str]) -> int:
-    """How many of the screens `names` stay below a new one: those that lead to it."""
-    order = DRILLED.index(place) if place in DRILLED else len(DRILLED)
-    return sum(name in DRILLED[:order] for name in names)
+    """How many of the screens `names` stay below a new one: those that lead to it, or all where it leads back."""
+    if place not in DRILLED:
+        return len(names)
+    return sum(name in DRILLED[: DRILLED.index(place)] for name in names)

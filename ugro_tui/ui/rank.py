@@ -13,7 +13,6 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.archive import Finding, MetricNames
 from ugro_tui.core.commands import OpenRank
 from ugro_tui.core.rank_view import Ages, RankView
 from ugro_tui.core.snapshot import JobView
@@ -24,7 +23,7 @@ from ugro_tui.ui.charted import CHART_KEYS, ChartedScreen
 from ugro_tui.ui.job_curves import LOSS
 from ugro_tui.ui.log_tail import log_tail
 from ugro_tui.ui.metric_chart import MetricChart
-from ugro_tui.ui.metric_picker import MetricPicker
+from ugro_tui.ui.metric_question import MetricQuestion
 from ugro_tui.ui.panels import empty
 from ugro_tui.ui.rank_curves import RankCurves
 from ugro_tui.ui.rank_text import beside_text, facts_text, head, hint, trouble_text, trouble_title
@@ -112,6 +111,7 @@ class RankScreen(ChartedScreen):
     def parts(self) -> Iterable[Widget]:
         """Who and why, the facts and what the others do, the loss, what is wrong."""
         self._curves = RankCurves(self.desk.archive)
+        self._question = MetricQuestion(self, self.metric_names, lambda: self._curves.metric, self._choose)
         yield Static(id="head")
         yield Static(id="pane-title", classes="line")
         yield RankPane(
@@ -277,12 +277,8 @@ class RankScreen(ChartedScreen):
 
     def action_metric(self) -> None:
         """Let the user choose what the chart shows."""
-        view = self.desk.view
-        found = Finding[tuple[str, ...]]() if view is None else self.desk.archive.look(MetricNames(view.job_id))
-        if found.content is None:
-            self.say(found.problem or "reading which metrics there are: press m again")
-        else:
-            self.app.push_screen(MetricPicker(found.content, self._curves.metric), self._choose)
+        if self.desk.view is not None:
+            self._question.ask()
 
     def _choose(self, metric: str | None) -> None:
         if metric is not None:

@@ -9,14 +9,16 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Resize
-from textual.message import Message
+from textual.message import Message as Event
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ugro_tui.core.archive import Finding, MetricNames
 from ugro_tui.core.commands import Command
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.key_line import KeyLine
+from ugro_tui.ui.message import SILENT, Message
 from ugro_tui.ui.strip import strip
 
 COMPACT_BELOW = (100, 30)
@@ -29,12 +31,13 @@ TICK_SECONDS = 1.0
 """How often ages and countdowns go on without news."""
 
 
-class GoTo(Message):
-    """Asks the application for another screen, by its name."""
+class GoTo(Event):
+    """Asks the application for another screen, by its name. `said` is what it says there of what led to it."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, said: Message = SILENT) -> None:
         super().__init__()
         self.place = place
+        self.said = said
 
 
 class UgroScreen(Screen[None]):
@@ -95,6 +98,13 @@ class UgroScreen(Screen[None]):
     def job(self) -> str | None:
         """The id of the job that is shown here."""
         return self.desk.job
+
+    def metric_names(self) -> Finding[tuple[str, ...]]:
+        """The metrics that a chart of the job in hand can show, as far as that is known by now."""
+        view = self.desk.view
+        if view is None:
+            return Finding(problem="there is no job in hand")
+        return self.desk.archive.look(MetricNames(view.job_id))
 
     def copied(self) -> str:
         """What is to be copied here: the line under the cursor; empty where there is none."""

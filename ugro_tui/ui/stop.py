@@ -22,6 +22,7 @@ from ugro_tui.core.records import CHECKPOINT
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.states import JobStatus
 from ugro_tui.ui.desk import Desk
+from ugro_tui.ui.message import of_attempt
 
 MOST_HOSTS: Final = 12
 MOST_PIDS: Final = 8
@@ -175,7 +176,8 @@ class StopScreen(ModalScreen[None]):
     def action_confirm(self) -> None:
         """Stop the job; what became of it is said on the screen below."""
         self._desk.ask(self._command)
-        self._desk.say(f"stopping {self._command.job_id} …")
+        job = self._command.job_id
+        self._desk.say(f"stopping {job} …", holds=of_attempt(job, self._desk.snapshot))
         self.dismiss()
 
     @on(Button.Pressed, "#leave")

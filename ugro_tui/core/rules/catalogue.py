@@ -24,19 +24,23 @@ _STALL = (
 _ROWS: Final = (
     Rule(
         "non_finite_loss", "non-finite loss", CRIT, "loss, grad_norm",
-        "one record that is NaN or infinite", "10 finite records", "Megatron-LM: NaN is fatal",
+        "one record that is NaN or infinite", "10 finite records; one, and the end of the job",
+        "Megatron-LM: NaN is fatal",
         "stop, resume an earlier checkpoint with a lower learning rate", replayed=True,
+        afterwards="relaunch from a checkpoint before that step, with a lower learning rate",
     ),
     Rule(
         "loss_recovered", "loss recovered", INFO, "loss, grad_norm", "a loss that was not finite is finite again",
         "a new attempt", "ours: nobody who looked away should miss it", "keep an eye on the gradient norm",
-        replayed=True,
+        replayed=True, afterwards="validate its last checkpoint before you use it",
     ),
     Rule(
         "masked_nan", "masked NaN", CRIT, "loss, grad_norm",
-        "one record with a loss of exactly 0 and a gradient norm that is not finite", "10 finite records",
+        "one record with a loss of exactly 0 and a gradient norm that is not finite",
+        "10 finite records; one, and the end of the job",
         "seen in trainer states of Hugging Face runs",
         "stop, resume an earlier checkpoint, and switch the NaN filter of the logging off", replayed=True,
+        afterwards="relaunch from a checkpoint before that step, with the NaN filter of the logging off",
     ),
     Rule(
         "loss_spike", "loss spike", WARN, "loss, mean over the ranks",
@@ -46,7 +50,7 @@ _ROWS: Final = (
             Number("sigmas", 6.0, "sigmas above the median", 1.0),
             Number("least", 0.10, "share of the median, at the least"),
             Number("records", 25, "records in a row that clear it", 1),
-        ), replayed=True,
+        ), replayed=True, afterwards="see whether its loss came back before you use its last checkpoint",
     ),
     Rule(
         "divergence", "divergence", CRIT, "loss, mean over the ranks",
@@ -54,7 +58,7 @@ _ROWS: Final = (
         "MosaicML Composer; what to do: PaLM", "restart about 100 steps before it and skip those batches", (
             Number("steps", 100, "steps after the spike", 1),
             Number("factor", 1.10, "times the loss before the spike", 1.0),
-        ), replayed=True,
+        ), replayed=True, afterwards="relaunch from a checkpoint about 100 steps before it, and skip those batches",
     ),
     Rule(
         "plateau", "plateau", INFO, "loss, mean over the ranks",
@@ -159,7 +163,7 @@ _ROWS: Final = (
             Number("starts", 5, "starts", 2),
             Number("minutes", 30.0, "minutes in which they lie", 1.0),
             Number("idle", 3, "starts in a row without progress", 2),
-        ), replayed=True,
+        ), replayed=True, afterwards="mend the cause of the first failure, then relaunch",
     ),
     Rule(
         "gpu_memory_trend", "GPU memory trend", WARN, "gpu.mem_used / mem_total",

@@ -36,7 +36,7 @@ def _found(
 ) -> Iterator[Alert]:
     """The alerts of the rows that fire; `make` gets a rank, how many it speaks for, and its age."""
     ranks = worst_of(look, firing, badness)
-    yield from each(ranks, lambda rank, count: make(rank, count, look.now - float(latch.fired_at[rank.row])))
+    yield from each(ranks, lambda rank, count: make(rank, count, look.until - float(latch.fired_at[rank.row])))
 
 
 class Underused:

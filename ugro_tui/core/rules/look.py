@@ -12,7 +12,7 @@ import numpy as np
 
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.job import JobState
-from ugro_tui.core.liveness import LIVING, States
+from ugro_tui.core.liveness import LIVING, States, write_ages
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rules.catalogue import RULES
 from ugro_tui.core.rules.latch import Floats, Mask
@@ -49,6 +49,18 @@ class Look:
         """Those of them that are in no declared evaluation or checkpoint."""
         stepping: Mask = self.living & ~self.job.table.paused[: len(self.states)]
         return stepping
+
+    @cached_property
+    def over(self) -> bool:
+        """Whether the job is."""
+        return self.job.status(self.now).over
+
+    @cached_property
+    def until(self) -> float:
+        """Up to when what lasts has lasted: `now`, and of a job that is over when its ranks wrote last."""
+        ages = write_ages(self.job.table, self.now)[self.job.current_rows()]
+        known = ages[np.isfinite(ages)]
+        return self.now - float(known.min()) if self.over and len(known) else self.now
 
     def numbers(self, key: str) -> dict[str, float]:
         """The numbers of a rule that are in force."""

@@ -147,11 +147,16 @@ class BadLosses:
         """One alert for all ranks that have them, and one for what is over."""
         rows = look.job.current_rows()
         ever = [look.job.table.by_row[row] for row in rows[look.job.table.bad[rows] > 0].tolist()]
-        bad = [rank for rank in ever if rank.bad is not None]
+        bad = [rank for rank in ever if _lasts(rank, look)]
         bad.sort(key=_began)
         if bad:  # under DDP it is all ranks' trouble at once: one alert
-            yield _bad(bad[0], len(bad), look.now)
-        yield from _recovered([rank for rank in ever if rank.bad is None])
+            yield _bad(bad[0], len(bad), look.until)
+        yield from _recovered([rank for rank in ever if not _lasts(rank, look)])
+
+
+def _lasts(rank: Rank, look: Look) -> bool:
+    """Whether its episode is not over: that of a run which is over ends with its first finite record."""
+    return rank.bad is not None and not (look.over and rank.bad.finite)
 
 
 def _began(rank: Rank) -> tuple[bool, float, int]:
@@ -160,14 +165,14 @@ def _began(rank: Rank) -> tuple[bool, float, int]:
     return (True, math.inf, rank.rank) if bad is None else (not bad.of_loss, bad.step, rank.rank)
 
 
-def _bad(rank: Rank, ranks: int, now: float) -> Alert:
+def _bad(rank: Rank, ranks: int, until: float) -> Alert:
     bad = rank.bad
     assert bad is not None
     value = "NaN" if math.isnan(bad.value) else plain(bad.value)
     since = f"since step {bad.step:,.0f} (loss {value})"
     if bad.finite:
         since += f"; finite in the last {counted(bad.finite, 'record')}"
-    age = now - bad.since
+    age = until - bad.since
     if bad.of_loss:
         return alert("non_finite_loss", rank, f"loss not finite {since}", age, ranks=ranks)
     if bad.masked:

@@ -30,7 +30,8 @@ class Rule:
     """One row of the catalogue.
 
     `key` names it in settings, `title` on the screen; `signal` is what it looks at. `source` says where its numbers
-    come from. `replayed`: it needs records alone, so that it can be judged over the history of a finished run.
+    come from. `next_step` is what to do first, `afterwards` that of a job that is over (empty: the same). `replayed`:
+    it needs records alone, so that it can be judged over the history of a finished run.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Rule:
     numbers: tuple[Number, ...] = ()
     replayed: bool = False
     on: bool = True
+    afterwards: str = ""
 
 
 class Thresholds:
