@@ -21,7 +21,7 @@ from ugro_tui.ui.plane import limits
 from ugro_tui.ui.rank_columns import COLUMNS, RankLines
 from ugro_tui.ui.spark import sparkline
 from ugro_tui.ui.ticks import log_ticks, round_ticks, tick_label, time_label, time_ticks, x_ticks, y_ticks
-from ugro_tui.ui.wording import Words, shortened, title
+from ugro_tui.ui.wording import Words, phrased, shortened, title
 
 NUMBERS = st.floats(width=64)
 
@@ -168,6 +168,15 @@ def test_limits_are_finite_and_ordered(values: list[float]) -> None:
 def test_names_keep_their_differing_end(name: str, width: int, expected: str) -> None:
     assert shortened(name, width) == expected
     assert cell_len(expected) <= width
+
+
+def test_a_line_is_broken_between_phrases_and_within_one_only_where_it_is_too_long() -> None:
+    said = "pid 14003, run 690c7c9e94e11270, attempt 1"
+    assert phrased(said, 42) == [said]
+    assert phrased(said, 41) == ["pid 14003, run 690c7c9e94e11270,", "attempt 1"]
+    assert phrased(said, 25) == ["pid 14003,", "run 690c7c9e94e11270,", "attempt 1"]
+    assert phrased("no: a phrase of many words, end", 16) == ["no:", "a phrase of many", "words, end"]
+    assert phrased("", 10) == [""]
 
 
 def test_a_title_loses_whole_words_the_least_needed_first() -> None:
