@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -34,6 +35,10 @@ async def shown(snapshot: Snapshot, *keys: str, size: tuple[int, int] = (120, 40
         await pilot.press(*keys)
         await pilot.pause()
         yield app, feed, pilot
+
+
+def table(app: UgroApp) -> LineTable[Any]:
+    return app.front.query_one(LineTable)
 
 
 def stack(app: UgroApp) -> list[str]:
@@ -141,6 +146,16 @@ async def test_jobs_tell_state_progress_and_the_verdict_of_the_line() -> None:
         await pilot.press("j")
         await pilot.pause()
         assert "all 4 ranks are stepping" in text(app)
+
+
+async def test_back_on_the_jobs_the_cursor_is_on_the_job_that_was_looked_at() -> None:
+    async with shown(ALL_SCENES["many_jobs"](), "G", "4", "escape") as (app, _, pilot):
+        assert table(app).key == "old-run"  # it stays where it was moved to
+        app.go_to_job("gpt2-small")
+        await pilot.press("escape")
+        assert table(app).key == "gpt2-small"
+        await pilot.press("left_square_bracket")
+        assert table(app).key == app.desk.job != "gpt2-small"
 
 
 async def test_keys_are_about_the_job_under_the_cursor_of_a_list_not_about_one_that_is_not_shown() -> None:
