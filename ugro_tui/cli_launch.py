@@ -11,17 +11,15 @@ import typer
 
 from ugro_tui import cli_slurm, exits
 from ugro_tui.cli_variables import pairs, secrets_from
-from ugro_tui.core.errors import UgroError
+from ugro_tui.core.errors import BadInput
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
-from ugro_tui.launch_lines import plan_dict, plan_lines, started_lines
+from ugro_tui.launch_lines import ended_line, plan_dict, plan_lines, started_lines
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from ugro_tui.act.backend import JobStanding
-    from ugro_tui.agent import Agent
     from ugro_tui.config import Config
     from ugro_tui.launches import LaunchDoor
 
@@ -32,7 +30,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it line by line to its end: 0 finished, 1 failed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Grace = Annotated[float, typer.Option("--grace", metavar="SECONDS", min=0.0, help="From SIGTERM to SIGKILL.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")]
 
 
 def add_to(app: typer.Typer, configured: Configured) -> None:
@@ -134,12 +132,16 @@ def _add_relaunch(app: typer.Typer, configured: Configured) -> None:
 def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
     @app.command(name)
     def stop(context: typer.Context, job: Job, grace: Grace = 10.0, yes: Yes = False, as_json: Json = False) -> None:
-        """End a job on all nodes at once: SIGTERM, and SIGKILL after a while; what waits in a queue is cancelled."""
+        """End a job on all nodes at once, once you have said yes: SIGTERM, and SIGKILL after a while.
+
+        What waits in a queue is cancelled.
+        """
         from ugro_tui.headless import headless_door
 
-        if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            typer.confirm(f"Stop job {visible(job, 80)} on all nodes?", abort=True)
-        door = headless_door(configured(context))
+        config = configured(context)
+        if not yes:
+            _ask_before(name, job)
+        door = headless_door(config)
         try:
             standing = door.stop(job, grace)
         finally:
@@ -147,7 +149,21 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
         if as_json:
             print_json(jsonable(standing), pretty=True)
         else:
-            print_lines([f"job {job}: {ended_as(standing)}"])
+            print_lines([ended_line(job, standing)])
+
+
+def _ask_before(command: str, job: str) -> None:
+    """Ask whether a job is to be ended: on standard error, as standard output may be read by a program.
+
+    Raises:
+        BadInput: nobody is there to be asked.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BadInput(
+            f"{command}: there is no terminal to ask on whether job {visible(job, 80)} is to be ended, so it was left "
+            "alone: say --yes"
+        )
+    typer.confirm(f"Stop job {visible(job, 80)} on all nodes?", abort=True, err=True)
 
 
 def _go(
@@ -183,6 +199,7 @@ def _go(
 def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchRequest], *, as_json: bool) -> int:
     """Launch, and watch until it has ended; the exit code."""
     from ugro_tui.headless import headless
+    from ugro_tui.waiting import followed
 
     agent = headless(config, notify=True, keep=True)
     try:
@@ -196,57 +213,6 @@ def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchR
         return followed(agent, plan.request.job_id, as_json=as_json)
     finally:
         agent.close()
-
-
-def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
-    """Wait for the end of a job, and say on standard error why it waits, or is not known; 0: it finished."""
-    from threading import Event
-
-    from ugro_tui.headless import complain
-
-    pause, said = Event(), ""
-    while not (standing := _standing(agent, job_id)).over:
-        if standing.status in ("pending", "unknown") and standing.said != said:
-            said = standing.said
-            complain([said])
-        pause.wait(_LOOK_SECONDS)
-    _copy_rest(agent, job_id)
-    if as_json:
-        print_json(jsonable(standing), pretty=True)
-    else:
-        print_lines([f"job {job_id}: {ended_as(standing)}"])
-    return exits.WELL if standing.status == "finished" else exits.UNWELL
-
-
-_LOOK_SECONDS = 2.0
-
-
-def _standing(agent: Agent, job_id: str) -> JobStanding:
-    """Where it stands; unknown while nobody who could know it answers, which is no end. Raises UgroError."""
-    from ugro_tui.act.backend import JobStanding
-
-    try:
-        return agent.launches.standing(job_id)
-    except UgroError as error:
-        if error.exit_code not in (exits.NONE_REACHED, exits.PARTIAL):
-            raise
-        return JobStanding("unknown", said=f"unknown: {error}")
-
-
-def ended_as(standing: JobStanding) -> str:
-    """`finished`, or how it ended: `failed: rank 1 ended by signal 9`, `stopped by anna on laptop`."""
-    return (standing.status in ("failed", "stopped") and standing.said) or standing.status
-
-
-def _copy_rest(agent: Agent, job_id: str) -> None:
-    """Copy what the nodes hold of a job that has ended; how it ended does not depend on that."""
-    from ugro_tui.headless import complain
-
-    if agent.copies is not None:
-        try:
-            agent.sync(job_id)
-        except UgroError as error:
-            complain([str(error)])
 
 
 class _Progress:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchPlan, NodePlan
 from ugro_tui.core.numbers import counted
 from ugro_tui.core.text import visible
 from ugro_tui.output import called
+
+if TYPE_CHECKING:
+    from ugro_tui.act.backend import JobStanding
 
 
 def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
@@ -26,10 +29,17 @@ def started_lines(plan: LaunchPlan, options: str = "") -> Iterator[str]:
     yield f"stop it: {called()} stop {job}{options}"
 
 
+def ended_line(job_id: str, standing: JobStanding) -> str:
+    """`job gpt: finished`, or how it ended: `job gpt: failed: rank 1 ended by signal 9`."""
+    said = standing.said if standing.status in ("failed", "stopped") else ""
+    return f"job {job_id}: {said or standing.status}"
+
+
 def plan_lines(plan: LaunchPlan) -> Iterator[str]:
     """All that would be done."""
     yield f"job {plan.request.job_id}, attempt {plan.attempt}: {counted(plan.world_size, 'rank')}"
     yield from (f"  it could not start: {visible(problem, 500)}" for problem in plan.problems)
+    yield from (f"  warning: {visible(warning, 500)}" for warning in plan.warnings)
     for copy in plan.copies:
         yield f"  copy {visible(copy, 500)}"
     for node in plan.nodes:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from ugro_tui.agent import Agent
-from ugro_tui.core.alerts import Alert, Subject
+from ugro_tui.core.alerts import Subject
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.headless import Trouble, complain
 from ugro_tui.output import print_json, print_lines
 from ugro_tui.plain import summary_dict
-from ugro_tui.report import monitor_line
+from ugro_tui.report import alert_line, monitor_line
 
 WAKE_SECONDS = 1.0
 
@@ -74,14 +74,10 @@ def _print(view: JobView, known: frozenset[Subject], *, as_json: bool) -> None:
         print_json(summary_dict(view.summary))
         return
     fresh = [alert for alert in view.summary.alerts if alert.subject not in known]
-    print_lines([monitor_line(view), *map(_alert_line, fresh)])
+    print_lines([monitor_line(view), *map(alert_line, fresh)])
 
 
 def _news(view: JobView) -> tuple[object, ...]:
     summary = view.summary
     names = tuple(alert.subject for alert in summary.alerts)
     return (summary.status, summary.attempt, repr(summary.step), view.phase, names)
-
-
-def _alert_line(alert: Alert) -> str:
-    return f"! {alert.severity.name.lower()}  {alert.sentence}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ugro_tui.core.alerts import Alert
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text, per_step, plain
 from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.snapshot import JobView, Snapshot
@@ -127,6 +128,11 @@ def monitor_line(view: JobView) -> str:
         f"{compact(summary.throughput)} tok/s  {per_step(summary.seconds_per_step)}  "
         f"elapsed {clock(summary.duration)}  ETA {clock(summary.eta)}  ranks {summary.ranks_ok}/{summary.world_size}"
     )
+
+
+def alert_line(alert: Alert) -> str:
+    """An alert among the lines of a job."""
+    return f"! {alert.severity.name.lower()}  {alert.sentence}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -148,7 +148,7 @@ def test_a_job_has_all_that_it_needs_with_it() -> None:
     ("manifest", "said"),
     [
         (Manifest(status="failed", exit_code=143, exits={3: -15, 2: 2, 0: 2}),
-         "failed: rank 0 (and 1 more) ended by exit code 2"),
+         "failed: rank 0 (and 1 more) ended with exit code 2"),
         (Manifest(status="failed", exit_code=137, exits={1: -9}), "failed: rank 1 ended by signal 9"),
         (Manifest(status="failed", exit_code=1, exits={1: -15}), "failed: exit code 1"),
         (Manifest(status="failed", signal=9), "failed: signal 9"),

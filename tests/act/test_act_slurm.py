@@ -65,7 +65,7 @@ ONE_NODE = SlurmOptions(nodes=1)
 def test_a_rank_that_fails_fails_the_job_with_its_code_and_the_next_attempt_is_another_job_of_slurm(shop: Shop) -> None:
     shop.launch("fails", nproc=2, slurm=ONE_NODE)
     standing = shop.until("failed")
-    assert (standing.said, standing.exits) == ("failed: rank 1 ended by exit code 7", {1: 7})
+    assert (standing.said, standing.exits) == ("failed: rank 1 ended with exit code 7", {1: 7})
     first = shop.document()
     number = first["slurm_job_id"]
     assert shop.cluster.says("squeue", "-h", "-t", "all", "-j", number, "-o", "%T %r") == "FAILED NonZeroExitCode\n"

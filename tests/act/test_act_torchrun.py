@@ -16,13 +16,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.act.launching import BEATS, TELLS, WAITS, Yard, stub_python
+from tests.act.launching import BEATS, STUB, TELLS, WAITS, Yard, stub_python
 from tests.writing import wait_until
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.act.planning import port_of
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import Stage
 from ugro_tui.nodes.helper_processes import of_launch
+
+TOLD = (
+    "Failures:\n  <NO_OTHER_FAILURES>\n---\nRoot Cause (first observed failure):\n[0]:\n  time      : now\n"
+    "  host      : n2\n  rank      : %d (local_rank: 0)\n  exitcode  : %d (pid: 5)\n"
+)
+"""What torchrun says at the end of a rank that failed first."""
 
 
 @pytest.fixture
@@ -89,6 +95,8 @@ def test_a_torchrun_that_fails_at_once_is_told_by_its_own_words(yard: Yard) -> N
     with pytest.raises(LaunchError, match=r"n\d: its ranks ended at once .*: ValueError: no data"):
         yard.go(yard.request("raise ValueError('no data')\n"), "b" * 32)  # nothing was measured: the name is free
     assert (yard.document("n1")["status"], yard.document("n1")["attempt"]) == ("failed", 2)
+    assert "its ranks ended at once (exit code 1): ValueError: no data" in yard.document("n2")["said"]
+    assert yard.torchrun.look("job").said == yard.document("n1")["said"]
     assert "Traceback" in yard.log("n1", 0) + yard.log("n2", 1)
 
 
@@ -157,10 +165,12 @@ def test_a_job_of_others_is_ended_by_its_heartbeats_if_they_are_of_these_very_pr
             process.wait()
 
 
-def test_a_job_that_failed_says_how(yard: Yard) -> None:
+def test_a_job_that_failed_says_how_and_why(yard: Yard) -> None:
+    stub_python(yard.folder, STUB.replace("sys.exit(1 if", f"print({TOLD!r} % (node, codes[0]))\nsys.exit(1 if"))
     flag = yard.folder / "now"
     waits = (
-        BEATS + f"import sys\nwhile not os.path.exists({str(flag)!r}):\n    pass\nsys.exit(int(os.environ['RANK']))\n"
+        BEATS + f"import sys\nwhile not os.path.exists({str(flag)!r}):\n    pass\nprint('KeyError: 7')\n"
+        "sys.exit(int(os.environ['RANK']))\n"
     )
     yard.go(yard.request(waits))
     flag.touch()
@@ -169,6 +179,7 @@ def test_a_job_that_failed_says_how(yard: Yard) -> None:
     assert (standing.status, standing.exit_code, standing.signal) == ("failed", 1, None)
     yard.torchrun.finalize("job", standing)
     assert (yard.document("n1")["status"], yard.document("n1")["exit_code"]) == ("failed", 1)
+    assert yard.document("n1")["said"] == standing.said == "failed: rank 1 ended with exit code 1: KeyError: 7"
     with pytest.raises(BadInput, match="there is no job other on n1, n2"):
         yard.torchrun.look("other")
 

@@ -137,7 +137,7 @@ def test_many_nodes_cost_each_what_few_do(yard: Yard) -> None:
         words = ("--name", job, "--nproc", "1", "--python", str(yard.python), "--", str(yard.script))
         found[count, "launch"] = yard.command(some, "launch", "--json", *words)
         assert len(list(living(yard.fleet.folder))) == 2 * count
-        found[count, "stop"] = yard.command(some, "stop", job, "--json")
+        found[count, "stop"] = yard.command(some, "stop", job, "--yes", "--json")
         assert not list(living(yard.fleet.folder))
     found[MANY, "by hand"] = yard.by_hand(yard.machines)
     end_all(yard.fleet)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +17,17 @@ import pytest
 
 from tests.act.launching import BEATS, TELLS, WAITS, living, stub_python
 from tests.cli.support import Call, Terminal
+from tests.core.record_lines import job, start, steps
 from tests.leaks import places_of
 from tests.writing import wait_until
-from ugro_tui import cli_launch
+from ugro_tui import waiting
 from ugro_tui.act.backend import JobStanding
 from ugro_tui.cli_variables import pairs
+from ugro_tui.clock import SystemClock
+from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.errors import BadInput, NoSource, UgroError
+from ugro_tui.core.snapshot import Snapshot, curve_of, view
+from ugro_tui.core.states import JobStatus
 
 
 def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Call, home: Path, tmp_path: Path) -> None:
@@ -44,15 +52,20 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     assert code == 1
     assert "job job exists here already: choose another name, or start it again with `ugro-tui relaunch job`" in err
     script.write_text(WAITS)
-    code, out, _ = call("relaunch", "job", "--resume", "--json")
-    assert code == 0
+    nothing = "no checkpoint of job is known of on local: it will begin at step 0"
+    code, out, _ = call("relaunch", "job", "--resume", "--dry-run")
+    assert (code, f"  warning: {nothing}" in out) == (0, True)
+    code, out, err = call("relaunch", "job", "--resume", "--json")
+    assert (code, f"ugro-tui: {nothing}" in err) == (0, True)
     found = json.loads(out)
+    assert found["warnings"][0].startswith(nothing)
     asked_for = found["request"]
     assert (found["attempt"], asked_for["args"]) == (2, ["--nodes", "x y", "--json"])
     assert asked_for["from_checkpoint"] is True
     assert "token" not in found
+    assert call("stop", "job", "--json")[0] == 2
     assert len(list(living(home))) > 2
-    code, out, _ = call("stop", "job", "--json")
+    code, out, _ = call("stop", "job", "--yes", "--json")
     assert (code, json.loads(out)["status"]) == (0, "stopped")
     assert list(living(home)) == []
 
@@ -60,10 +73,12 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["stop", "nothing"], 2, "there is no job nothing"),
-        (["cancel", "../x"], 2, "is not a job id"),
+        (["stop", "nothing", "-y"], 2, "there is no job nothing"),
+        (["stop", "job"], 2, "no terminal to ask on whether job job is to be ended, so it was left alone: say --yes"),
+        (["cancel", "job", "--json"], 2, "say --yes"),
+        (["cancel", "../x", "-y"], 2, "is not a job id"),
         (["relaunch", "nothing"], 2, "there is no job nothing"),
-        (["--read-only", "stop", "job"], 2, "read_only is set (command line: --read-only)"),
+        (["--read-only", "stop", "job", "-y"], 2, "read_only is set (command line: --read-only)"),
         (["launch", "--name", "job", "--read-only"], 2, "read_only is set"),
         (["launch", "--name", "job", "--env", "x"], 2, "is no NAME=VALUE"),
         (["launch", "--name", "job", "--secret", "K=/no/file"], 2, "/no/file cannot be read"),
@@ -113,7 +128,7 @@ def test_a_secret_is_asked_for_without_echo_and_is_nowhere_but_with_the_ranks(
     assert secret not in terminal.text
     code, _, err = call("relaunch", "job")
     assert (code, "--secret KEY: there is no terminal to ask for it on" in err) == (2, True)
-    assert call("stop", "job")[:2] == (0, "job job: stopped\n")
+    assert call("stop", "job", "--yes")[:2] == (0, "job job: stopped\n")
     assert list(living(home)) == []
 
 
@@ -135,9 +150,10 @@ def test_while_nobody_can_say_how_a_job_stands_it_is_followed_on(
             raise told
         return told
 
-    monkeypatch.setattr(cli_launch, "_LOOK_SECONDS", 0.0)
-    agent: Any = SimpleNamespace(launches=SimpleNamespace(standing=standing), copies=None)
-    assert cli_launch.followed(agent, "job", as_json=False) == 1
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.0)
+    feed, clock = SimpleNamespace(snapshot=Snapshot), SystemClock()
+    agent: Any = SimpleNamespace(launches=SimpleNamespace(standing=standing), copies=None, feed=feed, clock=clock)
+    assert waiting.followed(agent, "job", as_json=False) == 1
     out, err = capsys.readouterr()
     assert out == "job job: failed: its time was over\n"
     assert err.splitlines() == [
@@ -145,3 +161,21 @@ def test_while_nobody_can_say_how_a_job_stands_it_is_followed_on(
         "ugro-tui: unknown: login: no answer",
         "ugro-tui: unknown: squeue does not answer",
     ]
+
+
+def test_who_waits_is_told_what_is_new_at_once_and_steps_ever_more_seldom() -> None:
+    state = job(start(total_steps=9_000) + steps(0, 3))
+    picture, progress = view(state, 1.0, curve_of(state)), waiting.Progress(0.0)
+    disk = Alert("disk filling", Severity.WARN, None, "n1", "1 % is free", 0.0, "make room", "disk_low")
+    told: dict[int, list[str]] = {}
+    for second in range(10_000):
+        status = JobStatus.STARTING if second < 20 else JobStatus.RUNNING
+        step, alerts = second if second >= 20 else math.nan, (disk,) if 3_000 < second < 3_100 or second > 4_000 else ()
+        summary = replace(picture.summary, status=status, step=step, alerts=alerts)
+        told[second] = list(progress.lines(replace(picture, summary=summary), float(second)))
+    steps_told = [second for second, lines in told.items() if "step" in "".join(lines)]
+    assert steps_told[:4] == [20, 30, 40, 50], "the first step is told when it is there"
+    assert told[30][0].startswith("job running  step 30/9,000  loss 2.00")
+    assert 60 < len(steps_told) < 120
+    assert all(after - before <= 600 for before, after in pairwise(steps_told))
+    assert [second for second, lines in told.items() if "disk filling" in "".join(lines)] == [3_001], "once"

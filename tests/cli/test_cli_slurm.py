@@ -12,7 +12,7 @@ from tests.cli.support import Call
 from tests.slurm_cluster import cluster
 from tests.sshd import Fleet, fleet
 from tests.writing import wait_until
-from ugro_tui import cli_launch
+from ugro_tui import waiting
 
 __all__ = ["cluster", "fleet", "shop"]
 
@@ -47,7 +47,7 @@ def test_the_script_is_shown_and_nothing_is_done(call: Call) -> None:
 def test_jobs_are_launched_stopped_cancelled_and_started_again_by_a_login_node(
     shop: Shop, fleet: Fleet, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli_launch, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.2)
     login = fleet.add(env={"SLURM_CONF": str(shop.cluster.conf), "PATH": os.environ["PATH"]})
     on = ["--nodes", login.name, "--ssh-config", str(fleet.ssh_config)]
 
@@ -70,6 +70,6 @@ def test_jobs_are_launched_stopped_cancelled_and_started_again_by_a_login_node(
     found = {job["job_id"]: job["status"] for job in json.loads(call("status", "--json", *on)[1])["jobs"]}
     assert found == {"dies": "finished", "held": "pending", "runs": "running"}
     for command, name in (("cancel", "held"), ("stop", "runs")):
-        code, out, _ = call(command, name, *on)
+        code, out, _ = call(command, name, "--yes", *on)
         assert (code, out.startswith(f"job {name}: stopped by ")) == (0, True)
         assert json.loads((login.metrics / name / "job.json").read_bytes())["status"] == "stopped"

@@ -190,3 +190,11 @@ def test_wrong_usage_is_code_2(call: Call) -> None:
         code, out, err = call(*argv)
         assert (code, out) == (2, "")
         assert "Error" in err
+
+
+@pytest.mark.parametrize("argv", [("summary", "t1#2"), ("rank", "t1#2", "0"), ("logs", "t1#2"), ("metrics", "t1#2")])
+def test_an_attempt_is_told_apart_by_compare_alone_and_that_is_said(call: Call, argv: tuple[str, ...]) -> None:
+    code, out, err = call(*argv)
+    assert (code, out) == (2, "")
+    assert "'t1#2' names an attempt, which only compare tells apart (compare t1#1 t1#2)" in err
+    assert err.rstrip().endswith("for the newest attempt write t1")

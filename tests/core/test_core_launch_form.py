@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.core.record_lines import job, start
+from ugro_tui.core.job import JobState
 from ugro_tui.core.launch_form import FIELDS, free_name, request_of, values_of
-from ugro_tui.core.launching import Backend, LaunchRequest, SlurmOptions
+from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, SlurmOptions, Stage
+from ugro_tui.core.records import Manifest
+from ugro_tui.core.snapshot import Snapshot, curve_of, view
 
 NODES = ("gpu-master", "gpu1", "gpu2")
 
@@ -102,6 +106,32 @@ def test_a_name_that_is_taken_is_counted_on() -> None:
     assert free_name("gpt", ()) == "gpt"
     assert free_name("gpt", {"gpt", "gpt-2"}) == "gpt-3"
     assert free_name("gpt-9", {"gpt-9"}) == "gpt-10"
+
+
+FAILED = Manifest("ssh", "failed", 1, 1, (), 2, None, None)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "lines", "stage", "taken"),
+    [
+        (FAILED, b"", None, False),
+        (FAILED, start(), None, True),
+        (replace(FAILED, status="starting"), b"", None, True),
+        (replace(FAILED, status="starting"), b"", Stage.FAILED, False),
+        (replace(FAILED, status="running"), start(), Stage.FAILED, True),
+        (replace(FAILED, status="starting"), b"", Stage.VERIFYING, True),
+        (replace(FAILED, status="stopped"), b"", None, True),
+    ],
+)
+def test_the_name_of_a_launch_that_came_to_nothing_is_free(
+    manifest: Manifest, lines: bytes, stage: Stage | None, taken: bool
+) -> None:
+    state = job(lines) if lines else JobState("job")
+    state.apply_manifest(manifest)
+    plan = LaunchPlan(LaunchRequest("job"), 1, 1, "")
+    launch = None if stage is None else LaunchView("job", stage, plan=plan)
+    shown = Snapshot(jobs=(view(state, 50.0, curve_of(state)),), listed=("older",), launch=launch)
+    assert shown.taken == {"older", *(["job"] if taken else ())}
 
 
 words = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Z")), min_size=1)

@@ -106,6 +106,16 @@ def test_what_a_scheduler_says_of_the_end_comes_before_what_became_of_ranks(
     assert (summary.status, summary.verdict) == (expected, said)
 
 
+def test_last_words_say_why_a_job_failed_unless_its_ranks_tell_more() -> None:
+    said = "failed: rank 0 ended with exit code 2: train.py: error: unrecognized arguments: --stepz"
+    manifest = Manifest("ssh", "failed", 1, 1, (), 1, None, None, {}, said)
+    silent, told = JobState("job"), job(start() + steps(0, 30) + end("failed", error={"type": "E", "message": "boom"}))
+    for state in (silent, told):
+        state.apply_manifest(manifest)
+    assert summarise(silent, 60.0).verdict == said
+    assert "boom" in summarise(told, 60.0).verdict
+
+
 def test_ranks_that_slurm_has_stopped_may_run_again_so_its_word_is_waited_for_a_while() -> None:
     state = job(start(world_size=1) + steps(0, 30) + end("stopped"), at=50.0)
     state.apply_manifest(Manifest("slurm", "running", 1, 1, (), None, None, None))

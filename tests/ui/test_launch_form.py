@@ -112,9 +112,11 @@ def finished() -> Snapshot:
 async def test_a_job_that_is_over_is_launched_again_with_its_plan() -> None:
     before = LaunchRequest("gpt2-xl", "train it.py", ("--steps", "5"), nodes=NODES[:2], nproc=2)
     async with at(finished()) as desk:
+        desk.app.desk.keep("launch", {"name": "another", "args": "--of the-last"})
         await desk.pilot.press("R")
         assert acts(desk) == [RecallLaunch("gpt2-xl")]
-        assert "looking how gpt2-xl was launched" in desk.text
+        assert "asking how gpt2-xl was launched …" in desk.text
+        assert "the-last" not in desk.text, "what was launched last is not what is asked for"
         recalled = LaunchView("gpt2-xl", Stage.WAITING, recalled=replace(before, resume=True))
         await desk.news(launch=recalled, answers=(Answer(asked(desk, RecallLaunch)),))
         assert (typed(desk, "args"), typed(desk, "nodes")) == ("--steps 5", "gpu-master,gpu1")
@@ -182,8 +184,8 @@ def test_a_plan_shows_how_nodes_differ() -> None:
 
 
 def test_a_plan_says_what_stands_in_its_way() -> None:
-    made = replace(plan(LaunchRequest("gpt", nodes=NODES)), problems=("gpu1: no torch",))
-    assert "✖ gpu1: no torch" in plan_text(made).plain
+    made = replace(plan(LaunchRequest("gpt", nodes=NODES)), problems=("gpu1: no torch",), warnings=("no checkpoint",))
+    assert "✖ gpu1: no torch\n⚠ no checkpoint\n" in plan_text(made).plain
     failed = LaunchView("gpt", Stage.FAILED, (NodeProgress("gpu1", Stage.FAILED, problem="no torch"),), made)
     assert progress_text("gpt", failed, 3.0, 60).plain.count("no torch") == 1
 

@@ -18,6 +18,7 @@ from ugro_tui.core.commands import Answer, Launch, OpenJob, PlanLaunch, RecallLa
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.launching import Backend, Executed, LaunchRequest, LaunchView, NodeProgress, SlurmOptions, Stage
+from ugro_tui.core.records import Manifest
 from ugro_tui.core.snapshot import Snapshot, curve_of, view
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.help import Group, help_text
@@ -104,15 +105,19 @@ async def test_a_launch_that_failed_says_where_and_leads_back_to_the_form() -> N
         await fill(desk, name="gpt-small")
         await desk.pilot.press("ctrl+s")
         assert acts(desk) == [Launch(REQUEST)]
-        await desk.news(launch=broken(REQUEST))
+        blank = JobState("gpt-small")
+        blank.apply_manifest(Manifest("ssh", "failed", 1, 6, (), 1, None, None))
+        await desk.news(launch=broken(REQUEST), jobs=(*three().jobs, *snapshot(blank).jobs))
         assert "✖ gpu2        failed" in desk.text
         assert "cannot import torch" in desk.text
         await desk.news(answers=(Answer(asked(desk, Launch), "gpu2 cannot run it"),))
         assert "✖ launch" not in desk.text, "it is said where it happened, and once"
         await desk.pilot.press("escape")
         assert "ctrl+s launches" in desk.text
-        assert typed(desk, "name") == "gpt-small"
+        await desk.pilot.press("escape", "L")
+        assert typed(desk, "name") == "gpt-small", "nothing came of it: its name is free"
         await desk.pilot.press("ctrl+s")
+        assert acts(desk)[-1] == Launch(REQUEST)
         await desk.news(answers=(Answer(asked(desk, Launch), "the port is taken"),))
         assert "✖ launch: the port is taken" in desk.text
         assert "ctrl+s launches" in desk.text, "what was refused before it began leaves the form"

@@ -81,8 +81,12 @@ async def test_long_lines_are_wrapped_or_moved_aside() -> None:
     async with view_of(LONG) as (app, pilot):
         app.view.search("needle")
         await pilot.press("n")
+        assert [row for row in app.rows if "needle" in row] == [" " * MARGIN + "x" * 70 + " needle"], "moved to it"
+        await pilot.press("n")
+        assert any("needle" in row.lower() for row in app.rows)
+        await pilot.press("N", "left", "left")
         assert not any("needle" in row for row in app.rows)
-        await pilot.press("right", "right", "right", "right", "right", "left")
+        await pilot.press("right", "right")
         assert [row for row in app.rows if "needle" in row] == [" " * MARGIN + "x" * 70 + " needle"]
         await pilot.press("w")
         assert [row for row in app.rows if "needle" in row] == [" " * MARGIN + "x" * (150 - 82) + " needle"]
@@ -109,3 +113,18 @@ async def test_search_goes_round() -> None:
         app.view.search("step")
         app.view.show(page({0: steps(31, 320)}, dropped=30))
         assert app.view.matches.said.endswith("/290")
+
+
+async def test_wide_characters_are_never_cut_and_hits_are_where_they_are_read() -> None:
+    wide, mixed = "x" + "\u4e2d" * 120, "e\u0301" * 100 + "\u0130\u0130 needle"
+    async with view_of(page({0: [wide, mixed, "\u26a0\ufe0f thumbs \U0001f44d\U0001f3fd up"]})) as (app, pilot):
+        await pilot.press("w")
+        assert "".join(row[2:] for row in app.rows if "\u4e2d" in row) == wide
+        assert {app.view.render_line(y).cell_length for y in range(30)} == {100}
+        assert all(len(row) > 2 for row in app.rows[:5]), "no row of a line is empty"
+        app.view.search("needle")
+        hit = app.view.get_component_rich_style("found").bgcolor
+        strips = [app.view.render_line(y) for y in range(30)]
+        inked = [(one.text, one.style) for strip in strips for one in strip]
+        assert "".join(text for text, style in inked if style and style.bgcolor == hit) == "needle"
+        assert any(row.endswith("\u26a0 thumbs \U0001f44d up") for row in app.rows), "as wide on every terminal"

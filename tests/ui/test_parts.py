@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.content import Content
 
-from tests.ui.scenes import Run, healthy, job, snapshot
+from tests.ui.scenes import Run, healthy, job, snapshot, starting
 from ugro_tui.core.curve import Axis
 from ugro_tui.ui.columns import GAP, fitting
 from ugro_tui.ui.job_columns import COLUMNS as JOB_COLUMNS
@@ -21,7 +21,7 @@ from ugro_tui.ui.plane import limits
 from ugro_tui.ui.rank_columns import COLUMNS, RankLines
 from ugro_tui.ui.spark import sparkline
 from ugro_tui.ui.ticks import log_ticks, round_ticks, tick_label, time_label, time_ticks, x_ticks, y_ticks
-from ugro_tui.ui.wording import Words, shortened, title
+from ugro_tui.ui.wording import Words, phrased, shortened, title
 
 NUMBERS = st.floats(width=64)
 
@@ -131,6 +131,10 @@ def test_almost_without_room_a_glyph_stands_beside_the_name() -> None:
     assert [column.title for column in fitting(JOB_COLUMNS, 9)] == ["Job"]
 
 
+def test_how_far_a_job_is_that_has_no_step_yet_is_not_known() -> None:
+    assert math.isnan(job_lines(starting()).row(0).done)
+
+
 def test_cells_are_exactly_as_wide_as_their_column() -> None:
     for column in COLUMNS:
         for row in range(len(healthy_ranks)):
@@ -164,6 +168,15 @@ def test_limits_are_finite_and_ordered(values: list[float]) -> None:
 def test_names_keep_their_differing_end(name: str, width: int, expected: str) -> None:
     assert shortened(name, width) == expected
     assert cell_len(expected) <= width
+
+
+def test_a_line_is_broken_between_phrases_and_within_one_only_where_it_is_too_long() -> None:
+    said = "pid 14003, run 690c7c9e94e11270, attempt 1"
+    assert phrased(said, 42) == [said]
+    assert phrased(said, 41) == ["pid 14003, run 690c7c9e94e11270,", "attempt 1"]
+    assert phrased(said, 25) == ["pid 14003,", "run 690c7c9e94e11270,", "attempt 1"]
+    assert phrased("no: a phrase of many words, end", 16) == ["no:", "a phrase of many", "words, end"]
+    assert phrased("", 10) == [""]
 
 
 def test_a_title_loses_whole_words_the_least_needed_first() -> None:

@@ -22,7 +22,9 @@ from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
 from ugro_tui.core.log_inquiry import LogText
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.states import RankState
 from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.rank_text import head
 
 SMALL, MIDDLE, TINY = (80, 24), (120, 40), (50, 12)
 
@@ -131,6 +133,17 @@ async def test_a_slow_rank_says_which_phase_and_beside_whom_at_every_size() -> N
             assert bench.parts == ["top"]
             assert "◐ slow" in bench.said("head")
             await bench.press("tab")
+
+
+def test_the_head_has_the_state_beside_the_rank_whatever_the_names() -> None:
+    job, node, why = "a-job-" * 12, "gpu-node.example.org" * 4, "NCCL timeout"
+    for width in (80, 60, 46):
+        line = head(job, 1, 4, node, RankState.DEAD, why, width).plain
+        assert line.endswith(f"  ✖ dead  {why}")
+        assert len(line.removesuffix(f"  {why}")) <= width
+        assert re.match(r" a-\S+…\S+-job-  rank 1/4 on gpu\S*…\S+.org  ✖", line)
+    assert head(job, 1, 4, node, RankState.DEAD, why, 20).plain == " rank 1/4  ✖ dead  NCCL timeout"
+    assert head("gpt2", 1, 4, "n1", RankState.DEAD, "", 40).plain == " gpt2  rank 1/4 on n1  ✖ dead"
 
 
 END: Record = {"status": "failed", "error": {"type": "[red]Boom[/]", "message": "\x1b[2J[@click=app.quit]x"}}

@@ -19,6 +19,7 @@ from ugro_tui.core.commands import Acknowledge, Diagnose, Health, OpenJob, Snooz
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.alerts import SNOOZE_SECONDS
 from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.chart import ChartCanvas
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.places import BY_KEY, PLACES
 from ugro_tui.ui.table import LineTable
@@ -134,6 +135,28 @@ def test_each_place_is_called_as_its_screen() -> None:
 
 
 # --- jobs
+
+
+async def test_the_job_under_the_cursor_is_drawn_in_the_room_that_the_list_leaves() -> None:
+    async with shown(ALL_SCENES["many_jobs"]()) as (app, _, pilot):
+        chart = app.screen.query_one(ChartCanvas)
+
+        def told(part: str) -> str:
+            return str(app.screen.query_one(f"#{part}", Static).render())
+
+        assert "last 2.522 (mean)  min 2.402 (rank 1)" in told("preview-loss")
+        assert "OutOfMemoryError" in told("preview-alerts")
+        first = chart.made()
+        await pilot.press("j")
+        await pilot.pause()
+        assert (chart.made() is first, "last 2.519" in told("preview-loss")) == (False, True)
+        await pilot.press("G")  # a job whose files were not read
+        await pilot.pause()
+        assert (chart.made(), told("preview-loss"), told("preview-alerts")) == (None, "", "")
+        await pilot.resize_terminal(120, 15)
+        await pilot.pause()
+        assert not chart.is_on_screen
+        assert app.screen.query_one(LineTable).size.height > 5
 
 
 async def test_jobs_tell_state_progress_and_the_verdict_of_the_line() -> None:

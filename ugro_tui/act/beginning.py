@@ -6,10 +6,10 @@ import math
 
 from ugro_tui.act.backend import Telling
 from ugro_tui.act.errors import LaunchError
+from ugro_tui.act.exits import last_words
 from ugro_tui.act.sites import Began, Look
 from ugro_tui.core.launching import LaunchPlan, NodePlan, NodeProgress, Stage
 from ugro_tui.core.numbers import counted
-from ugro_tui.core.text import visible
 
 REPORT_SECONDS = 10.0
 """How long a rank that has begun is waited for to write a heartbeat."""
@@ -30,18 +30,13 @@ def check_agent(node: NodePlan, look: Look, told: Telling) -> None:
         return
     if look.manifest.get("status") == "stopped":
         raise LaunchError(f"{node.node}: the job was stopped before all of its ranks had begun")
-    reasons = [reason for tail in look.said.values() if (reason := _reason(tail))]
-    who, said = ("its ranks", reasons[0]) if reasons else ("torchrun", _reason(look.tails.get(str(node.node_rank), "")))
+    reasons = [reason for tail in look.said.values() if (reason := last_words(tail))]
+    own = last_words(look.tails.get(str(node.node_rank), ""))
+    who, said = ("its ranks", reasons[0]) if reasons else ("torchrun", own)
     how = f"signal {ended.signal}" if ended.code is None else f"exit code {ended.code}"
-    why = f"{who} ended at once ({how}): {visible(said, 300) or 'it said nothing'}"
+    why = f"{who} ended at once ({how}): {said or 'it said nothing'}"
     told(NodeProgress(node.node, Stage.FAILED, problem=why))
     raise LaunchError(f"{node.node}: {why}")
-
-
-def _reason(tail: str) -> str:
-    """The last line of an output that names an error; the last one where none does."""
-    lines = [line.strip() for line in tail.splitlines() if line.strip() and not line.startswith("== attempt ")]
-    return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
 
 
 class Beginning:

@@ -62,7 +62,8 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Survey(Told, frozen=True, kw_only=True):
-    """Where things lie on the cluster, and whether they are there."""
+    """Where things lie on the cluster, and whether they are there. `blank`: no rank has written a record; `saved`:
+    whether a checkpoint of the job is known of, where that was asked and can be told."""
 
     root: str
     workdir: str
@@ -73,6 +74,8 @@ class Survey(Told, frozen=True, kw_only=True):
     has_python: bool
     has_sbatch: bool
     writable: bool
+    blank: bool = False
+    saved: bool | None = None
 
 
 class _Answer(msgspec.Struct):

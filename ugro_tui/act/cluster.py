@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ugro_tui.act.backend import JobStanding, Telling
 from ugro_tui.act.brought import Typed, check_files, secrets_of
 from ugro_tui.act.clerk import Clerk, Manifest, Survey, Told, brought
 from ugro_tui.act.errors import LaunchError, StopError
+from ugro_tui.act.judgement import without_checkpoint
 from ugro_tui.act.lent import code, pack
 from ugro_tui.act.manifest import this_host, this_user
 from ugro_tui.act.scheduler import QUEUE_SECONDS, Scheduler, SlurmError
@@ -80,7 +82,8 @@ class Cluster:
             environment=request.environment,
         )
         copies = tuple(copies_of(request, place, self._clerk.name))
-        return LaunchPlan(request, run.attempt, run.nproc * request.slurm.nodes, token, (slurm,), copies, script)
+        plan = LaunchPlan(request, run.attempt, run.nproc * request.slurm.nodes, token, (slurm,), copies, script)
+        return replace(plan, warnings=(*warnings(request), *without_checkpoint(plan, {survey.saved})))
 
     def preflight(self, plan: LaunchPlan, told: Telling) -> tuple[str, ...]:
         """Whether everything is there, and Slurm would take the script; see `Backend.preflight`."""
@@ -94,7 +97,7 @@ class Cluster:
             raise LaunchError(f"{name}: {problem}")
         told(NodeProgress(name, Stage.PREFLIGHT, "asking Slurm"))
         self._slurm.test(plan.script)
-        return warnings(request)
+        return plan.warnings
 
     def start(self, plan: LaunchPlan, told: Telling) -> None:
         """Submit, once however often it is asked for with the plan's token; see `Backend.start`."""

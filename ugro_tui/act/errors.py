@@ -11,3 +11,9 @@ class LaunchError(UgroError):
 
 class StopError(UgroError):
     """Processes of the job are still there although they were told to end and then killed."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What is written down of a launch that this has ended: the first line of it."""
+    line = next(iter(str(error).splitlines()), "")
+    return f"failed: {line}" if isinstance(error, UgroError) and line else "failed: interrupted while it was launched"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ugro_tui.act.sites import Survey
 from ugro_tui.core.health import BUSY_SHARE
-from ugro_tui.core.launching import LaunchPlan, NodePlan
+from ugro_tui.core.launching import RESUME, LaunchPlan, NodePlan
 from ugro_tui.core.text import visible
 
 LEAST_DISK = 64 << 20
@@ -14,9 +14,17 @@ LEAST_DISK = 64 << 20
 
 LEAST_INODES = 1000
 MOST_CLOCK_SECONDS = 60.0
+MOST_NAMED = 6
+"""Nodes that a sentence names."""
 
 
 _LINGER = "systemd ends what it keeps for the user"
+
+
+def hindrances(plan: LaunchPlan, surveys: Sequence[Survey]) -> Iterator[str]:
+    """Why it cannot be started, each with its node."""
+    for node, survey in zip(plan.nodes, surveys, strict=True):
+        yield from (f"{node.node}: {one}" for one in problems(plan, node, survey))
 
 
 def problems(plan: LaunchPlan, node: NodePlan, survey: Survey) -> Iterator[str]:
@@ -73,8 +81,25 @@ def _of_places(plan: LaunchPlan, survey: Survey) -> Iterator[str]:
         )
 
 
-def warnings(node: NodePlan, survey: Survey, now: float) -> Iterator[str]:
-    """What is not as it should be and forbids nothing. `now`: Unix seconds here."""
+def warnings(plan: LaunchPlan, surveys: Sequence[Survey], now: float) -> Iterator[str]:
+    """What is not as it should be and forbids nothing; of a node with its name. `now`: Unix seconds here."""
+    for node, survey in zip(plan.nodes, surveys, strict=True):
+        yield from (f"{node.node}: {one}" for one in _of_node(node, survey, now))
+    yield from without_checkpoint(plan, {survey.saved for survey in surveys})
+
+
+def without_checkpoint(plan: LaunchPlan, saved: Collection[bool | None]) -> Iterator[str]:
+    """That the script is to go on from a checkpoint, and none is known of on any node; `saved`: as `Survey.saved`."""
+    names = [node.node for node in plan.nodes]
+    if plan.attempt > 1 and RESUME in plan.request.words and set(saved) == {False}:
+        more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+        yield (
+            f"no checkpoint of {plan.request.job_id} is known of on {', '.join(names[:MOST_NAMED])}{more}: it will "
+            "begin at step 0, unless its script keeps one elsewhere"
+        )
+
+
+def _of_node(node: NodePlan, survey: Survey, now: float) -> Iterator[str]:
     ahead = survey.time - now
     if abs(ahead) > MOST_CLOCK_SECONDS:
         yield f"its clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"

@@ -94,7 +94,8 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Survey(Look, frozen=True, kw_only=True):
-    """What must be known of a node before something is started there. Paths are absolute, sizes bytes."""
+    """What must be known of a node before something is started there. Paths are absolute, sizes bytes. `saved`: whether
+    a checkpoint of the job is known of, where that was asked and can be told."""
 
     root: str
     host: str
@@ -112,6 +113,7 @@ class Survey(Look, frozen=True, kw_only=True):
     port: int | None
     gpus: list[Gpu]
     scope: Scope
+    saved: bool | None = None
     ran: list[Command] = msgspec.field(default_factory=list)
 
 

@@ -37,7 +37,7 @@ def _why(manifest: Manifest) -> str:
     if own:
         rank = min(own)
         more = f" (and {len(own) - 1} more)" if len(own) > 1 else ""
-        return f"rank {rank}{more} ended by {_ended(own[rank], None)}"
+        return f"rank {rank}{more} ended {'by' if own[rank] < 0 else 'with'} {_ended(own[rank], None)}"
     return _ended(manifest.exit_code, manifest.signal)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from ugro_tui.act.backend import JobStanding, NodeStanding
-from ugro_tui.act.exits import codes_in
+from ugro_tui.act.exits import codes_in, why_failed
 from ugro_tui.act.manifest import MANIFEST_VERSION, this_host, this_user
 from ugro_tui.act.sites import Exit, Look
 from ugro_tui.core.errors import BadInput, NoSource, Partial, UgroError
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest
+from ugro_tui.core.text import visible
 
 OVER = ("finished", "failed", "stopped")
 
@@ -39,6 +40,7 @@ def manifest_of(plan: LaunchPlan, now: float) -> dict[str, Any]:
         "exit_code": None,
         "signal": None,
         "exits": {},
+        "said": "",
         "orphaned": {},
         "nodes": nodes,
         "request": msgspec.to_builtins(request),
@@ -55,7 +57,8 @@ def request_of(manifest: Mapping[str, Any]) -> LaunchRequest | None:
 
 def news_of(standing: JobStanding, now: float) -> dict[str, Any]:
     """What job.json is to say of a job that is over."""
-    return {
+    said = {"said": standing.said} if standing.said else {}
+    return said | {
         "status": standing.status,
         "exit_code": standing.exit_code,
         "signal": standing.signal,
@@ -79,11 +82,13 @@ def standing_of(job_id: str, told: Mapping[str, Look | UgroError]) -> JobStandin
     mine = [look for look in looks.values() if _attempt(look.manifest) == _attempt(newest)]
     ends = {rank: end for look in mine for rank, end in look.exits.items()}
     bad = min((end for end in ends.values() if end.code != 0), key=lambda end: end.at, default=None)
+    status = _status(newest, mine, ends, alone=bool(silent))
     exits = {r: code for look in mine for tail in look.tails.values() for r, code in codes_in(tail.encode()).items()}
     problems = (NodeStanding(name, problem=problem) for name, problem in silent.items())
     return JobStanding(
-        status=_status(newest, mine, ends, alone=bool(silent)),
+        status=status,
         attempt=_attempt(newest),
+        said=_said(newest, mine, exits) if status == "failed" else "",
         nodes=(*(_node(name, look) for name, look in looks.items()), *problems),
         exits=exits if bad is not None else {},
         exit_code=bad.code if bad is not None else _well(ends),
@@ -124,6 +129,17 @@ def _status(manifest: Mapping[str, Any], looks: Iterable[Look], ends: Mapping[st
     begun = any(look.supervisors for look in looks)
     watched = any(look.watched for look in looks)
     return "failed" if begun and not watched and not alone else "unknown"
+
+
+def _said(manifest: Mapping[str, Any], looks: Iterable[Look], codes: Mapping[int, int]) -> str:
+    """Why it failed, as it is written down, else by the agent that failed first; empty where none is known to have."""
+    if told := str(manifest.get("said") or ""):
+        return visible(told)
+    failed = [(end.at, rank, end, look) for look in looks for rank, end in look.exits.items() if end.code != 0]
+    if not failed:
+        return ""
+    _, rank, end, look = min(failed, key=lambda one: one[0])
+    return f"failed: {why_failed(look, rank, end, codes)}"
 
 
 def _node(name: str, look: Look) -> NodeStanding:

@@ -9,7 +9,7 @@ from typing import Any
 from ugro_tui.act.clerk import BUNDLED, Survey
 from ugro_tui.act.standing import manifest_of
 from ugro_tui.core.errors import BadInput
-from ugro_tui.core.launching import LaunchPlan, LaunchRequest
+from ugro_tui.core.launching import RESUME, LaunchPlan, LaunchRequest
 from ugro_tui.core.sbatch import SECRETS, Place
 from ugro_tui.core.text import visible
 
@@ -19,7 +19,7 @@ PYTHON = "python3"
 def attempt_of(request: LaunchRequest, survey: Survey) -> int:
     """Which attempt of the job it would be. Raises BadInput: it may not be one."""
     name = request.job_id
-    if not request.resume:
+    if not request.resume and not (survey.exists and survey.blank and survey.manifest.status == "failed"):
         if survey.exists:
             raise BadInput(f"job {name} exists already in {survey.root}: choose another name, or relaunch it")
         return 1
@@ -45,13 +45,14 @@ def code_folder(attempt: int) -> str:
     return f"code/{attempt}"
 
 
-def asked_of(request: LaunchRequest) -> dict[str, str]:
+def asked_of(request: LaunchRequest) -> dict[str, Any]:
     """What the login node is to look for. What is brought with the code is not there yet."""
     brought = bool(request.sync_code)
     return {
         "workdir": "" if brought else request.workdir,
         "script": "" if brought else request.script,
         "python": request.python or PYTHON,
+        "resumes": RESUME in request.words,
     }
 
 

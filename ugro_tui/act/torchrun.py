@@ -13,15 +13,15 @@ from msgspec.structs import replace as replace_fields
 from ugro_tui.act.backend import JobStanding, Telling
 from ugro_tui.act.beginning import Beginning, check_agent, outlived
 from ugro_tui.act.brought import Typed, check_files, secrets_of
-from ugro_tui.act.errors import LaunchError, StopError
-from ugro_tui.act.judgement import problems, warnings
+from ugro_tui.act.errors import LaunchError, StopError, reason_of
+from ugro_tui.act.judgement import hindrances, problems, warnings
 from ugro_tui.act.lent import code, lent, pack
 from ugro_tui.act.parallel import MOST_AT_ONCE, all_of, on_all
 from ugro_tui.act.planning import checked, planned, port_of, script_of
 from ugro_tui.act.sites import Began, Done, Look, Site, Survey
 from ugro_tui.act.standing import OVER, manifest_of, news_of, standing_of
 from ugro_tui.core.errors import BadInput, UgroError
-from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
+from ugro_tui.core.launching import RESUME, Backend, LaunchPlan, LaunchRequest, NodePlan, NodeProgress, Stage
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.base import NeedsPassphrase
@@ -59,9 +59,8 @@ class Torchrun:
         checked(replace(request, nodes=tuple(site.name for site in sites)))
         surveys = self._surveys(request, sites, token, None)
         plan = planned(request, [site.name for site in sites], surveys, token, self._address(request, sites))
-        pairs = zip(plan.nodes, surveys, strict=True)
-        wrong = [f"{node.node}: {one}" for node, survey in pairs for one in problems(plan, node, survey)]
-        return replace(plan, problems=tuple(wrong))
+        noted = tuple(warnings(plan, surveys, self._clock.time()))
+        return replace(plan, problems=tuple(hindrances(plan, surveys)), warnings=noted)
 
     def preflight(self, plan: LaunchPlan, told: Telling) -> tuple[str, ...]:
         """See `Backend.preflight`."""
@@ -70,16 +69,14 @@ class Torchrun:
             told(NodeProgress(site.name, Stage.PREFLIGHT, "looks whether it can"))
         check_files(plan.request, self._typed)
         surveys = self._surveys(plan.request, sites, plan.token, port_of(plan))
-        found, wrong = [], []
+        wrong = []
         for node, survey in zip(plan.nodes, surveys, strict=True):
-            why = list(problems(plan, node, survey))
-            if why:
-                told(NodeProgress(node.node, Stage.FAILED, problem="; ".join(why)))
-                wrong.append(f"{node.node}: {'; '.join(why)}")
-            found += [f"{node.node}: {one}" for one in warnings(node, survey, self._clock.time())]
+            if why := "; ".join(problems(plan, node, survey)):
+                told(NodeProgress(node.node, Stage.FAILED, problem=why))
+                wrong.append(f"{node.node}: {why}")
         if wrong:
             raise LaunchError("\n".join(wrong))
-        return tuple(found)
+        return tuple(warnings(plan, surveys, self._clock.time()))
 
     def start(self, plan: LaunchPlan, told: Telling) -> None:
         """See `Backend.start`."""
@@ -89,8 +86,8 @@ class Torchrun:
             began = self._begin(plan, told)
             begun = True
             self._verify(plan, began, told)
-        except BaseException:  # also when somebody interrupts us
-            self._take_back(plan, told, keep=begun)
+        except BaseException as error:  # also when somebody interrupts us
+            self._take_back(plan, told, reason_of(error), keep=begun)
             raise
 
     def look(self, job_id: str, *, brief: bool = False) -> JobStanding:
@@ -165,8 +162,8 @@ class Torchrun:
             "script": request.script,
             "path": request.environment.get("PYTHONPATH", ""),
             "lent": lent().digest,
+            "resumes": RESUME in request.words,
         }
-
         known_of = {} if port is None else self._surveyed(request, token)
 
         def ask(site: Site) -> Survey:
@@ -267,10 +264,10 @@ class Torchrun:
                 left.append(one)
         return left
 
-    def _take_back(self, plan: LaunchPlan, told: Telling, *, keep: bool) -> None:
-        """End what was started; with `keep` what its ranks said stays."""
+    def _take_back(self, plan: LaunchPlan, told: Telling, said: str, *, keep: bool) -> None:
+        """End what was started; with `keep` what its ranks said stays. `said`: why, for job.json."""
         job_id, sites = plan.request.job_id, self._of(plan)
-        words = {"job": job_id, "token": plan.token, "keep": keep}
+        words = {"job": job_id, "token": plan.token, "keep": keep, "said": said}
         looks = self._end(sites, "cancel", words, ROLLBACK_GRACE_SECONDS)
         for site, look in zip(sites, looks, strict=True):
             if isinstance(look, UgroError):

@@ -22,6 +22,12 @@ def checked_job_id(text: str) -> str:
         BadInput: it may not; the message says what may.
     """
     if not isinstance(text, str) or not is_job_id(text):
+        job, _, attempt = str(text).partition("#")
+        if is_job_id(job) and attempt.isdecimal():
+            raise BadInput(
+                f"{visible(text, 80)!r} names an attempt, which only compare tells apart (compare {job}#1 {job}#2): "
+                f"for the newest attempt write {job}"
+            )
         raise BadInput(
             f"{visible(str(text), 80)!r} is not a job id: use 1 to 64 letters, digits, '.', '_' or '-', "
             "beginning with a letter or digit"

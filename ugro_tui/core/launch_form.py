@@ -106,16 +106,16 @@ class _Form:
 
 
 def request_of(
-    values: Mapping[str, str], watched: Sequence[str], known: Collection[str]
+    values: Mapping[str, str], watched: Sequence[str], taken: Collection[str]
 ) -> tuple[LaunchRequest, dict[str, str]]:
     """What was asked for, and what is wrong with it by the names of fields: only without that it can be launched.
 
-    `watched`: the nodes that can be used; `known`: the jobs that exist.
+    `watched`: the nodes that can be used; `taken`: names of jobs that exist.
     """
     form = _Form(values)
     attempt = form.text("resume") or FIRST
     request = LaunchRequest(
-        job_id=form.read("name", lambda text: _name(text, known, attempt), ""),
+        job_id=form.read("name", lambda text: _name(text, taken, attempt), ""),
         script=form.text("script"),
         args=form.read("args", _words, ()),
         backend=form.read("backend", lambda text: _backend(text, watched), Backend.SSH),
@@ -178,11 +178,11 @@ def _assigned(variables: Mapping[str, str]) -> str:
     return " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
 
 
-def free_name(name: str, known: Collection[str]) -> str:
-    """This name, or the next one that no job has: gpt-2 after gpt."""
+def free_name(name: str, taken: Collection[str]) -> str:
+    """This name, or the next one that is not taken: gpt-2 after gpt."""
     counted = _COUNTED.fullmatch(name)
     stem, number = (counted[1], int(counted[2])) if counted else (name, 1)
-    while name in known:
+    while name in taken:
         number += 1
         name = f"{stem}-{number}"
     return name
@@ -208,10 +208,10 @@ def _slurm(form: _Form, watched: Sequence[str]) -> SlurmOptions:
     )
 
 
-def _name(text: str, known: Collection[str], attempt: str) -> str:
+def _name(text: str, taken: Collection[str], attempt: str) -> str:
     if not text:
         raise BadInput("a job needs a name: letters, digits, '.', '_' or '-'")
-    if checked_job_id(text) in known and attempt == FIRST:
+    if checked_job_id(text) in taken and attempt == FIRST:
         raise BadInput(f"job {text} exists already: take another name; or its next attempt, anew or with {RESUME}")
     return text
 

@@ -89,7 +89,8 @@ class NodePlan:
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
     """All that would happen. `copies`: sentences about what is copied to nodes; `script`: of `sbatch`, for Slurm;
-    `problems`: why it could not be started now, as far as that is seen without trying, each with its node."""
+    `problems`: why it could not be started now, as far as that is seen without trying, each with its node; `warnings`:
+    what forbids nothing and should be known before."""
 
     request: LaunchRequest
     attempt: int
@@ -99,6 +100,7 @@ class LaunchPlan:
     copies: tuple[str, ...] = ()
     script: str = ""
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Stage(Enum):

@@ -15,7 +15,7 @@ from ugro_tui.core.curve import EMPTY, Curve, loss_curve
 from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
-from ugro_tui.core.launching import Executed, LaunchView
+from ugro_tui.core.launching import Executed, LaunchView, Stage
 from ugro_tui.core.liveness import step_ages
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.records import Matrix
@@ -65,6 +65,8 @@ class JobView:
     """Seconds since the last declared checkpoint ended on any rank; NaN where none was declared."""
     recorded: str = ""
     """The status that job.json tells, as its launcher wrote it; empty: there is none."""
+    blank: bool = False
+    """Whether no rank has ever written a record."""
 
     @property
     def job_id(self) -> str:
@@ -181,6 +183,14 @@ class Snapshot:
         """The alerts about nodes that can be heard: that others cannot be is told by `nodes`."""
         return tuple(alert for alert in self.alerts if alert.rule not in UNHEARD)
 
+    @property
+    def taken(self) -> frozenset[str]:
+        """The names that no new job can have. Where a launch failed before the first record, its name is free again."""
+        launch = self.launch
+        failed = launch.job_id if launch is not None and launch.plan and launch.stage is Stage.FAILED else ""
+        free = {job.job_id for job in self.jobs if job.blank and (job.recorded == "failed" or job.job_id == failed)}
+        return frozenset((*self.listed, *(job.job_id for job in self.jobs))) - free
+
     def job(self, job_id: str) -> JobView | None:
         """The job of that id, if it is known."""
         return next((job for job in self.jobs if job.job_id == job_id), None)
@@ -211,7 +221,8 @@ def view(
     own = next((tuple(rank.metrics) for rank in job.current() if rank.metrics), ())
     summary, phase = summarise(job, now, alerts, watch.unjudged), min(phases, default="")
     recorded = "" if job.manifest is None else job.manifest.status
-    return JobView(summary, columns, curve, phase, own, _saved_age(job, now), recorded)
+    blank = all(rank.next_seq == 0 for rank in ranks)
+    return JobView(summary, columns, curve, phase, own, _saved_age(job, now), recorded, blank)
 
 
 def _saved_age(job: JobState, now: float) -> float:

@@ -142,8 +142,8 @@ def summarise(
 
 
 def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states: States) -> str:
-    said = job.manifest.said if job.manifest else ""
-    if status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.PENDING) and said:
+    said, backend = (job.manifest.said, job.manifest.backend) if job.manifest else ("", "")
+    if backend == "slurm" and status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.PENDING) and said:
         return said  # a scheduler's word: what became of ranks follows from it
     if (first := worst(alerts)) is not None:
         return f"{_ENDED.get(status, '')}{first.sentence}"
@@ -157,7 +157,7 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
         JobStatus.STARTING: "started, waiting for the first step",
         JobStatus.PENDING: "waiting for the first record",
         JobStatus.STOPPED: "stopped",
-        JobStatus.FAILED: _failed_before_records(job),
+        JobStatus.FAILED: said or _failed_before_records(job),
     }.get(status, "no news: neither records nor heartbeats tell what it does")
 
 

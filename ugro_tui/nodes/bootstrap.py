@@ -83,8 +83,8 @@ def launch_program() -> bytes:
 
 @functools.cache
 def _launch_program() -> bytes:
-    parts = ("helper_paths", "helper_proc", "helper_processes", "helper_scope", "helper_supervisor", "helper_survey")
-    return _packed((*parts, "helper_unpack", "helper_job", "helper_launch"), _SERVES)
+    parts = ("helper_paths", "helper_proc", "helper_processes", "helper_scope", "helper_supervisor", "helper_records")
+    return _packed((*parts, "helper_survey", "helper_unpack", "helper_job", "helper_launch"), _SERVES)
 
 
 def clerk_program() -> bytes:
@@ -95,7 +95,7 @@ def clerk_program() -> bytes:
 
 @functools.cache
 def _clerk_program() -> bytes:
-    return _packed(("helper_batch", "helper_paths", "helper_unpack", "helper_clerk"), _SERVES)
+    return _packed(("helper_batch", "helper_paths", "helper_records", "helper_unpack", "helper_clerk"), _SERVES)
 
 
 def batch_program() -> str:

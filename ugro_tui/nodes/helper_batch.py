@@ -32,6 +32,9 @@ MEMORY = re.compile(rb"^slurmstepd.*: error: .*(?:oom.kill|exceeded (?:job )?mem
 STATE = re.compile(rb"^ *JobState=(\w+) Reason=(\S+)", re.M)
 RESTARTS = re.compile(rb"^ *Requeue=\d+ Restarts=(\d+)", re.M)
 BEGIN = "== attempt "
+HEADER = re.compile("^" + BEGIN + ".*$", re.M)
+MOST_WORDS = 300
+"""Characters of a log that are told as the reason of an end."""
 
 CAUSES = {
     "TIME LIMIT": "its time was over",
@@ -146,16 +149,40 @@ def verdict(folder: str, code: int, asked: Any, killed: bool, cause: str) -> "tu
         return "finished", ""
     if MEMORY.search(tail(folder)):
         return "failed", "failed: out of memory: Slurm ended what took more than was asked for (--mem)"
-    return "failed", ""
+    return "failed", by_rank(folder)
+
+
+def by_rank(folder: str) -> str:
+    """Which rank has failed of its own, and its last words; empty where it said none, or signals have ended them.
+
+    Ranks that have written records tell more than that.
+    """
+    if any(name.startswith("metrics") for name in os.listdir(folder)):
+        return ""
+    own = sorted((int(rank), code) for rank, code in exits(folder).items() if code > 0)
+    words = last_words(end_of(folder, "rank_%d.log" % own[0][0]).decode("utf-8", "replace")) if own else ""
+    return "failed: rank %d ended with exit code %d: %s" % (*own[0], words) if words else ""
+
+
+def last_words(text: str) -> str:
+    """What the newest attempt in a log has said last of an error; its last line where no line names one."""
+    lines = [line.strip() for line in HEADER.split(text)[-1].splitlines() if line.strip()]
+    last = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
+    return last[:MOST_WORDS]
 
 
 def tail(folder: str) -> bytes:
     """What this attempt has written last into the output of its script; srun, torchrun and Slurm write there too."""
+    return end_of(folder, "slurm-%s.out" % os.environ.get("SLURM_JOB_ID", "")).rpartition(BEGIN.encode())[2]
+
+
+def end_of(folder: str, log: str) -> bytes:
+    """The end of a log; empty where there is none."""
     try:
-        with open(os.path.join(folder, "logs", "slurm-%s.out" % os.environ["SLURM_JOB_ID"]), "rb") as file:
+        with open(os.path.join(folder, "logs", log), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            return file.read().rpartition(BEGIN.encode())[2]
-    except (OSError, KeyError):
+            return file.read()
+    except OSError:
         return b""
 
 

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict
 
 from ugro_tui.nodes.helper_batch import OVER, SECRETS, change, clear_errors, read, write
 from ugro_tui.nodes.helper_paths import absolute
+from ugro_tui.nodes.helper_records import records_in, saved_in
 from ugro_tui.nodes.helper_unpack import unpack
 
 
@@ -27,10 +28,10 @@ def folder_of(request: Dict[str, Any]) -> str:
 
 
 def survey(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Where things are, and what is there: `root`, `job`, `workdir`, `script`, `python`."""
+    """Where things are, and what is there: `root`, `job`, `workdir`, `script`, `python`, `resumes`."""
     root, workdir = absolute(request["root"]), absolute(request["workdir"] or "~")
     script = os.path.normpath(os.path.join(workdir, os.path.expanduser(request["script"])))
-    python, place = os.path.expanduser(request["python"]), root
+    python, place, folder = os.path.expanduser(request["python"]), root, folder_of(request)
     while not os.path.isdir(place) and place != os.path.dirname(place):
         place = os.path.dirname(place)
     return {
@@ -43,8 +44,10 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
         "has_python": shutil.which(os.path.join(workdir, python) if os.sep in python else python) is not None,
         "has_sbatch": shutil.which("sbatch") is not None,
         "writable": os.access(place, os.W_OK | os.X_OK),
-        "exists": os.path.isdir(os.path.join(root, request["job"])),
-        "manifest": read(os.path.join(root, request["job"])),
+        "exists": os.path.isdir(folder),
+        "manifest": read(folder),
+        "blank": not records_in(folder),
+        "saved": saved_in(folder) if request["resumes"] else None,
     }
 
 

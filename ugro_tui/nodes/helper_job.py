@@ -10,7 +10,8 @@ from typing import Any, Dict, Iterable, List, Tuple
 from ugro_tui.nodes.helper_paths import absolute
 from ugro_tui.nodes.helper_proc import boot_id, heartbeat_of, read_text, state_of
 from ugro_tui.nodes.helper_processes import end_all, of_launch, rest
-from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, read_document, write_document
+from ugro_tui.nodes.helper_records import records_in
+from ugro_tui.nodes.helper_supervisor import Supervised, as_bytes, named_in, read_document, write_document
 
 TAIL = 1 << 16
 """Bytes that are told of the end of an agent's output."""
@@ -180,7 +181,7 @@ class Job:
             "manifest": {key: value for key, value in self.manifest.items() if key != "token"},
             "ours": bool(self.token),
             "mine": bool(self.token) and self.token == self.request.get("token"),
-            "blank": self.manifest.get("status") == "failed" and not self._measured(),
+            "blank": self.manifest.get("status") == "failed" and not records_in(self.folder),
             "alive": alive,
             "watched": watched,
             "supervisors": sorted(self.documents("supervisor")),
@@ -191,8 +192,10 @@ class Job:
             "time": time.time(),
         }
         failed = [rank for rank, one in exits.items() if one.get("code") != 0]
-        told["said"] = {rank: self._tail("rank_%d.log" % rank, MOST_SAID) for rank in fresh[:4] if failed}
-        told["tails"] = {rank: self._tail("torchrun.%s.log" % rank) for rank in failed or self.request.get("tails", [])}
+        tails = {rank: self._tail("torchrun.%s.log" % rank) for rank in failed or self.request.get("tails", [])}
+        blamed = (named_in(tails.values()) or fresh[:4]) if failed else []
+        told["said"] = {rank: self._tail("rank_%d.log" % rank, MOST_SAID) for rank in blamed}
+        told["tails"] = tails
         return told
 
     def _fresh(self, since: float) -> Iterable[int]:
@@ -214,10 +217,6 @@ class Job:
         return (
             not self._tail("rank_%d.log" % rank, MOST_SAID).rstrip("\n").rpartition("\n")[2].startswith("== attempt ")
         )
-
-    def _measured(self) -> bool:
-        """Whether a rank has written records."""
-        return any(name.startswith("metrics") for name in os.listdir(self.folder))
 
     def _tail(self, name: str, most: int = TAIL) -> str:
         try:
@@ -265,7 +264,7 @@ class Job:
 
             shutil.rmtree(self.folder, ignore_errors=True)
         elif self.manifest and self.manifest.get("status") not in OVER:  # else somebody was quicker, with a stop too
-            self.record(status="failed", ended=time.time())
+            self.record(status="failed", ended=time.time(), said=self.request["said"])
         return told
 
 

@@ -8,10 +8,11 @@ In the job's directory: `launch/supervisor.N.json` (N: the node's rank) while it
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from ugro_tui.nodes.helper_proc import boot_id, state_of
 from ugro_tui.nodes.helper_processes import of_launch, rest
@@ -19,6 +20,9 @@ from ugro_tui.nodes.helper_scope import command, runtime
 
 ORPHAN_SECONDS = 1.0
 """How often it is looked whether ranks that outlive their agent are there still."""
+
+ROOT_CAUSE = re.compile(r"^Root Cause.*\n\[0\]:\n.*\n.*\n +rank +: (\d{1,6}) ", re.M)
+"""As torchrun names the rank that failed first, in the last lines of its output."""
 
 
 def write_document(path: str, document: Dict[str, Any]) -> None:
@@ -178,6 +182,12 @@ class Supervised:
         except OSError as error:
             problem = {"problem": "%s: %s" % (self._spelled(), error.strerror)}
             os.write(ready, b"\n" + json.dumps(problem).encode())
+
+
+def named_in(outputs: Iterable[str]) -> List[int]:
+    """The ranks that torchrun names as those that failed first, in the last attempt that it tells of."""
+    found = [ROOT_CAUSE.search(text.rpartition("\n== attempt ")[2]) for text in outputs]
+    return [int(one.group(1)) for one in found if one]
 
 
 def in_background(work: Callable[[], None]) -> None:

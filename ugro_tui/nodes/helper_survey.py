@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 
 from ugro_tui.nodes.helper_paths import absolute
 from ugro_tui.nodes.helper_proc import ran
+from ugro_tui.nodes.helper_records import saved_in
 from ugro_tui.nodes.helper_scope import scope
 
 PYTHON_SECONDS, GPU_SECONDS = 20.0, 5.0
@@ -41,7 +42,8 @@ def lent_folder(name: str) -> str:
 def survey(request: Dict[str, Any]) -> Dict[str, Any]:
     """What is asked for: `root`, `python`, `workdir`, `script` (empty: brought), `port` (None: a free one), `lent`.
 
-    `meets`: the ranks are to meet here; `again`: what takes longest, the Python and the GPUs, is known already.
+    `meets`: the ranks are to meet here; `again`: what takes longest, the Python and the GPUs, is known already;
+    `resumes`: the job is to go on from a checkpoint.
     """
     workdir = absolute(request["workdir"] or "~")
     root = absolute(request["root"])
@@ -66,6 +68,7 @@ def survey(request: Dict[str, Any]) -> Dict[str, Any]:
         "gpus": [] if request["again"] else gpus(ran_here),
         "ran": ran_here,
         "scope": scope(),
+        "saved": saved_in(os.path.join(root, request["job"])) if request["resumes"] else None,
         "time": time.time(),
     }
 

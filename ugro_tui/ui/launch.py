@@ -16,6 +16,7 @@ from textual.widgets import Button, Static
 from ugro_tui.core.commands import Health, Launch, RecallLaunch
 from ugro_tui.core.launch_form import FIELDS, FIRST, backend_of, free_name, request_of, values_of
 from ugro_tui.core.launching import LaunchRequest
+from ugro_tui.core.numbers import counted
 from ugro_tui.ui.launch_form import NODES, LaunchForm
 from ugro_tui.ui.launch_kept import keep_values, kept_values
 from ugro_tui.ui.launch_text import progress_text, title_text, waits_text, wrong_text
@@ -76,6 +77,7 @@ class LaunchScreen(UgroScreen):
                     yield self._table
                 with VerticalScroll(id="plan", classes="pane"):
                     yield Static(id="plan-text")
+            yield Static(id="asking")
         with VerticalScroll(id="progress"):
             yield Static(id="progress-text")
         yield Static(Content("too small for the form: use `ugro-tui launch`"), id="too-small")
@@ -88,11 +90,11 @@ class LaunchScreen(UgroScreen):
         self.set_interval(WATCH_SECONDS, self._watch_nodes)
 
     def on_screen_resume(self) -> None:
-        """Offer a name that no job has, and look how the nodes are."""
+        """Offer a name that is free, and look how the nodes are."""
         self._replan()
         if self.is_mounted and not self._recalls:
             name = self._form.values["name"]
-            free = free_name(name, self._known_jobs())
+            free = free_name(name, self.desk.snapshot.taken)
             self._form.fill({} if free == name else {"name": free, "resume": FIRST})
         self._watch_nodes()
 
@@ -114,12 +116,8 @@ class LaunchScreen(UgroScreen):
     def _node_names(self) -> list[str]:
         return [node.name for node in self.desk.snapshot.nodes]
 
-    def _known_jobs(self) -> set[str]:
-        snapshot = self.desk.snapshot
-        return {*snapshot.listed, *(job.job_id for job in snapshot.jobs)}
-
     def _read(self) -> tuple[LaunchRequest, dict[str, str]]:
-        return request_of(self._form.values, self._node_names(), self._known_jobs())
+        return request_of(self._form.values, self._node_names(), self.desk.snapshot.taken)
 
     def _draw_form(self, errors: dict[str, str]) -> None:
         values, typing = self._form.values, self.focused is not None and self.focused.id == NODES
@@ -127,7 +125,7 @@ class LaunchScreen(UgroScreen):
         finds = {NODES} if self._table.finds else set()
         shown = {name: errors[name] for name in errors.keys() - finds if self._tried or values[name]}
         backend = backend_of(values)
-        again = values["name"] in self._known_jobs() or values["resume"] != FIRST
+        again = values["name"] in self.desk.snapshot.taken or values["resume"] != FIRST
         wanted = {
             field.name
             for field in FIELDS
@@ -254,7 +252,7 @@ class LaunchScreen(UgroScreen):
         if view is None:
             return
         self.desk.take_job(view.job_id)
-        warned = f"; {len(view.warnings)} warnings: {'; '.join(view.warnings)}" if view.warnings else ""
+        warned = f"; {counted(len(view.warnings), 'warning')}: {'; '.join(view.warnings)}" if view.warnings else ""
         self.desk.say(f"{view.job_id} runs{warned}", holds=of_living(view.job_id))
         if self.in_front:
             self.post_message(GoTo("job", self.desk.message))
@@ -277,15 +275,14 @@ class LaunchScreen(UgroScreen):
         """The form with the plan, or the launch."""
         self._recall()
         self._follow()
-        self.dress({"-going": bool(self._watch.job)})
+        self.dress({"-going": bool(self._watch.job), "-asking": bool(self._recalls)})
+        self.put("asking", Content(f"asking how {self._recalls} was launched …" if self._recalls else ""))
         if not self._watch.job:
             request, errors = self._read()
             self._draw_form(errors)
             self.put("plan-text", self._plan_content(request, errors))
 
     def _plan_content(self, request: LaunchRequest, errors: dict[str, str]) -> Content:
-        if self._recalls:
-            return Content.styled(f"looking how {self._recalls} was launched …", "$text-muted")
         return waits_text(errors) if errors else self._plan.content(request)
 
     def draw_ages(self) -> None:

@@ -70,6 +70,7 @@ def plan_text(plan: LaunchPlan) -> Content:
     on = f" on {counted(len(plan.nodes), 'node')}" if plan.nodes else ""
     head = Content.assemble((request.job_id, "bold"), f"  attempt {plan.attempt}  {ranks}{on}  {request.backend.value}")
     lines = [head, *(Content.styled(f"✖ {problem}", "$error") for problem in plan.problems)]
+    lines += [*(Content.styled(f"⚠ {warning}", "$warning") for warning in plan.warnings)]
     lines += [*(Content.assemble(("copy  ", "$text-muted"), copy) for copy in plan.copies)]
     if plan.script:
         return Content("\n").join([*lines, *_script(plan.script)])
@@ -160,7 +161,11 @@ def progress_text(job: str, view: LaunchView | None, seconds: float, width: int)
     lines += [line for node in nodes for line in _progress(node, names, width, failed=view.stage is Stage.FAILED)]
     lines += [_wrapped("⚠ ", warning, width, "$warning") for warning in view.warnings]
     if view.plan is not None:
-        lines += [Content(), Content.styled("The plan", "bold"), plan_text(replace(view.plan, problems=()))]
+        lines += [
+            Content(),
+            Content.styled("The plan", "bold"),
+            plan_text(replace(view.plan, problems=(), warnings=())),
+        ]
     return Content("\n").join(lines)
 
 

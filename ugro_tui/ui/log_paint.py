@@ -37,8 +37,8 @@ class LogPainter:
         """Cells before the text of a line."""
         return 2 + self.ranks + (STAMP if self.stamps else 0)
 
-    def text(self, line: LogLine, matches: LogMatches, *, gone_to: bool) -> Strip:
-        """The text of a line, however long it is."""
+    def text(self, line: LogLine, matches: LogMatches, part: slice, *, gone_to: bool) -> Strip:
+        """These characters of the text of a line."""
         message = line.message
         text = Text(message, end="")
         for begin, end, ink in line.spans:
@@ -47,7 +47,9 @@ class LogPainter:
         for begin, end in matches.spans(message):
             text.stylize(found, begin, end)
         base = self._styles[LEVEL_TONES.get(line.level, "plain")]
-        return Strip(Segment.apply_style(text.render(self._console), base))
+        shown = text[part]
+        shown.end = ""  # a part of a text would end a line
+        return Strip(Segment.apply_style(shown.render(self._console), base))
 
     def head(self, line: LogLine, *, first: bool) -> list[Segment]:
         """What stands before the text; on a wrapped line's further rows nothing."""

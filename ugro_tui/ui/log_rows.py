@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from rich.cells import cell_len
+from rich.cells import cell_len, get_character_cell_size
 
 from ugro_tui.core.log_lines import LogLine
 
@@ -19,8 +20,9 @@ class LogRows:
         self._count = len(lines)
         self._ends: npt.NDArray[np.int64] | None = None
         if width is not None:
-            cells = np.fromiter(map(_cells, lines), np.int64, len(lines))
-            self._ends = np.cumsum(np.maximum(1, -(-cells // max(1, width))))
+            self._width = max(1, width)
+            rows = (_rows(line.text, line.start, self._width) for line in lines)
+            self._ends = np.cumsum(np.fromiter(rows, np.int64, len(lines)))
 
     @property
     def height(self) -> int:
@@ -39,9 +41,41 @@ class LogRows:
         return line if self._ends is None else int(self._ends[line - 1]) if line else 0
 
 
-def _cells(line: LogLine) -> int:
-    text = line.text
-    return len(text) - line.start if text.isascii() else cell_len(text[line.start :])
+def _rows(text: str, start: int, width: int) -> int:
+    """How many rows of `width` cells the text needs from `start` on."""
+    if text.isascii():
+        return max(1, -(-(len(text) - start) // width))
+    return len(begins(text[start:], width))
+
+
+@lru_cache(maxsize=1 << 14)
+def begins(text: str, width: int) -> tuple[int, ...]:
+    """Where each row of `width` cells begins: a wide character is never cut, and what takes no room stays with the
+    character before it."""
+    if text.isascii():
+        return tuple(range(0, max(1, len(text)), width))
+    if cell_len(text) <= width:
+        return (0,)
+    found, used = [0], 0
+    for place, letter in enumerate(text):
+        cells = get_character_cell_size(letter)
+        used += cells
+        if used > width and place > found[-1]:
+            found.append(place)
+            used = cells
+    return tuple(found)
+
+
+def part_of(text: str, row: int, width: int) -> slice:
+    """Which characters the row of this number shows."""
+    ends = (*begins(text, width), len(text))
+    return slice(*ends[row : row + 2])
+
+
+def _small(text: str) -> str:
+    """In small letters, each at its place: a letter that would become two stays as it is."""
+    small = text.lower()
+    return small if len(small) == len(text) else "".join(low if len(low := one.lower()) == 1 else one for one in text)
 
 
 class LogMatches:
@@ -60,7 +94,7 @@ class LogMatches:
         self._places = [place for place, line in enumerate(lines) if self._holds(line)] if self.needle else []
 
     def _holds(self, line: LogLine) -> bool:
-        text = line.text if self.exact else line.text.lower()
+        text = line.text if self.exact else _small(line.text)
         return text.find(self.needle, line.start) >= 0
 
     def step(self, direction: int, begin: int) -> int | None:
@@ -78,7 +112,7 @@ class LogMatches:
 
     def spans(self, message: str) -> list[tuple[int, int]]:
         """Where a message holds it: from, to."""
-        text = message if self.exact else message.lower()
+        text = message if self.exact else _small(message)
         found: list[tuple[int, int]] = []
         place = text.find(self.needle) if self.needle else -1
         while place >= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
@@ -17,7 +18,7 @@ from ugro_tui.core.log_inquiry import LogPage
 from ugro_tui.core.log_level import Level
 from ugro_tui.core.log_lines import MOST_SHOWN, LogLine
 from ugro_tui.ui.log_paint import LogPainter, ranks_width
-from ugro_tui.ui.log_rows import LogMatches, LogRows
+from ugro_tui.ui.log_rows import LogMatches, LogRows, part_of
 
 LEAST_WIDTH = 44
 """Cells below which there is only the text of lines, wrapped."""
@@ -171,8 +172,10 @@ class LogView(ScrollView, can_focus=True):
         index, piece = self._rows.at(row)
         line = self._lines[index]
         room = self._room
-        begin = piece * room if self.wraps else self._aside
-        text = paint.text(line, self.matches, gone_to=index == self.matches.current).crop(begin, begin + room)
+        part = part_of(line.message, piece, room) if self.wraps else slice(None)
+        begin = 0 if self.wraps else self._aside
+        painted = paint.text(line, self.matches, part, gone_to=index == self.matches.current)
+        text = painted.crop(begin, begin + room)
         strip = Strip([*paint.head(line, first=not piece), *text]).adjust_cell_length(width, plain)
         return strip if index != self.marked else Strip(Segment.apply_style(strip, post_style=self._marked_style))
 
@@ -196,10 +199,18 @@ class LogView(ScrollView, can_focus=True):
 
     def _reveal(self, line: int) -> None:
         """Have a line be seen; where it is not, some lines below the top."""
+        self._move_aside(line)
         row, top = self._rows.first(line), self.scroll_offset.y
         self.follow = False
         if not top <= row < top + self.size.height:
             self.scroll_to(y=row - self.size.height // 4, animate=False, force=True)
+
+    def _move_aside(self, line: int) -> None:
+        """Have the first place of a line that was searched for be seen, where lines are not wrapped."""
+        message = self._lines[line].message
+        end = next((end for _, end in self.matches.spans(message)), 0)
+        beyond = cell_len(message[:end]) - self._room
+        self._aside = 0 if self.wraps else max(0, -(-beyond // ASIDE)) * ASIDE
 
     @property
     def line_text(self) -> str:

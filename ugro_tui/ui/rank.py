@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
@@ -25,6 +25,7 @@ from ugro_tui.ui.metric_chart import MetricChart
 from ugro_tui.ui.metric_question import MetricQuestion
 from ugro_tui.ui.panels import empty
 from ugro_tui.ui.rank_curves import RankCurves
+from ugro_tui.ui.rank_pane import RankPane
 from ugro_tui.ui.rank_text import beside_text, facts_text, head, hint, trouble_text, trouble_title
 from ugro_tui.ui.screen import GoTo
 from ugro_tui.ui.wording import shortened
@@ -45,21 +46,6 @@ _PANES = ("top", "loss", "trouble")
 
 _WORDS = {"top": "facts", "loss": "loss", "trouble": "alerts, log"}
 """What a part is called by the one before it."""
-
-
-class RankPane(VerticalScroll):
-    """A part that may be longer than its place."""
-
-    HELP_NAME = "Parts"
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "scroll_down", "Down", show=False),
-        Binding("k,up", "scroll_up", "Up", show=False),
-        Binding("ctrl+d,pagedown", "page_down", "A page down", show=False),
-        Binding("ctrl+u,pageup", "page_up", "A page up", show=False),
-        Binding("g,home", "scroll_home", "Beginning", show=False),
-        Binding("G,end", "scroll_end", "End", show=False),
-    ]
 
 
 class RankScreen(ChartedScreen):
@@ -212,7 +198,8 @@ class RankScreen(ChartedScreen):
         places = (ranks.rank == self.rank).nonzero()[0].tolist()
         state = RankState(int(ranks.state[places[0]])) if places else RankState.UNKNOWN
         node = ranks.node[places[0]] if places else ""
-        line = head(view.job_id, self.rank, view.summary.world_size, node, state, "" if known is None else known.why)
+        why = "" if known is None else known.why
+        line = head(view.job_id, self.rank, view.summary.world_size, node, state, why, self.size.width)
         said = hint(known) if known is not None and self.has_class("-compact") else ""
         return Content.assemble(line, (f"\n {said}" if said else "", "$warning"))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from textwrap import wrap
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from ugro_tui.core.alerts import Alert
@@ -16,7 +16,7 @@ from ugro_tui.core.rank_words import Compared, Facts, facts, number_rows, starts
 from ugro_tui.core.records import ErrorReport
 from ugro_tui.core.states import RankState
 from ugro_tui.ui.marks import RANK_GLYPHS, RANK_STYLES, SEVERITY_GLYPHS, SEVERITY_STYLES
-from ugro_tui.ui.wording import shortened
+from ugro_tui.ui.wording import phrased, shortened
 
 MOST_STARTS = 4
 """Starts that are listed: the newest."""
@@ -37,18 +37,29 @@ _LEAST_BAR, _MOST_BAR = 8, 40
 """Cells of a bar."""
 
 _LONGEST_NAME = 40
-"""Cells of a job's name at the head of a line that says more."""
+"""Cells of a name at the head of a line that says more."""
+
+_LEAST_NAME = 8
+"""Cells below which a name would be scraps: then it is left out."""
 
 
-def head(job_id: str, rank: int, size: int, node: str, state: RankState, why: str) -> Content:
-    """Which rank of `size`, how it is, and why."""
-    where = f" on {node}" if node else ""
+def head(job_id: str, rank: int, size: int, node: str, state: RankState, why: str, width: int) -> Content:
+    """Which rank of `size`, how it is, and why. In `width` cells names are shortened, so that its state stands beside
+    it on the first line."""
+    number, how = f"rank {rank}/{size}", (f"{RANK_GLYPHS[state]} {state.word}", f"bold {RANK_STYLES[state]}")
+    room = width - len(number) - len(how[0]) - len("   on    ")
+    where = _name(node, min(room // 2, _LONGEST_NAME))
+    name = _name(job_id, min(room - len(where), _LONGEST_NAME))
     return Content.assemble(
-        (f" {shortened(job_id, _LONGEST_NAME)} ", "bold"),
-        f" rank {rank}/{size}{where}  ",
-        (f"{RANK_GLYPHS[state]} {state.word}", f"bold {RANK_STYLES[state]}"),
+        (f" {name} " if name else "", "bold"),
+        f" {number}{f' on {where}' if where else ''}  ",
+        how,
         f"  {why}" if why else "",
     )
+
+
+def _name(name: str, room: int) -> str:
+    return shortened(name, room) if room >= min(_LEAST_NAME, cell_len(name)) else ""
 
 
 def facts_text(view: RankView, width: int) -> Content:
@@ -69,7 +80,7 @@ def _listed(name: str, values: Sequence[str]) -> Facts:
 
 def _fact(name: str, value: str, width: int) -> list[Content]:
     """A fact, its value below itself where it is long."""
-    first, *others = wrap(value, max(16, width - _NAME)) or [""]
+    first, *others = phrased(value, max(16, width - _NAME))
     return [
         Content.assemble((name.ljust(_NAME), "$text-muted"), first),
         *(Content(" " * _NAME + one) for one in others),

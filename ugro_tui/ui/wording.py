@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from textwrap import wrap
+from typing import Final, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -21,6 +23,23 @@ def shortened(name: str, width: int) -> str:
             break
         end = letter + end
     return set_cell_size(name, max(0, width - 1 - cell_len(end))) + "…" + end
+
+
+_PHRASE_ENDS: Final = re.compile(r"(?<=[,;:]) ")
+
+
+def phrased(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` characters: broken where a phrase ends, within a phrase only where one is
+    longer than a line."""
+    lines = [""]
+    for phrase in _PHRASE_ENDS.split(text):
+        first, *others = [phrase] if len(phrase) <= width else wrap(phrase, width, break_on_hyphens=False)
+        if not lines[-1] or len(lines[-1]) + 1 + len(first) <= width:
+            lines[-1] = f"{lines[-1]} {first}".lstrip()
+        else:
+            lines.append(first)
+        lines += others
+    return lines
 
 
 class Words(NamedTuple):
