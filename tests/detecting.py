@@ -72,7 +72,7 @@ class Seen:
     @property
     def first(self) -> Alert | None:
         """What the verdict is about."""
-        return next((alert for alert in self.alerts if self.summary.verdict == alert.sentence), None)
+        return next((alert for alert in self.alerts if self.summary.verdict.endswith(alert.sentence)), None)
 
     def bad_records(self, rank: int) -> int:
         """Records of a rank with a value that is no number."""

@@ -60,6 +60,8 @@ def test_the_worst_comes_first_then_the_oldest() -> None:
     assert [entry.alert.rank for entry in book.view(T0 + 2).firing] == [5, 3, 1]
     assert [entry.alert.rank for entry in book.view(T0 + 2).of("job")] == [5, 3, 1]
     assert book.view(T0 + 2).of("other") == ()
+    book.acknowledge("job", replace(STALLED, rank=5).subject)
+    assert [entry.alert.rank for entry in book.view(T0 + 2).firing] == [3, 1, 5], "what is known comes last"
 
 
 def test_its_end_is_told_when_it_has_lasted() -> None:
@@ -257,6 +259,14 @@ def test_of_a_job_that_ended_an_hour_ago_what_lasted_began_before_that(
     book.observe(Sight("job", (alert,), 1, status, 3_600.0), T0)
     (entry,) = book.view(T0).firing
     assert T0 - entry.since == since
+
+
+def test_how_a_job_ended_is_told_later_without_the_time_that_had_passed() -> None:
+    book = AlertBook()
+    book.observe(sight(), T0)
+    book.observe(sight(replace(STALLED, age=40.0), status=JobStatus.FAILED), T0 + 5)
+    told = next(entry.alert for entry in book.view(T0 + 5).history)
+    assert told.what == "rank stalled: rank 3 on gpu1: no step for 20 s"
 
 
 def test_a_job_that_a_person_stopped_is_no_news() -> None:

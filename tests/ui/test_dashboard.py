@@ -378,13 +378,13 @@ async def test_m_chooses_what_the_chart_shows_and_escape_goes_back_to_the_loss()
         assert "Loss  last 2.526" in text(app)
 
 
-@pytest.mark.parametrize("place", ["job", "rank", "compare"])
+@pytest.mark.parametrize("place", ["job", "compare"])
 async def test_m_waits_until_it_is_known_which_metrics_there_are_and_then_asks(place: str) -> None:
     archive, picture = FakeArchive(), ALL_SCENES["many_jobs"]()
     app = app_of(FakeFeed(picture), "gpt2-small", archive=archive)
     app.desk.marked = ("gpt2-small", "llama-8b-sft")
     async with app.run_test(size=(120, 40)) as pilot:
-        app.go_to_rank(0) if place == "rank" else app.go(place)
+        app.go(place)
         await pilot.press("m")
         assert READING in text(app)
         archive.findings |= {MetricNames(job.job_id): Finding(("loss", "lr")) for job in picture.jobs}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
@@ -70,8 +71,16 @@ class Alert:
     @property
     def sentence(self) -> str:
         """What, who, since when, why we think so, and what to do: the verdict where this is the worst."""
-        who = ", ".join(part for part in (self.who, self.since) if part)
-        return f"{self.name}: {who + ': ' if who else ''}{self.what}; {self.next_step}"
+        return f"{self._told(self.since)}; {self.next_step}"
+
+    @property
+    def fact(self) -> str:
+        """What and who, which stays so: without since when, and what to do."""
+        return self._told("")
+
+    def _told(self, since: str) -> str:
+        who = ", ".join(part for part in (self.who, since) if part)
+        return f"{self.name}: {who + ': ' if who else ''}{self.what}"
 
     @property
     def lasts(self) -> bool:
@@ -84,3 +93,8 @@ class Alert:
         if self.rule in _TELL_TIME or self.age < 1:
             return ""
         return f"{duration(self.age)} ago" if self.rule in _EVENTS else f"for {duration(self.age)}"
+
+
+def worst(alerts: Sequence[Alert]) -> Alert | None:
+    """The alert that the verdict tells: the first that is more than information."""
+    return next((alert for alert in alerts if alert.severity > Severity.INFO), None)

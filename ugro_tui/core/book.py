@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from ugro_tui.core.alerts import Alert, Severity, Subject
+from ugro_tui.core.alerts import Alert, Severity, Subject, worst
 from ugro_tui.core.entries import BookView, Entry, Event, Happening, Job, Mark, Open, Saved, Sight, Snoozed
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.rules.catalogue import RULES
@@ -184,7 +184,9 @@ class AlertBook:
     def _end_told(self, sight: Sight, what: Happening, at: float) -> Event:
         """Note how a job ended."""
         rule = RULES[what.value]
-        alert = Alert(rule.title, rule.severity, None, "", sight.verdict, 0.0, rule.next_step, rule.key)
+        first = worst(sight.alerts)
+        said = sight.verdict if first is None else first.fact
+        alert = Alert(rule.title, rule.severity, None, "", said, 0.0, rule.next_step, rule.key)
         ended = _ended_at(sight, at)
         self._history.appendleft(Entry(sight.job_id, sight.attempt, alert, ended, Mark.RESOLVED, resolved=ended))
         return self._event(what, alert, sight, at)
@@ -273,5 +275,6 @@ def _ended_at(sight: Sight, at: float) -> float:
     return at - sight.age if over and sight.age > 0 else at
 
 
-def _worst_first(entry: Entry) -> tuple[int, float, str]:
-    return (-entry.alert.severity, entry.since, entry.job_id)
+def _worst_first(entry: Entry) -> tuple[bool, int, float, str]:
+    """What is known to a person comes behind what is not."""
+    return (entry.state is not Mark.FIRING, -entry.alert.severity, entry.since, entry.job_id)

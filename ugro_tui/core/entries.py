@@ -69,7 +69,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class BookView:
-    """The book as readers see it: what fires (the worst first, then the oldest), what is over (the newest first).
+    """The book as readers see it: what fires (the worst first, then the oldest; what is acknowledged or snoozed behind
+    them), what is over (the newest first).
 
     `events`: what was to be told lately, the newest last.
     """

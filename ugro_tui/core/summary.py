@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from ugro_tui.core.alerts import UNHEARD, Alert, Severity
+from ugro_tui.core.alerts import UNHEARD, Alert, Severity, worst
 from ugro_tui.core.columns import Column
 from ugro_tui.core.ends import Ends
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
@@ -20,7 +20,7 @@ from ugro_tui.core.rank_stats import RankStats, stats_of
 from ugro_tui.core.rules.line import MOST_RANKS
 from ugro_tui.core.sample import sample
 from ugro_tui.core.states import JobStatus, RankState
-from ugro_tui.core.watch import evaluate, worst
+from ugro_tui.core.watch import evaluate
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ugro_tui.core.alerts import Alert, Severity
+from ugro_tui.core.alerts import Alert
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import StallLimit
 from ugro_tui.core.rules.away import Rewritten, Unreachable
@@ -82,8 +82,3 @@ def _afterwards(alert: Alert) -> Alert:
 def evaluate(job: JobState, now: float) -> tuple[Alert, ...]:
     """What a first look at the job finds at `now`; alerts that need to last do not fire yet."""
     return JobWatch().tick(job, now)
-
-
-def worst(alerts: Sequence[Alert]) -> Alert | None:
-    """The alert that the verdict tells: the first that is more than information."""
-    return next((alert for alert in alerts if alert.severity > Severity.INFO), None)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ugro_tui.core.attempts import Attempts
-from ugro_tui.core.commands import Answer, Command, Diagnose, OpenJob, OpenTensorBoard, Stop, Sync
+from ugro_tui.core.commands import Answer, Command, Diagnose, Launch, OpenJob, OpenTensorBoard, Stop, Sync
 from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.kept import Kept
 from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.ui.message import SILENT, Message, always, of_attempt
+from ugro_tui.ui.message import SILENT, Message, always, of_attempt, of_living
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.requests import Requests, about
 from ugro_tui.ui.strip import Errands, port
@@ -156,7 +156,7 @@ class Desk:
     def _hear(self, command: Command, answer: Answer) -> None:
         """Say what became of a command; a sync that went well shows in the strip."""
         what = about(command)
-        holds = of_attempt(command.job_id, self.snapshot) if isinstance(command, Stop) else always
+        holds = self._holds(command)
         if answer.problem:
             self.say(f"✖ {what}: {answer.problem}", problem=True, holds=holds)
         elif isinstance(command, OpenTensorBoard):
@@ -164,6 +164,15 @@ class Desk:
             self.say(f"TensorBoard: {answer.said}")
         elif answer.said:
             self.say(f"{what}: {answer.said}", holds=holds)
+
+    def _holds(self, command: Command) -> Callable[[Snapshot], bool]:
+        """Until when what became of a command is news."""
+        match command:
+            case Stop(job_id):
+                return of_attempt(job_id, self.snapshot)
+            case Launch(request):
+                return of_living(request.job_id, self.snapshot)
+        return always
 
     def flip(self, direction: int) -> None:
         """Take the next or the previous job in hand."""

@@ -44,8 +44,8 @@ class JobsScreen(ListScreen):
         Binding("c", "compare", "compare", tooltip="Compare the marked jobs", show=True),
     ]
 
-    _placed = False
-    """Whether the cursor has been put on the job in hand: where it is moved to afterwards, it stays."""
+    _placed = ""
+    """The job in hand that the cursor was put on: where it is moved to afterwards, it stays, until another is taken."""
 
     _preview: JobPreview | None = None
 
@@ -100,8 +100,8 @@ class JobsScreen(ListScreen):
         desk = self.desk
         self._lines = job_lines(desk.snapshot)
         self.table.show_lines(self._lines)
-        if desk.job is not None and self.table.key is not None and not (self.is_current and self._placed):
-            self._placed = self.table.go(desk.job) or not self.is_current
+        if desk.job is not None and self.table.key is not None and desk.job != self._placed:
+            self._placed = desk.job if self.table.go(desk.job) or self.table.filter_text else ""
         return bool(desk.snapshot.jobs) or (desk.ready and bool(desk.snapshot.listed))
 
     def detail(self) -> Content:

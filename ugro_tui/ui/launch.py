@@ -259,7 +259,7 @@ class LaunchScreen(UgroScreen):
             return
         self.desk.take_job(view.job_id)
         warned = f"; {counted(len(view.warnings), 'warning')}: {'; '.join(view.warnings)}" if view.warnings else ""
-        self.desk.say(f"{view.job_id} runs{warned}", holds=of_living(view.job_id))
+        self.desk.say(f"{view.job_id} runs{warned}", holds=of_living(view.job_id, self.desk.snapshot))
         if self.in_front:
             self.post_message(GoTo("job", self.desk.message))
 

@@ -34,14 +34,15 @@ def of_attempt(job_id: str, snapshot: Snapshot) -> Callable[[Snapshot], bool]:
     return lambda now: newest(now) <= begun
 
 
-def of_living(job_id: str) -> Callable[[Snapshot], bool]:
-    """Whether that job is not over."""
+def of_living(job_id: str, snapshot: Snapshot) -> Callable[[Snapshot], bool]:
+    """Whether that job, launched just now, is not over: an end that `snapshot` tells was an earlier attempt's."""
 
-    def lives(now: Snapshot) -> bool:
+    def end(now: Snapshot) -> int:
         view = now.job(job_id)
-        return view is None or not view.summary.status.over
+        return 0 if view is None or not view.summary.status.over else view.summary.attempt
 
-    return lives
+    before = end(snapshot)
+    return lambda now: end(now) in (0, before)
 
 
 @dataclass(frozen=True, slots=True)

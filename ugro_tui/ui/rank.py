@@ -12,13 +12,12 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ugro_tui.core.alerts import Alert
+from ugro_tui.core.alerts import Alert, worst
 from ugro_tui.core.commands import OpenRank
 from ugro_tui.core.rank_view import Ages, RankView
 from ugro_tui.core.snapshot import JobView
 from ugro_tui.core.states import RankState
 from ugro_tui.core.text import visible
-from ugro_tui.core.watch import worst
 from ugro_tui.ui.charted import CHART_KEYS, ChartedScreen
 from ugro_tui.ui.job_curves import LOSS
 from ugro_tui.ui.log_tail import log_tail
