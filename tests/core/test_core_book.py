@@ -127,6 +127,15 @@ def test_a_snooze_ends_by_ringing_again() -> None:
     assert book.observe(sight(STALLED), T0 + 3_601) == ()
 
 
+def test_who_snoozes_what_was_acknowledged_wants_to_hear_of_it_again() -> None:
+    book = AlertBook()
+    book.observe(sight(STALLED), T0)
+    book.acknowledge("job", STALLED.subject)
+    book.snooze("job", STALLED.subject, T0 + 100)
+    assert book.view(T0 + 1).firing[0].state is Mark.SNOOZED
+    assert words(book.observe(sight(STALLED), T0 + 101)) == [(FIRED, "rank_stalled")]
+
+
 def test_a_snooze_holds_over_an_end_in_between() -> None:
     book = AlertBook()
     book.observe(sight(STALLED), T0)
@@ -229,7 +238,25 @@ def test_the_end_of_a_job_is_told_once(status: JobStatus, what: Happening, sever
     assert (event.alert.severity, event.rings) == (severity, True)
     assert book.observe(sight(status=status), T0 + 500) == ()
     assert again(book).observe(sight(status=status), T0 + 900) == ()
-    assert [(entry.alert.rule, entry.since) for entry in book.view(T0).history] == [(what.value, T0 + 5)]
+    assert [(entry.alert.rule, entry.since) for entry in book.view(T0).history] == [(what.value, T0 + 4)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "since"),
+    [
+        ("non_finite_loss", JobStatus.FINISHED, 3_603.0),  # for 3 s, until its end
+        ("rank_error", JobStatus.FAILED, 3.0),  # 3 s ago
+        ("non_finite_loss", JobStatus.RUNNING, 3.0),
+    ],
+)
+def test_of_a_job_that_ended_an_hour_ago_what_lasted_began_before_that(
+    rule: str, status: JobStatus, since: float
+) -> None:
+    book = AlertBook()
+    alert = replace(SLOW, rule=rule, age=3.0)
+    book.observe(Sight("job", (alert,), 1, status, 3_600.0), T0)
+    (entry,) = book.view(T0).firing
+    assert T0 - entry.since == since
 
 
 def test_a_job_that_a_person_stopped_is_no_news() -> None:

@@ -12,7 +12,7 @@ from tests.ui.scenes import large
 from tests.ui.test_charts import seen
 from ugro_tui.core.phase_heat import phase_heat
 from ugro_tui.core.snapshot import RankColumns
-from ugro_tui.ui.heatmap import PhaseHeatmap, heat_lines, shade_of
+from ugro_tui.ui.heatmap import PhaseHeatmap, digits, heat_lines, shade_of
 from ugro_tui.ui.metric_picker import MOST_SHOWN, MetricPicker, matching
 
 NAMES = ["loss", "lr", "grad_norm", "metrics.val_loss", "metrics.[red]acc[/]", *(f"layer.{n}.norm" for n in range(500))]
@@ -33,6 +33,23 @@ def test_a_line_a_rank_and_the_worst_below() -> None:
     assert lines[12].startswith("rank 11 ███   412 ms")
     assert lines[3].startswith("rank 2          4 ms")
     assert lines[-1] == "rank 11 data 412 ms, median 4 ms"
+
+
+def test_with_less_room_the_milliseconds_stand_without_their_unit() -> None:
+    heat = phase_heat(straggler().jobs[0].ranks, 20)
+    lines = heat_lines(heat, 38, 22).plain.splitlines()
+    assert lines[0].rstrip().endswith("data  forw  back  wait   opt")
+    assert lines[12].startswith("rank 11 █ 412")
+    assert lines[3].startswith("rank 2    4.0  70.0")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.00014, "0.14"), (0.0041, "4.1"), (0.0999, "99.9"), (0.412, "412"), (9.9, "9900"), (12.3, "12s"), (9e9, ">16m"),
+     (math.nan, "·")],
+)  # fmt: skip
+def test_milliseconds_in_four_cells(seconds: float, text: str) -> None:
+    assert digits(seconds) == text
 
 
 @pytest.mark.parametrize(("width", "height"), [(20, 6), (8, 3), (120, 40), (1, 1)])

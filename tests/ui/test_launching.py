@@ -131,6 +131,23 @@ async def test_a_launch_that_failed_says_where_and_leads_back_to_the_form() -> N
         assert typed(desk, "env") == "HF_TOKEN=S3cr3t", "but it stays as long as the application lives"
 
 
+async def test_a_launch_of_a_form_with_errors_says_how_many_and_goes_to_the_first() -> None:
+    async with at(three(), (80, 24)) as desk:
+        await desk.pilot.press("L")
+        await fill(desk, name="gpt small", nproc="many", restarts="-1")
+        desk.app.front.set_focus(desk.app.front.query_one("#script", Input))
+        await desk.pilot.press("ctrl+s")
+        assert acts(desk) == []
+        assert "not launched: 3 fields are wrong: name, ranks a node, max restarts" in desk.text
+        focused = desk.app.focused
+        assert focused is not None
+        assert focused.id == "name"
+        await fill(desk, name="gpt-small")
+        assert "not launched" not in desk.text
+        await desk.pilot.press("ctrl+s")
+        assert "not launched: 2 fields are wrong: ranks a node, max restarts" in desk.text
+
+
 async def test_more_fields_and_those_of_slurm() -> None:
     async with at(three(), (80, 24)) as desk:
         await desk.pilot.press("L")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.content import Content
 
-from tests.ui.scenes import Run, healthy, job, snapshot
+from tests.ui.scenes import Run, healthy, job, snapshot, starting
 from ugro_tui.core.curve import Axis
 from ugro_tui.ui.columns import GAP, fitting
 from ugro_tui.ui.job_columns import COLUMNS as JOB_COLUMNS
@@ -136,6 +136,10 @@ def test_almost_without_room_a_glyph_stands_beside_the_name() -> None:
     state, name = fitting(JOB_COLUMNS, 20)
     assert (state.text(line), state.heading(), name.text(line)) == ("●", "S", shortened(line.job_id, 8).ljust(8))
     assert [column.title for column in fitting(JOB_COLUMNS, 9)] == ["Job"]
+
+
+def test_how_far_a_job_is_that_has_no_step_yet_is_not_known() -> None:
+    assert math.isnan(job_lines(starting()).row(0).done)
 
 
 def test_cells_are_exactly_as_wide_as_their_column() -> None:

@@ -14,10 +14,11 @@ from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeArchive, FakeFeed, app_of
 from tests.ui.screen_scenes import booked, machines
 from tests.ui.test_dashboard import text
-from ugro_tui.core.commands import Acknowledge, Health, OpenJob, Snooze
+from ugro_tui.core.commands import Acknowledge, Diagnose, Health, OpenJob, Snooze, Stop, Sync
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.alerts import SNOOZE_SECONDS
 from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.chart import ChartCanvas
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.places import BY_KEY, PLACES
 from ugro_tui.ui.table import LineTable
@@ -131,6 +132,28 @@ def test_each_place_is_called_as_its_screen() -> None:
 # --- jobs
 
 
+async def test_the_job_under_the_cursor_is_drawn_in_the_room_that_the_list_leaves() -> None:
+    async with shown(ALL_SCENES["many_jobs"]()) as (app, _, pilot):
+        chart = app.screen.query_one(ChartCanvas)
+
+        def told(part: str) -> str:
+            return str(app.screen.query_one(f"#{part}", Static).render())
+
+        assert "last 2.522 (mean)  min 2.402 (rank 1)" in told("preview-loss")
+        assert "OutOfMemoryError" in told("preview-alerts")
+        first = chart.made()
+        await pilot.press("j")
+        await pilot.pause()
+        assert (chart.made() is first, "last 2.519" in told("preview-loss")) == (False, True)
+        await pilot.press("G")  # a job whose files were not read
+        await pilot.pause()
+        assert (chart.made(), told("preview-loss"), told("preview-alerts")) == (None, "", "")
+        await pilot.resize_terminal(120, 15)
+        await pilot.pause()
+        assert not chart.is_on_screen
+        assert app.screen.query_one(LineTable).size.height > 5
+
+
 async def test_jobs_tell_state_progress_and_the_verdict_of_the_line() -> None:
     async with shown(ALL_SCENES["many_jobs"]()) as (app, _, pilot):
         seen = text(app)
@@ -141,6 +164,21 @@ async def test_jobs_tell_state_progress_and_the_verdict_of_the_line() -> None:
         await pilot.press("j")
         await pilot.pause()
         assert "all 4 ranks are stepping" in text(app)
+
+
+async def test_keys_are_about_the_job_under_the_cursor_of_a_list_not_about_one_that_is_not_shown() -> None:
+    async with shown(ALL_SCENES["many_jobs"](), "j") as (app, feed, pilot):
+        assert app.desk.job == "llama-8b-sft"  # which was shown last
+        await pilot.press("S", "d", "ctrl+k", "y")
+        assert feed.asked[-4:] == [Sync("gpt2-small"), Diagnose("gpt2-small"), Health(), Stop("gpt2-small")]
+        await pilot.press("R")
+        assert "gpt2-small is running: stop it first" in text(app)
+        await pilot.press("slash", *"zzzq", "enter", "ctrl+k")
+        assert "there is no job in hand to stop" in text(app)
+    async with shown(booked(), "4", "j") as (app, feed, pilot):
+        assert app.front.job == "gpt2-xl"
+        await pilot.press("g")
+        assert app.front.job is None  # a node's
 
 
 async def test_jobs_are_filtered_and_the_filter_goes_first() -> None:

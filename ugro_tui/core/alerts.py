@@ -74,6 +74,11 @@ class Alert:
         return f"{self.name}: {who + ': ' if who else ''}{self.what}; {self.next_step}"
 
     @property
+    def lasts(self) -> bool:
+        """Whether `age` says how long it has been so, up to the end of a job that is over, and not how long ago."""
+        return self.rule not in _TELL_TIME | _EVENTS
+
+    @property
     def since(self) -> str:
         """Since when, for people; empty where `what` says so itself, or it is new."""
         if self.rule in _TELL_TIME or self.age < 1:

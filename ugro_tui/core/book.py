@@ -94,12 +94,13 @@ class AlertBook:
         self.version += 1
 
     def snooze(self, job_id: str, subject: Subject, until: float) -> None:
-        """Ring for this alert no more before `until`; then again, if it still fires.
+        """Ring for this alert no more before `until`; then again, if it still fires, also where it was acknowledged.
 
         Raises:
             BadInput: it does not fire.
         """
-        self._firing(job_id, subject)
+        for one in self._firing(job_id, subject):
+            one.acknowledged = False
         self._snoozed[job_id, subject] = until
         self.version += 1
 
@@ -184,7 +185,8 @@ class AlertBook:
         """Note how a job ended."""
         rule = RULES[what.value]
         alert = Alert(rule.title, rule.severity, None, "", sight.verdict, 0.0, rule.next_step, rule.key)
-        self._history.appendleft(Entry(sight.job_id, sight.attempt, alert, at, Mark.RESOLVED, resolved=at))
+        ended = _ended_at(sight, at)
+        self._history.appendleft(Entry(sight.job_id, sight.attempt, alert, ended, Mark.RESOLVED, resolved=ended))
         return self._event(what, alert, sight, at)
 
     def _fires(
@@ -192,7 +194,8 @@ class AlertBook:
     ) -> Iterator[Event]:
         one = opened.get(key)
         if one is None:
-            since = at - alert.age if alert.age > 0 else at
+            since = _ended_at(sight, at) if alert.lasts else at
+            since -= alert.age if alert.age > 0 else 0.0
             one = opened[key] = Open(Entry(sight.job_id, sight.attempt, alert, since))
             self.version += 1
         times = one.entry.times + (not math.isnan(one.rested))
@@ -262,6 +265,12 @@ class AlertBook:
         if one.acknowledged:
             return replace(one.entry, state=Mark.ACKNOWLEDGED)
         return replace(one.entry, state=Mark.SNOOZED, until=until) if at < until else one.entry
+
+
+def _ended_at(sight: Sight, at: float) -> float:
+    """When a job that is over wrote last; now where it is not, or where that is not known."""
+    over = sight.status is not None and sight.status.over
+    return at - sight.age if over and sight.age > 0 else at
 
 
 def _worst_first(entry: Entry) -> tuple[int, float, str]:

@@ -136,7 +136,7 @@ def request_of(
     )
     if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
         form.errors["restarts"] = "on several nodes a restart hangs with a static rendezvous: choose c10d above"
-    return request, form.errors
+    return request, {field.name: form.errors[field.name] for field in FIELDS if field.name in form.errors}
 
 
 def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:

@@ -73,6 +73,12 @@ class AlertsScreen(ListScreen):
         book = self.desk.snapshot.book
         return next((one for one in (*book.firing, *book.history) if entry_key(one) == self.table.key), None)
 
+    @property
+    def job(self) -> str | None:
+        """The job that the alert under the cursor is about; where there is no alert, the one in hand."""
+        entry = self._entry
+        return super().job if entry is None else entry.job_id or None
+
     def detail(self) -> Content:
         """The entry in full: what, what to do, by which numbers."""
         entry = self._entry

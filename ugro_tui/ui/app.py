@@ -159,7 +159,7 @@ class UgroApp(ScreensApp):
 
     def action_sync(self) -> None:
         """Bring the central copies of the job in hand up to date now; of all jobs where there is none."""
-        self.front.ask(Sync(self.desk.job))
+        self.front.ask(Sync(self.front.job))
 
     def action_tensorboard(self) -> None:
         """Open TensorBoard; the answer says where."""
@@ -167,8 +167,8 @@ class UgroApp(ScreensApp):
 
     def action_diagnose(self) -> None:
         """Gather what explains the job in hand; the answer says where the report is."""
-        if self.desk.job is not None:
-            self.front.ask(Diagnose(self.desk.job))
+        if self.front.job is not None:
+            self.front.ask(Diagnose(self.front.job))
 
     @property
     def offered(self) -> list[BindingType]:
@@ -183,7 +183,8 @@ class UgroApp(ScreensApp):
 
     def action_relaunch(self) -> None:
         """Show the form filled in as the job in hand was launched, for its next attempt; not while it runs."""
-        job, view = self.desk.job, self.desk.view
+        job = self.front.job
+        view = None if job is None else self.desk.snapshot.job(job)
         if job is None:
             self.desk.say("there is no job in hand to launch again")
         elif view is not None and not view.summary.status.over:

@@ -186,7 +186,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         titles = {
             "ranks": ranks,
             "loss": self.chart.title(beside=beside, width=width),
-            "phases": Content("Phases: rank x phase"),
+            "phases": Content("Phases: rank x phase, ms"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
         }

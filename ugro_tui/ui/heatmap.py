@@ -25,6 +25,9 @@ _WITH_NUMBERS: Final = 11
 _SHADE: Final = 3
 """Cells of the shade beside a number."""
 
+_WITH_DIGITS: Final = 5
+"""Cells of a phase from which on its milliseconds, without the unit, stand behind one cell of the shade."""
+
 _SHORT: Final = {"forward": "forw", "backward": "back", "sync_wait": "wait", "optimizer": "opt"}
 """What phases are called where room is short, much as in the table of ranks."""
 
@@ -37,6 +40,16 @@ def shade_of(times: float) -> tuple[str, str]:
     if np.isnan(times):
         return "·", "$text-muted"
     return next(((glyph, style) for most, glyph, style in SHADES if times <= most), HOTTEST)
+
+
+def digits(seconds: float) -> str:
+    """The milliseconds of a phase in four cells: `0.14`, `4.1`, `412`, `12s`; a dot where they are not known."""
+    ms = seconds * 1000
+    if np.isnan(ms):
+        return "·"
+    if ms >= 9999.5:
+        return f"{seconds:.0f}s" if seconds < 999.5 else ">16m"
+    return f"{ms:.0f}" if ms >= 99.95 else f"{ms:.1f}" if ms >= 0.995 else f"{ms:.2f}"
 
 
 def heat_lines(heat: PhaseHeat, width: int, height: int) -> Content:
@@ -52,6 +65,8 @@ def heat_lines(heat: PhaseHeat, width: int, height: int) -> Content:
 
 def _head(phase: str, cell: int) -> str:
     """The name of a phase over its numbers, or over its shade where there are none."""
+    if _WITH_DIGITS <= cell < _WITH_NUMBERS:
+        return f"{_SHORT.get(phase, phase)[:_WITH_DIGITS]:>{_WITH_DIGITS}}".ljust(cell)
     short = phase if len(phase) < cell else _SHORT.get(phase, phase)
     return f"{short[: cell - 1]:<{cell}}" if cell < _WITH_NUMBERS else f"{phase:>{_SHADE + _value(cell)}}".ljust(cell)
 
@@ -72,7 +87,9 @@ def _row(name: str, heat: PhaseHeat, place: int, label: int, cell: int) -> Conte
 def _cells(heat: PhaseHeat, place: int, cell: int) -> Iterator[tuple[str, str] | str]:
     for times, seconds in zip(heat.times[place].tolist(), heat.seconds[place].tolist(), strict=True):
         glyph, style = shade_of(times)
-        if cell < _WITH_NUMBERS:
+        if _WITH_DIGITS <= cell < _WITH_NUMBERS:
+            yield (f"{glyph if glyph != '·' else ' '}{digits(seconds):>4}".ljust(cell), style)
+        elif cell < _WITH_NUMBERS:
             wide = max(1, cell - 1)
             yield (glyph * wide, style)
             yield " " * (cell - wide)

@@ -55,7 +55,7 @@ class JobLine:
     @property
     def done(self) -> float:
         """How far it is, 0 to 100."""
-        return min(100.0, 100 * self.step / self.total) if self.total > 0 else _NAN
+        return min(100 * self.step / self.total, 100.0) if self.total > 0 else _NAN  # NaN stays NaN
 
 
 def job_lines(snapshot: Snapshot) -> Listed[JobLine]:

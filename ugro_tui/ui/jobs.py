@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -16,14 +16,29 @@ from ugro_tui.ui.panels import empty, verdict
 from ugro_tui.ui.screen import GoTo
 from ugro_tui.ui.table import LineTable
 
+if TYPE_CHECKING:
+    from ugro_tui.ui.job_preview import JobPreview
+
+LEAST_PREVIEW: Final = 9
+"""Lines that the list must leave for the job under the cursor to be drawn there."""
+
+_AROUND: Final = 6
+"""Lines of the screen that are neither list nor preview, where the verdict takes one."""
+
 _TOLD = (HUNG, "running", "starting", "pending", "failed", "stopped", "finished", "unknown")
 
 
 class JobsScreen(ListScreen):
-    """A line for each job; below it the verdict on the one under the cursor."""
+    """A line for each job; below it the verdict on the one under the cursor, and its loss where there is room."""
 
     NAME = "jobs"
     SAYS = "Jobs"
+
+    DEFAULT_CSS = """
+    JobsScreen.-drawn LineTable { height: auto; max-height: 50%; }
+    JobsScreen JobPreview { display: none; }
+    JobsScreen.-drawn JobPreview { display: block; }
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "compare", "compare", tooltip="Compare the marked jobs", show=True),
@@ -32,9 +47,46 @@ class JobsScreen(ListScreen):
     _placed = False
     """Whether the cursor has been put on the job in hand: where it is moved to afterwards, it stays."""
 
+    _preview: JobPreview | None = None
+
+    def on_mount(self) -> None:
+        """The list comes first: what draws curves is imported once it stands."""
+        self.call_after_refresh(self._add_preview)
+
+    async def _add_preview(self) -> None:
+        from ugro_tui.ui.job_preview import JobPreview
+
+        preview = JobPreview(self.desk, self.put)
+        await self.query_one("#parts").mount(preview, after="#detail")
+        self._preview = preview
+        self.show()
+
+    def draw(self) -> None:
+        """The list, and whether it leaves room for more."""
+        super().draw()
+        height = self.size.height
+        left = height - _AROUND - min(len(self._lines) + 1, height // 2)
+        roomy = left >= LEAST_PREVIEW and not self.has_class("-tiny") and not self.has_class("-empty")
+        self.dress({"-drawn": self._preview is not None and roomy})
+
+    def draw_ages(self) -> None:
+        """The verdict, and what is drawn of the job."""
+        super().draw_ages()
+        self._draw_preview()
+
+    @on(LineTable.Moved)
+    def _draw_preview(self) -> None:
+        if self._preview is not None and self.has_class("-drawn"):
+            self._preview.show(self.desk.snapshot.job(str(self.table.key)))
+
     def new_table(self) -> LineTable[Any]:
         """The table of jobs."""
         return LineTable(COLUMNS, FIELDS, noun="job")
+
+    @property
+    def job(self) -> str | None:
+        """The job under the cursor."""
+        return None if self.table.key is None else str(self.table.key)
 
     def title_words(self) -> Content:
         """How many jobs are in which state."""

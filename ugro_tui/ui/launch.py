@@ -19,7 +19,7 @@ from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.core.numbers import counted
 from ugro_tui.ui.launch_form import NODES, LaunchForm
 from ugro_tui.ui.launch_kept import keep_values, kept_values
-from ugro_tui.ui.launch_text import progress_text, waits_text
+from ugro_tui.ui.launch_text import progress_text, title_text, waits_text, wrong_text
 from ugro_tui.ui.launch_watch import LaunchWatch
 from ugro_tui.ui.message import of_living
 from ugro_tui.ui.node_choice import NodeInput, NodeTable
@@ -57,6 +57,8 @@ class LaunchScreen(UgroScreen):
     """When the form was changed last."""
     _tried = False
     """Whether a launch was tried: then also what is missing is an error."""
+    _complaint = ""
+    """What was said of the form when a launch was tried: taken away as soon as a field says something else."""
     _recalls = ""
     """The job of which it was asked how it was launched."""
 
@@ -138,6 +140,8 @@ class LaunchScreen(UgroScreen):
     @on(LaunchForm.Edited)
     def _edited(self) -> None:
         self._changed = self.desk.clock()
+        if self.desk.message.text == self._complaint:
+            self.desk.say("")
         self.set_timer(PLAN_AFTER, self._plan_when_due)
         self.show()
 
@@ -230,7 +234,8 @@ class LaunchScreen(UgroScreen):
         self._tried = True
         request, errors = self._read()
         if errors:
-            self.show()
+            self._complaint = wrong_text(errors)
+            self.say(self._complaint)
             self._form.go(next(iter(errors)))
             return
         keep_values(self.desk, self._form.values)
@@ -282,18 +287,8 @@ class LaunchScreen(UgroScreen):
 
     def draw_ages(self) -> None:
         """How far the launch is, and since when."""
-        self.put("title", self._title())
-        watch = self._watch
+        watch, longer = self._watch, self.query_one("#plan").max_scroll_y > 0
+        self.put("title", title_text(going=bool(watch.job), over=watch.over, longer=longer))
         if watch.job:
             seconds, room = self.desk.clock() - watch.begun, self.size.width - _MARGIN
             self.put("progress-text", progress_text(watch.job, watch.view, seconds, room))
-
-    def _title(self) -> Content:
-        if not self._watch.job:
-            reads = " · pgdn: more of the plan" if self.query_one("#plan").max_scroll_y else ""
-            hint = f"  ctrl+s launches · ctrl+o more fields{reads} · esc leaves"
-        elif self._watch.over:
-            hint = "  esc: back to the form, as it was · ctrl+s tries again"
-        else:
-            hint = "  esc leaves, and it goes on · ctrl+k ends it"
-        return Content.assemble((" Launch", "bold"), (hint, "$text-muted"))

@@ -38,9 +38,29 @@ _STYLES: Final = {
 
 def waits_text(errors: Mapping[str, str]) -> Content:
     """Why there is no plan yet, by the labels of fields."""
+    return Content.assemble(("the plan is shown here once this is filled in well: ", "$text-muted"), _named(errors))
+
+
+def wrong_text(errors: Mapping[str, str]) -> str:
+    """Why nothing is launched: how many fields are wrong, and which."""
+    return (
+        f"not launched: {counted(len(errors), 'field')} {'is' if len(errors) == 1 else 'are'} wrong: {_named(errors)}"
+    )
+
+
+def _named(errors: Mapping[str, str]) -> str:
     labels = {field.name: field.label for field in FIELDS}
-    named = ", ".join(labels[name] for name in errors)
-    return Content.assemble(("the plan is shown here once this is filled in well: ", "$text-muted"), named)
+    return ", ".join(labels[name] for name in errors)
+
+
+def title_text(*, going: bool, over: bool, longer: bool) -> Content:
+    """What can be done: with the form, with a launch that goes on or is over. `longer`: the plan can be scrolled."""
+    hint = f"  ctrl+s launches · ctrl+o more fields{' · pgdn: more of the plan' if longer else ''} · esc leaves"
+    if over:
+        hint = "  esc: back to the form, as it was · ctrl+s tries again"
+    elif going:
+        hint = "  esc leaves, and it goes on · ctrl+k ends it"
+    return Content.assemble((" Launch", "bold"), (hint, "$text-muted"))
 
 
 def plan_text(plan: LaunchPlan) -> Content:
@@ -130,7 +150,7 @@ def progress_text(job: str, view: LaunchView | None, seconds: float, width: int)
     if view is None:
         return Content.assemble((f"◌ {job}", "bold $accent"), "  asked for …", (since, "$text-muted"))
     head = (f"{_GLYPHS[view.stage]} {view.job_id}", f"bold {_style(view.stage)}")
-    size = "" if view.plan is None else f"  attempt {view.plan.attempt}  {view.plan.world_size} ranks"
+    size = "" if view.plan is None else f"  attempt {view.plan.attempt}  {counted(view.plan.world_size, 'rank')}"
     over = view.stage.over
     lines = [Content.assemble(head, f"  {view.stage.value}", ("" if over else since, "$text-muted"), size)]
     lines += [_course(view.stage)] if view.stage in dict(_COURSE) else []

@@ -129,7 +129,7 @@ def jobs(app: Deeds) -> Iterator[Offer]:
 
 def rank(app: Deeds, number: str) -> Offer:
     """A rank of the job in hand; what to type where none is named."""
-    view = app.desk.view
+    view = app.desk.snapshot.job(app.front.job or "")
     if view is None:
         return _refused(app, f"{RANK} {number}".strip(), "there is no job in hand: `job NAME` takes one")
     there = {*range(view.summary.world_size), *view.ranks.rank.tolist()}  # also those that have written nothing yet

@@ -96,7 +96,7 @@ class UgroScreen(Screen[None]):
 
     @property
     def job(self) -> str | None:
-        """The id of the job that is shown here."""
+        """The id of the job that is shown here, or on a list the one under the cursor: what keys are about."""
         return self.desk.job
 
     def metric_names(self) -> Finding[tuple[str, ...]]:

@@ -54,6 +54,9 @@ class ScreensApp(TerminalApp):
 
     def go_to_rank(self, number: int) -> None:
         """Explain this rank of the job in hand."""
+        job = self.front.job
+        if job is not None and job != self.desk.job:
+            self.desk.take_job(job)
         self.desk.rank = number
         self.go("rank")
 
