@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -88,7 +88,7 @@ class LaunchDoor:
                 self._show(LaunchView(command.job_id, Stage.WAITING, recalled=recalled))
                 return ""
             case Launch():
-                return f"job {command.request.job_id} runs: {_counted(self.launch(command.request))}"
+                return f"job {command.request.job_id} runs: {_counted(self.launch(command.request, command.typed))}"
             case Stop():
                 self.stop(command.job_id, command.grace)
                 return f"job {command.job_id} was stopped"
@@ -97,12 +97,12 @@ class LaunchDoor:
         """What a launch would do; see `LaunchCoordinator.plan`."""
         return self._unlocked(lambda one: one.plan(self._completed(request)))
 
-    def launch(self, request: LaunchRequest) -> LaunchPlan:
-        """Start a job, whose secrets are asked for where they have no file; see `LaunchCoordinator.launch`."""
+    def launch(self, request: LaunchRequest, typed: Mapping[str, str] | None = None) -> LaunchPlan:
+        """Start a job; secrets without a file that are not `typed` are asked for. See `LaunchCoordinator.launch`."""
         from ugro_tui.act.brought import asked_for  # only who launches pays for it
 
         self._coordinator()
-        with asked_for(request, self._secrets, self._ask):
+        with asked_for(request, typed or {}, self._secrets, self._ask):
             return self._unlocked(lambda one: one.launch(self._completed(request)))
 
     def relaunch(self, job_id: str, *, resume: bool) -> LaunchRequest:

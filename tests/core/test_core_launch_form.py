@@ -64,7 +64,12 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
         ("name", "../up", "is not a job id"),
         ("name", "old", "exists already"),
         ("args", "--note 'two", "no closing quotation: close the quote"),
-        ("nodes", "gpu1,gpu9", "no node gpu9 is watched: take of gpu-master, gpu1, gpu2; or add it to --nodes"),
+        (
+            "nodes",
+            "gpu1,gpu9",
+            "no node gpu9 is watched: take of gpu-master, gpu1, gpu2; or quit (training goes on) and",
+        ),
+        ("nodes", "gpu9", "start `ugro-tui --nodes gpu-master,gpu1,gpu2,gpu9`"),
         ("nodes", ",", "no node is chosen"),
         ("backend", "local", "this machine is not watched: start ugro-tui with --nodes local,gpu-master"),
         ("restarts", "2", "hangs with a static rendezvous"),
@@ -74,7 +79,8 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
         ("restarts", "-1", "no number from 0"),
         ("env", "1A=2", "no NAME=VALUE"),
         ("env", "NAME", "no NAME=VALUE"),
-        ("secrets", "A=", "A has no file: write A=FILE"),
+        ("secrets", "A=", "A has no file: write A=FILE; or A alone to be asked for it"),
+        ("secrets", "A 1B=x", "1B is no name of a variable"),
         ("secrets", "A='", "no closing quotation"),
     ],
 )
@@ -146,7 +152,7 @@ requests = st.builds(
     rendezvous=st.just("c10d"),
     max_restarts=st.integers(0, 9),
     environment=st.dictionaries(names, words),
-    secrets=st.dictionaries(names, words),
+    secrets=st.dictionaries(names, st.just("") | words),
     resume=st.booleans(),
     scope=st.sampled_from(("auto", "user", "none")),
 )

@@ -9,6 +9,7 @@ from textual._xterm_parser import XTermParser
 from textual.events import Key
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.ui.log_scenes import crash, log_app, showing
 from tests.ui.scenes import FakeFeed, app_of
@@ -74,3 +75,11 @@ async def test_what_is_typed_behind_a_search_goes_on_with_it() -> None:
         await type_ahead(pilot, "3", "slash", *"step 2", "enter", "n", "n")
         await until(pilot, lambda: app.front.NAME == "logs")
         await until(pilot, lambda: app.front.query_one(LogView).matches.said == "/step 2 3/11")
+
+
+async def test_what_is_typed_behind_a_key_that_edits_a_line_is_not_edited_by_it() -> None:
+    app = app_of(FakeFeed(booked()))
+    async with app.run_test(size=MIDDLE) as pilot:
+        await type_ahead(pilot, "L", *"old", "end", "ctrl+u", *"train", "left", "x")
+        await until(pilot, lambda: app.front.NAME == "launch" and "x" in app.front.query_one("#name", Input).value)
+        assert app.front.query_one("#name", Input).value == "traixn"

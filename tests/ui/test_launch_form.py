@@ -206,3 +206,31 @@ def test_what_failed_is_told_once_and_nodes_that_were_spared_are_not_shown_as_st
     assert "✖ it is over" in text
     assert text.index("✖ gpu2") < text.index("gpu-master")
     assert "\n    torch no" in text or "\n    no torch" in text, "lines begin below each other"
+
+
+async def test_secrets_without_a_file_are_asked_for_hidden_and_are_in_the_command_alone() -> None:
+    request = LaunchRequest("gpt", nodes=NODES, secrets={"KEY": "", "OTHER": "", "FILE": "~/.f"})
+    async with at(three()) as desk:
+        await desk.pilot.press("L")
+        await fill(desk, name="gpt", secrets="KEY OTHER FILE=~/.f")
+        await desk.pilot.press("ctrl+s")
+        assert "Secret KEY of job gpt" in desk.text
+        await desk.news()
+        await desk.pilot.press("escape")
+        assert "nothing was launched: a secret was not typed" in desk.text
+        assert [one for one in acts(desk) if isinstance(one, Launch)] == []
+        await desk.pilot.press("ctrl+s")
+        await desk.type("hunter2")
+        assert "•••••••" in desk.text
+        assert "hunter2" not in desk.text + desk.app.export_screenshot()
+        await desk.pilot.press("enter")
+        assert "Secret OTHER of job gpt" in desk.text
+        await desk.type("hunter3")
+        await desk.pilot.press("enter")
+        assert acts(desk)[-1] == Launch(request, {"KEY": "hunter2", "OTHER": "hunter3"})
+        assert "asked for …" in desk.text
+        desk.app.desk.save()
+        assert "hunter" not in repr(desk.feed.asked) + str(desk.app.desk.kept("launch", {}))
+        await desk.news(launch=broken(request), answers=(Answer(asked(desk, Launch), "no torch"),))
+        await desk.pilot.press("ctrl+s")
+        assert "Secret KEY of job gpt" in desk.text, "it is not remembered"

@@ -96,6 +96,8 @@ async def test_a_form_is_planned_launched_and_leads_to_the_job() -> None:
         assert desk.feed.asked[-1] == OpenJob("gpt-small")
         await desk.pilot.press("L")
         assert typed(desk, "args") == "--note 'a b'"
+        await desk.type("x")
+        assert "x" in typed(desk, "name"), "typing goes into the first field again"
 
 
 async def test_a_launch_that_failed_says_where_and_leads_back_to_the_form() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +62,11 @@ def _secret(request: LaunchRequest, name: str, typed: Typed) -> str:
 
 
 @contextmanager
-def asked_for(request: LaunchRequest, known: Secrets, ask: Callable[[Question], str] | None) -> Iterator[None]:
-    """Ask for the secrets that have no file. They are known while this lasts, in memory alone.
+def asked_for(
+    request: LaunchRequest, typed: Mapping[str, str], known: Secrets, ask: Callable[[Question], str] | None
+) -> Iterator[None]:
+    """Ask for the secrets that have no file, and were not `typed` before. They are known while this lasts, in memory
+    alone.
 
     Raises:
         BadInput: nobody is there to be asked, or nothing was typed.
@@ -71,6 +74,9 @@ def asked_for(request: LaunchRequest, known: Secrets, ask: Callable[[Question], 
     keys = {_key(request, name): name for name, path in request.secrets.items() if not path}
     try:
         for key, name in keys.items():
+            if typed.get(name):
+                known.put(key, typed[name])
+                continue
             if ask is None:
                 raise BadInput(
                     f"--secret {name}: there is no terminal to ask for it on: write it to a file that you alone can "

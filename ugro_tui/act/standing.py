@@ -101,7 +101,8 @@ def standing_of(job_id: str, told: Mapping[str, Look | UgroError]) -> JobStandin
 
 def _refuse(job_id: str, told: Mapping[str, object], silent: Mapping[str, str]) -> None:
     if not silent:
-        raise BadInput(f"there is no job {job_id} on {', '.join(told) or 'any node'}: `ugro-tui status` lists all")
+        where = ", ".join(told) or "any node"
+        raise BadInput(f"there is no job {job_id} on {where}: `ugro-tui status` lists all; --nodes names other nodes")
     why = "\n".join(silent.values())
     if len(silent) == len(told):
         raise NoSource(why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -102,9 +103,13 @@ class RecallLaunch:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Start what was asked for, all or nothing; how far it is comes in `Snapshot.launch`. The answer says the end."""
+    """Start what was asked for, all or nothing; how far it is comes in `Snapshot.launch`. The answer says the end.
+
+    `typed`: the secrets of the request that have no file, as a person typed them; nobody keeps or shows them.
+    """
 
     request: LaunchRequest
+    typed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

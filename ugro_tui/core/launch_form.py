@@ -74,7 +74,7 @@ FIELDS: Final = (
     FormField("restarts", "max restarts", "0", _TORCHRUN, more=True),
     FormField("scope", "systemd scope", backends=_TORCHRUN, more=True, choices=("auto", "user", "none")),
     FormField("env", "environment", "NCCL_DEBUG=INFO NOTE='two words'", more=True),
-    FormField("secrets", "secrets", "HF_TOKEN=~/.hf_token (files)", more=True),
+    FormField("secrets", "secrets", "NAME (asked for), or NAME=FILE", more=True),
     FormField("sync_code", "copy code", "a directory here: copied first", more=True),
 )  # fmt: skip
 
@@ -127,7 +127,7 @@ def request_of(
         rendezvous=form.text("rendezvous") or "static",
         max_restarts=form.read("restarts", _number(0), None) or 0,
         environment=form.read("env", _variables, {}),
-        secrets=form.read("secrets", _files, {}),
+        secrets=form.read("secrets", _secrets, {}),
         sync_code=form.text("sync_code"),
         resume=attempt != FIRST,
         from_checkpoint=attempt == RESUMED,
@@ -164,7 +164,7 @@ def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
         "restarts": str(request.max_restarts or ""),
         "scope": request.scope,
         "env": _assigned(request.environment),
-        "secrets": _assigned(request.secrets),
+        "secrets": " ".join(f"{name}={shlex.quote(path)}" if path else name for name, path in request.secrets.items()),
         "sync_code": request.sync_code,
     }
     return values | ({"slurm_nodes": ""} if request.backend is not Backend.SLURM else {})
@@ -244,11 +244,14 @@ def _nodes(text: str, watched: Sequence[str]) -> tuple[str, ...]:
 
 
 def _unwatched(name: str, watched: Sequence[str]) -> str:
-    """What to do about a node that would never be seen here."""
-    more = f" and {len(watched) - MOST_NAMED:,} more" if len(watched) > MOST_NAMED else ""
-    known = f"{', '.join(watched[:MOST_NAMED])}{more}"
-    name = visible(name, 40)
-    return f"no node {name} is watched: take of {known}; or add it to --nodes and start ugro-tui again"
+    """What to do about a node that would never be seen here: which ones are watched is settled at the start."""
+    name, listed = visible(name, 40), ", ".join(watched[:MOST_NAMED])
+    start = f"start `ugro-tui --nodes {shlex.quote(','.join((*watched, name)))}`"
+    if len(watched) > MOST_NAMED:
+        listed += f" and {len(watched) - MOST_NAMED:,} more"
+        start = "start it again with this one in --nodes, or in `nodes` of config.toml"
+    why = f"no node {name} is watched: take of {listed}"
+    return f"{why}; or quit (training goes on) and {start}: what you typed is kept"
 
 
 def _number(least: int) -> Callable[[str], int | None]:
@@ -260,12 +263,15 @@ def _number(least: int) -> Callable[[str], int | None]:
     return made
 
 
-def _files(text: str) -> dict[str, str]:
-    found = _variables(text)
-    for name, path in found.items():
-        if not path:
-            raise BadInput(f"{name} has no file: write {name}=FILE; `ugro-tui launch --secret {name}` asks for it")
-    return found
+def _secrets(text: str) -> dict[str, str]:
+    """Names to files; to an empty one where a person is to be asked."""
+    pairs = [word.partition("=") for word in _words(text)]
+    for name, sign, path in pairs:
+        if not _VARIABLE.fullmatch(name):
+            raise BadInput(f"{visible(name, 40)} is no name of a variable: write NAME=FILE; or NAME to be asked for it")
+        if sign and not path:
+            raise BadInput(f"{name} has no file: write {name}=FILE; or {name} alone to be asked for it")
+    return {name: path for name, _, path in pairs}
 
 
 def _variables(text: str) -> dict[str, str]:

@@ -184,6 +184,11 @@ class Snapshot:
         return tuple(alert for alert in self.alerts if alert.rule not in UNHEARD)
 
     @property
+    def node_names(self) -> tuple[str, ...]:
+        """The nodes that are watched."""
+        return tuple(node.name for node in self.nodes)
+
+    @property
     def taken(self) -> frozenset[str]:
         """The names that no new job can have. Where a launch failed before the first record, its name is free again."""
         launch = self.launch

@@ -20,7 +20,8 @@ PATIENCE: Final = 3.0
 """Seconds that a key waits at the most for the one before it: nothing may make the keyboard dead."""
 
 _MOVES: Final = frozenset(("j", "k", "up", "down", "left", "right", "pageup", "pagedown", "ctrl+d", "ctrl+u"))
-"""Keys that open nothing, as what is typed into a line of text: nobody waits for them, who holds them down neither."""
+"""Keys that open nothing, as what is typed into a line of text: nobody waits for them, who holds them down neither.
+In a line of text they change what the next key does."""
 
 _DIGITS: Final = dict(zip("\xa1\u2122\xa3\xa2\u221e\xa7", "123456", strict=True))
 """What Textual takes an escape for that is followed by a digit at once: the signs that Alt gives on a Mac."""
@@ -65,7 +66,7 @@ class Keyboard:
 
     def passed(self, key: Key) -> None:
         """The key was handed on: let others wait until what it does is done."""
-        self._plain = key.key in _MOVES or (key.is_printable and isinstance(self._app.focused, Input))
+        self._plain = key.is_printable if isinstance(self._app.focused, Input) else key.key in _MOVES
         if key is self._due:
             self._handed.set()
         elif not self._plain:

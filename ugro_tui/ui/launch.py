@@ -24,6 +24,7 @@ from ugro_tui.ui.launch_watch import LaunchWatch
 from ugro_tui.ui.message import of_living
 from ugro_tui.ui.node_choice import NodeInput, NodeTable
 from ugro_tui.ui.plan_ahead import PLAN_AFTER, PlanAhead
+from ugro_tui.ui.question import SecretsScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
 
 _MARGIN: Final = 5
@@ -96,6 +97,8 @@ class LaunchScreen(UgroScreen):
             name = self._form.values["name"]
             free = free_name(name, self.desk.snapshot.taken)
             self._form.fill({} if free == name else {"name": free, "resume": FIRST})
+            if not (self._watch.job or self.focused in self._form.lines):
+                self._form.go("name")  # what was launched last has had the focus
         self._watch_nodes()
 
     def on_screen_suspend(self) -> None:
@@ -113,11 +116,8 @@ class LaunchScreen(UgroScreen):
 
     # --- the form
 
-    def _node_names(self) -> list[str]:
-        return [node.name for node in self.desk.snapshot.nodes]
-
     def _read(self) -> tuple[LaunchRequest, dict[str, str]]:
-        return request_of(self._form.values, self._node_names(), self.desk.snapshot.taken)
+        return request_of(self._form.values, self.desk.snapshot.node_names, self.desk.snapshot.taken)
 
     def _draw_form(self, errors: dict[str, str]) -> None:
         values, typing = self._form.values, self.focused is not None and self.focused.id == NODES
@@ -216,7 +216,7 @@ class LaunchScreen(UgroScreen):
         launch = self.desk.snapshot.launch
         if launch is not None and launch.recalled is not None and launch.job_id == self._recalls:
             self._recalls = ""
-            self._form.fill(values_of(launch.recalled, self._node_names()))
+            self._form.fill(values_of(launch.recalled, self.desk.snapshot.node_names))
             self._form.go("args")
         elif not self.desk.waits_for(RecallLaunch):
             self._recalls = ""
@@ -240,8 +240,18 @@ class LaunchScreen(UgroScreen):
             return
         keep_values(self.desk, self._form.values)
         self._tried = False
+        asked = [name for name, path in request.secrets.items() if not path]
+        if asked:
+            self.app.push_screen(SecretsScreen(request.job_id, asked, lambda typed: self._begin(request, typed)))
+        else:
+            self._begin(request, {})
+
+    def _begin(self, request: LaunchRequest, typed: dict[str, str]) -> None:
+        if any(not path and name not in typed for name, path in request.secrets.items()):
+            self.say("nothing was launched: a secret was not typed")
+            return
         self._watch.begin(request.job_id)
-        self.ask(Launch(request))
+        self.ask(Launch(request, typed))
         self.query_one("#progress").focus()
 
     def _follow(self) -> None:
@@ -287,8 +297,9 @@ class LaunchScreen(UgroScreen):
 
     def draw_ages(self) -> None:
         """How far the launch is, and since when."""
-        watch, longer = self._watch, self.query_one("#plan").max_scroll_y > 0
-        self.put("title", title_text(going=bool(watch.job), over=watch.over, longer=longer))
+        watch = self._watch
+        over = watch.over if watch.job else None
+        self.put("title", title_text(over, more=bool(self.query_one("#plan").max_scroll_y)))
         if watch.job:
             seconds, room = self.desk.clock() - watch.begun, self.size.width - _MARGIN
             self.put("progress-text", progress_text(watch.job, watch.view, seconds, room))

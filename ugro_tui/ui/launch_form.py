@@ -55,6 +55,11 @@ class LaunchForm(Vertical):
             yield Button("More (ctrl+o)", compact=True, id="more")
 
     @property
+    def lines(self) -> Collection[Widget]:
+        """What is typed into."""
+        return self._lines.values()
+
+    @property
     def values(self) -> dict[str, str]:
         """What stands in the fields."""
         return {name: line.value for name, line in self._lines.items()}
@@ -62,7 +67,10 @@ class LaunchForm(Vertical):
     def fill(self, values: Mapping[str, str]) -> None:
         """Have these stand there."""
         for name, value in values.items():
-            self._lines[name].value = value
+            line = self._lines[name]
+            line.value = value
+            if isinstance(line, Input):
+                line.cursor_position = len(value)
 
     def go(self, name: str) -> None:
         """Type into this field."""

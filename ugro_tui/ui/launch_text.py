@@ -36,6 +36,17 @@ _STYLES: Final = {
 }
 
 
+def title_text(over: bool | None, *, more: bool) -> Content:
+    """The keys of the form, or of a launch; `over`: whether that has ended, None: no launch; `more` of the plan."""
+    if over is None:
+        hint = f"  ctrl+s launches · ctrl+o more fields{' · pgdn: more of the plan' if more else ''} · esc leaves"
+    elif over:
+        hint = "  esc: back to the form, as it was · ctrl+s tries again"
+    else:
+        hint = "  esc leaves, and it goes on · ctrl+k ends it"
+    return Content.assemble((" Launch", "bold"), (hint, "$text-muted"))
+
+
 def waits_text(errors: Mapping[str, str]) -> Content:
     """Why there is no plan yet, by the labels of fields."""
     return Content.assemble(("the plan is shown here once this is filled in well: ", "$text-muted"), _named(errors))
@@ -51,16 +62,6 @@ def wrong_text(errors: Mapping[str, str]) -> str:
 def _named(errors: Mapping[str, str]) -> str:
     labels = {field.name: field.label for field in FIELDS}
     return ", ".join(labels[name] for name in errors)
-
-
-def title_text(*, going: bool, over: bool, longer: bool) -> Content:
-    """What can be done: with the form, with a launch that goes on or is over. `longer`: the plan can be scrolled."""
-    hint = f"  ctrl+s launches · ctrl+o more fields{' · pgdn: more of the plan' if longer else ''} · esc leaves"
-    if over:
-        hint = "  esc: back to the form, as it was · ctrl+s tries again"
-    elif going:
-        hint = "  esc leaves, and it goes on · ctrl+k ends it"
-    return Content.assemble((" Launch", "bold"), (hint, "$text-muted"))
 
 
 def plan_text(plan: LaunchPlan) -> Content:

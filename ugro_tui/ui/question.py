@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -15,6 +16,7 @@ from textual.widgets import Input, Static
 from ugro_tui.core.commands import Tell
 from ugro_tui.core.ports import Feed
 from ugro_tui.core.snapshot import Question, Snapshot
+from ugro_tui.core.text import visible
 
 _FRAME = 3
 """Lines of the window beside the text: its borders, and the line to type in."""
@@ -57,46 +59,44 @@ class Questions:
         self._told.clear()
 
 
-class _Line(Input):
+class Line(Input):
     """An input whose text goes into no message: messages and results of screens may get into logs."""
 
     async def action_submit(self) -> None:
         """Leave with what was typed."""
         screen = self.screen
-        if isinstance(screen, QuestionScreen):
+        if isinstance(screen, AskScreen):
             screen.answer(self.value)
 
 
-class QuestionScreen(ModalScreen[None]):
-    """One question; `enter` answers it, `esc` leaves it unanswered."""
+class AskScreen(ModalScreen[None]):
+    """A line to type in below a text; `enter` answers, `esc` leaves it. Subclasses say what becomes of the answer."""
 
     DEFAULT_CSS = """
-    QuestionScreen { align: center middle; }
-    QuestionScreen > Vertical {
+    AskScreen { align: center middle; }
+    AskScreen > Vertical {
         width: 72; max-width: 100%; height: auto; max-height: 100%;
         border: round $accent; background: $panel; padding: 0 1;
     }
-    QuestionScreen VerticalScroll { height: auto; scrollbar-size-vertical: 1; }
-    QuestionScreen Static { height: auto; }
-    QuestionScreen Input, QuestionScreen Input:focus { height: 1; border: none; padding: 0 1; background: $surface; }
+    AskScreen VerticalScroll { height: auto; scrollbar-size-vertical: 1; }
+    AskScreen Static { height: auto; }
+    AskScreen Input, AskScreen Input:focus { height: 1; border: none; padding: 0 1; background: $surface; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave it", show=False)]
 
-    def __init__(self, question: Question, questions: Questions) -> None:
+    def __init__(self, text: str, *, title: str, secret: bool) -> None:
         super().__init__()
-        self.question = question
-        self._questions = questions
+        self._text, self._title, self._secret = text, title, secret
 
     def compose(self) -> ComposeResult:
         """The text and a line to type in."""
         with Vertical() as frame:
-            again = self._questions.refused(self.question)
-            frame.border_title = "That was not accepted: once more" if again else "Question"
+            frame.border_title = self._title
             frame.border_subtitle = "enter answers, esc leaves it"
             with VerticalScroll(can_focus=False):
-                yield Static(Content(self.question.text))
-            yield _Line(password=self.question.secret)
+                yield Static(Content(self._text), id="asks")
+            yield Line(password=self._secret)
 
     def on_mount(self) -> None:
         """Typing goes into the line at once."""
@@ -107,10 +107,49 @@ class QuestionScreen(ModalScreen[None]):
         self.query_one(VerticalScroll).styles.max_height = max(1, event.size.height - _FRAME)
 
     def answer(self, text: str) -> None:
-        """Hand on what was typed, and close."""
-        self._questions.tell(self.question, text)
-        self.dismiss()
+        """Hand on what was typed, and close; empty: it was left."""
+        raise NotImplementedError
 
     def action_leave(self) -> None:
         """Close without an answer."""
         self.answer("")
+
+
+class QuestionScreen(AskScreen):
+    """One question of the snapshot."""
+
+    def __init__(self, question: Question, questions: Questions) -> None:
+        title = "That was not accepted: once more" if questions.refused(question) else "Question"
+        super().__init__(question.text, title=title, secret=question.secret)
+        self.question = question
+        self._questions = questions
+
+    def answer(self, text: str) -> None:
+        """Hand on what was typed, and close."""
+        self._questions.tell(self.question, text)
+        self.dismiss()
+
+
+class SecretsScreen(AskScreen):
+    """Asks for the secrets of a launch one after another; `go` gets all of them, or none where one was left."""
+
+    def __init__(self, job: str, names: Sequence[str], go: Callable[[dict[str, str]], None]) -> None:
+        self._job, self._names, self._go = job, list(names), go
+        self._typed: dict[str, str] = {}
+        super().__init__(self._asks, title="Secret: never shown or kept", secret=True)
+
+    @property
+    def _asks(self) -> str:
+        return f"Secret {visible(self._names[len(self._typed)], 80)} of job {self._job}"
+
+    def answer(self, text: str) -> None:
+        """Ask for the next one, or hand on all that was typed and close."""
+        if text:
+            self._typed[self._names[len(self._typed)]] = text
+        if text and len(self._typed) < len(self._names):
+            self.query_one("#asks", Static).update(Content(self._asks))
+            self.query_one(Line).value = ""
+            return
+        typed, self._typed = self._typed if text else {}, {}
+        self.dismiss()
+        self._go(typed)
