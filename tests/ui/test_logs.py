@@ -95,6 +95,8 @@ async def test_search_is_typed_below_the_text_and_told_in_the_title() -> None:
         assert bench.title == f"Logs of {JOB} · /q not found · following", "what was asked for first"
         await bench.press("slash", "n", "enter", "n")
         assert bench.title == f"Logs of {JOB} · /n 375/399 · not following"
+        await bench.press("right")
+        assert bench.title.endswith("not following · from column 21 (←)")
         await bench.press("escape", "w", "slash", "escape")
         assert bench.title == f"Logs of {JOB} · not following · wrapped"
         assert not bench.screen.query_one(Input).display

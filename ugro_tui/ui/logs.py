@@ -151,7 +151,8 @@ class LogsScreen(UgroScreen):
             return []
         skipped = f"{size(page.skipped)} before not shown" if page.skipped else ""
         way = "around its first error (f: newest)" if self._around else "following" if text.follow else "not following"
-        return [way, self._order(), "wrapped" if text.wraps else "", skipped]
+        aside = f"from column {text.aside + 1} (←)" if text.aside else ""
+        return [way, aside, self._order(), "wrapped" if text.wraps else "", skipped]
 
     def _order(self) -> str:
         """By what the lines of several ranks are ordered, where that is not their time."""
