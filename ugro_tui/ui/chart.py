@@ -130,7 +130,7 @@ class ChartCanvas(PlotextPlot):
         plot.xlim(0, 1)
         plot.ylim(0, 1)
         x = x_ticks(self._view.axis, plane.left, plane.right, max(2, width // _X_CELLS))
-        y = y_ticks(plane.bottom, plane.top, max(2, rows // _Y_CELLS), log=self._view.log)
+        y = y_ticks(plane.bottom, plane.top, max(3, rows // _Y_CELLS), log=self._view.log)
         for ticks, place, put in ((x, plane.across, plot.xticks), (y, plane.up, plot.yticks)):
             put(place(np.array([at for at, _ in ticks])).tolist(), [text for _, text in ticks])
         labels = max((len(text) for _, text in y), default=0)
