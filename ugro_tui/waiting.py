@@ -13,6 +13,7 @@ from ugro_tui.core.alerts import Subject
 from ugro_tui.core.errors import UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.snapshot import JobView
+from ugro_tui.core.states import JobStatus
 from ugro_tui.headless import complain
 from ugro_tui.launch_lines import ended_line
 from ugro_tui.output import print_json, print_lines
@@ -73,7 +74,8 @@ class Progress:
         """The job on a line, unless it has made no step yet, or was told at this one."""
         summary = view.summary
         place = (summary.status, summary.attempt, summary.step)
-        if place != self._place and not math.isnan(summary.step):
+        before = summary.status in (JobStatus.PENDING, JobStatus.STARTING)  # what is known is of the last attempt
+        if place != self._place and not (before or math.isnan(summary.step)):
             self._place = place
             yield monitor_line(view)
 

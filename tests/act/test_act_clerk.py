@@ -7,10 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ugro_tui.act import slurm_standing
-from ugro_tui.act.clerk import Manifest, brought
+from ugro_tui.act.clerk import Manifest, Survey, brought
+from ugro_tui.act.submission import attempt_of
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.nodes import helper_batch, helper_clerk
 
 TOKEN = "1" * 32
@@ -159,3 +163,24 @@ def test_a_job_has_all_that_it_needs_with_it() -> None:
 )  # fmt: skip
 def test_a_failure_is_told_by_the_rank_that_failed_of_its_own(manifest: Manifest, said: str) -> None:
     assert slurm_standing.written(manifest).said == said
+
+
+def surveyed(root: Path, *, resumes: bool) -> Survey:
+    """What the login node says before a submission."""
+    words = {"root": str(root), "job": "job", "workdir": "", "script": "x.py", "python": "python3", "resumes": resumes}
+    answer = helper_clerk.answered(json.dumps({"do": "survey", **words}).encode())
+    return msgspec.convert(json.loads(answer)["told"], Survey)
+
+
+def test_a_name_is_free_where_the_job_failed_before_its_first_record(tmp_path: Path) -> None:
+    new, again = LaunchRequest("job"), LaunchRequest("job", resume=True, from_checkpoint=True)
+    assert attempt_of(new, surveyed(tmp_path, resumes=False)) == 1
+    claimed(tmp_path)
+    with pytest.raises(BadInput, match="exists already"):
+        attempt_of(new, surveyed(tmp_path, resumes=False))
+    helper_batch.change(str(tmp_path / "job"), TOKEN, {"status": "failed"})
+    found = surveyed(tmp_path, resumes=True)
+    assert (attempt_of(new, found), attempt_of(again, found), found.saved) == (2, 2, False)
+    (tmp_path / "job" / "metrics.jsonl").touch()
+    with pytest.raises(BadInput, match="exists already"):
+        attempt_of(new, surveyed(tmp_path, resumes=False))

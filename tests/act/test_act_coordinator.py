@@ -112,6 +112,9 @@ def test_a_job_is_started_again_by_its_own_plan() -> None:
     backend = FakeBackend(JobStanding("failed", request=REQUEST))
     coordinator = LaunchCoordinator({Backend.SSH: backend}, Collected(), lambda _: None)
     assert coordinator.relaunch("job", resume=False) == replace(REQUEST, resume=True)
+    backend.standing = JobStanding("failed", request=REQUEST, placed=("gpu2", "gpu1"))
+    assert coordinator.relaunch("job", resume=False).nodes == ("gpu2", "gpu1"), "whatever nodes are named now"
+    backend.standing = JobStanding("failed", request=REQUEST)
     again = coordinator.relaunch("job", resume=True)
     assert again.words == ("--steps", "5", "--resume")
     backend.standing = JobStanding("failed", request=again)

@@ -20,6 +20,8 @@ from tests.act.launching import BEATS, STUB, TELLS, WAITS, Yard, stub_python
 from tests.writing import wait_until
 from ugro_tui.act.errors import LaunchError
 from ugro_tui.act.planning import port_of
+from ugro_tui.act.torchrun import Torchrun
+from ugro_tui.clock import SystemClock
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import Stage
 from ugro_tui.nodes.helper_processes import of_launch
@@ -52,6 +54,8 @@ def test_a_job_is_started_once_found_again_and_ended_without_a_trace(yard: Yard)
     assert sorted(yard.living()) == running
     standing = yard.torchrun.look("job")
     assert (standing.status, standing.request) == ("running", plan.request)
+    assert standing.placed == ("n1", "n2")
+    assert Torchrun({"n1": yard.torchrun._sites["n1"]}, SystemClock()).look("job").placed == (), "n2 is not known there"
     with pytest.raises(LaunchError, match=r"n1: job job exists here already: .*\nn2: job job exists"):
         yard.go(yard.request(), "b" * 32)
     with pytest.raises(LaunchError, match="still runs here"):

@@ -170,7 +170,10 @@ def test_who_waits_is_told_what_is_new_at_once_and_steps_ever_more_seldom() -> N
     told: dict[int, list[str]] = {}
     for second in range(10_000):
         status = JobStatus.STARTING if second < 20 else JobStatus.RUNNING
-        step, alerts = second if second >= 20 else math.nan, (disk,) if 3_000 < second < 3_100 or second > 4_000 else ()
+        step, alerts = (
+            second if second >= 20 else 400.0 if second < 10 else math.nan,
+            (disk,) if 3_000 < second < 3_100 or second > 4_000 else (),
+        )
         summary = replace(picture.summary, status=status, step=step, alerts=alerts)
         told[second] = list(progress.lines(replace(picture, summary=summary), float(second)))
     steps_told = [second for second, lines in told.items() if "step" in "".join(lines)]

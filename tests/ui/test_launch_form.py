@@ -212,7 +212,14 @@ async def test_secrets_without_a_file_are_asked_for_hidden_and_are_in_the_comman
     request = LaunchRequest("gpt", nodes=NODES, secrets={"KEY": "", "OTHER": "", "FILE": "~/.f"})
     async with at(three()) as desk:
         await desk.pilot.press("L")
-        await fill(desk, name="gpt", secrets="KEY OTHER FILE=~/.f")
+        await fill(desk, name="gpt2-xl", secrets="KEY OTHER FILE=~/.f")
+        await desk.pilot.press("down", "n", "ctrl+s")
+        assert "Secret KEY of job gpt2-xl" in desk.text
+        await desk.pilot.press("escape")
+        assert "[next]" in desk.text
+        assert typed(desk, "name") == "gpt2-xl", "it was not left"
+        await desk.pilot.press("f")
+        await fill(desk, name="gpt")
         await desk.pilot.press("ctrl+s")
         assert "Secret KEY of job gpt" in desk.text
         await desk.news()

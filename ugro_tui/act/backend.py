@@ -49,6 +49,8 @@ class JobStanding:
     """What has launched it, as in job.json; empty: not known."""
     request: LaunchRequest | None = None
     """What was asked for, where it was launched by us."""
+    placed: tuple[str, ...] = ()
+    """The nodes of its newest attempt in the order of their ranks, where all of them can be asked from here."""
 
     @property
     def over(self) -> bool:

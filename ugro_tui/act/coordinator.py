@@ -67,16 +67,20 @@ class LaunchCoordinator:
     def relaunch(self, job_id: str, *, resume: bool) -> LaunchRequest:
         """What is to be asked for to start a job again as its next attempt; with `resume` from its checkpoint.
 
+        On the nodes that it ran on, where all of them can be asked: which ones are named now is another matter.
+
         Raises:
             BadInput: there is no such job, or it was not launched by us.
             UgroError: no node that could know it answers.
         """
-        request = self.look(job_id).request
+        standing = self.look(job_id)
+        request = standing.request
         if request is None:
             raise BadInput(
                 f"job {job_id} was not launched by ugro-tui, so its plan is not known: use `ugro-tui launch`"
             )
-        return replace(request, resume=True, from_checkpoint=resume)
+        nodes = request.nodes or (standing.placed if request.backend is Kind.SSH else ())
+        return replace(request, nodes=nodes, resume=True, from_checkpoint=resume)
 
     def look(self, job_id: str) -> JobStanding:
         """Where a job stands now, whoever launched it.

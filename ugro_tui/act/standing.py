@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -96,7 +96,15 @@ def standing_of(job_id: str, told: Mapping[str, Look | UgroError]) -> JobStandin
         ended=max((end.at for end in ends.values()), default=None),
         backend=str(newest.get("backend") or ""),
         request=request_of(newest),
+        placed=_placed(newest, told),
     )
+
+
+def _placed(manifest: Mapping[str, Any], known: Collection[str]) -> tuple[str, ...]:
+    """The nodes that a launch of ours has used; none where one of them is not among those that are known here."""
+    nodes = manifest.get("nodes")
+    names = [one.get("node") for one in nodes if isinstance(one, dict)] if isinstance(nodes, list) else []
+    return tuple(map(str, names)) if all(name in known for name in names) else ()
 
 
 def _refuse(job_id: str, told: Mapping[str, object], silent: Mapping[str, str]) -> None:

@@ -24,8 +24,8 @@ from ugro_tui.ui.launch_watch import LaunchWatch
 from ugro_tui.ui.message import of_living
 from ugro_tui.ui.node_choice import NodeInput, NodeTable
 from ugro_tui.ui.plan_ahead import PLAN_AFTER, PlanAhead
-from ugro_tui.ui.question import SecretsScreen
 from ugro_tui.ui.screen import GoTo, UgroScreen
+from ugro_tui.ui.secrets import with_secrets
 
 _MARGIN: Final = 5
 """Cells beside what is told of a launch."""
@@ -60,6 +60,8 @@ class LaunchScreen(UgroScreen):
     """Whether a launch was tried: then also what is missing is an error."""
     _complaint = ""
     """What was said of the form when a launch was tried: taken away as soon as a field says something else."""
+    _left = True
+    """Whether another screen was shown since."""
     _recalls = ""
     """The job of which it was asked how it was launched."""
 
@@ -93,7 +95,7 @@ class LaunchScreen(UgroScreen):
     def on_screen_resume(self) -> None:
         """Offer a name that is free, and look how the nodes are."""
         self._replan()
-        if self.is_mounted and not self._recalls:
+        if self.is_mounted and self._left and not self._recalls:
             name = self._form.values["name"]
             free = free_name(name, self.desk.snapshot.taken)
             self._form.fill({} if free == name else {"name": free, "resume": FIRST})
@@ -102,7 +104,8 @@ class LaunchScreen(UgroScreen):
         self._watch_nodes()
 
     def on_screen_suspend(self) -> None:
-        """Find the values again at the next start."""
+        """Find the values again at the next start. A window that lies over the form is no other screen."""
+        self._left = isinstance(self.app.screen, UgroScreen) and self.app.screen is not self
         keep_values(self.desk, self._form.values)
 
     def _watch_nodes(self) -> None:
@@ -240,16 +243,9 @@ class LaunchScreen(UgroScreen):
             return
         keep_values(self.desk, self._form.values)
         self._tried = False
-        asked = [name for name, path in request.secrets.items() if not path]
-        if asked:
-            self.app.push_screen(SecretsScreen(request.job_id, asked, lambda typed: self._begin(request, typed)))
-        else:
-            self._begin(request, {})
+        with_secrets(self, request, lambda typed: self._begin(request, typed))
 
     def _begin(self, request: LaunchRequest, typed: dict[str, str]) -> None:
-        if any(not path and name not in typed for name, path in request.secrets.items()):
-            self.say("nothing was launched: a secret was not typed")
-            return
         self._watch.begin(request.job_id)
         self.ask(Launch(request, typed))
         self.query_one("#progress").focus()
@@ -297,9 +293,8 @@ class LaunchScreen(UgroScreen):
 
     def draw_ages(self) -> None:
         """How far the launch is, and since when."""
-        watch = self._watch
-        over = watch.over if watch.job else None
-        self.put("title", title_text(over, more=bool(self.query_one("#plan").max_scroll_y)))
+        watch, longer = self._watch, self.query_one("#plan").max_scroll_y > 0
+        self.put("title", title_text(watch.over if watch.job else None, more=longer))
         if watch.job:
             seconds, room = self.desk.clock() - watch.begun, self.size.width - _MARGIN
             self.put("progress-text", progress_text(watch.job, watch.view, seconds, room))

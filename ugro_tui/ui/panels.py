@@ -181,7 +181,7 @@ def alert_lines(view: JobView, snapshot: Snapshot, most: int, elapsed: float) ->
         others.append(Content.styled(f"⊘ reading only: {snapshot.reading}", "$warning"))
     lines += _upto([*others, *(Content.styled(f"⚠ {notice}", "$warning") for notice in snapshot.notices)], most)
     if not alerts and view.summary.status is JobStatus.FAILED:
-        silent = "no rank said why the job failed: the second line of the screen says where to look"
+        silent = "no rank recorded why the job failed: the second line of the screen says what is known"
         return Content("\n").join([Content.styled(silent, "$text-muted"), *lines])
     if not lines:
         return Content.styled("nothing is wrong, as far as the records tell", "$text-muted")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -16,7 +15,6 @@ from textual.widgets import Input, Static
 from ugro_tui.core.commands import Tell
 from ugro_tui.core.ports import Feed
 from ugro_tui.core.snapshot import Question, Snapshot
-from ugro_tui.core.text import visible
 
 _FRAME = 3
 """Lines of the window beside the text: its borders, and the line to type in."""
@@ -128,28 +126,3 @@ class QuestionScreen(AskScreen):
         """Hand on what was typed, and close."""
         self._questions.tell(self.question, text)
         self.dismiss()
-
-
-class SecretsScreen(AskScreen):
-    """Asks for the secrets of a launch one after another; `go` gets all of them, or none where one was left."""
-
-    def __init__(self, job: str, names: Sequence[str], go: Callable[[dict[str, str]], None]) -> None:
-        self._job, self._names, self._go = job, list(names), go
-        self._typed: dict[str, str] = {}
-        super().__init__(self._asks, title="Secret: never shown or kept", secret=True)
-
-    @property
-    def _asks(self) -> str:
-        return f"Secret {visible(self._names[len(self._typed)], 80)} of job {self._job}"
-
-    def answer(self, text: str) -> None:
-        """Ask for the next one, or hand on all that was typed and close."""
-        if text:
-            self._typed[self._names[len(self._typed)]] = text
-        if text and len(self._typed) < len(self._names):
-            self.query_one("#asks", Static).update(Content(self._asks))
-            self.query_one(Line).value = ""
-            return
-        typed, self._typed = self._typed if text else {}, {}
-        self.dismiss()
-        self._go(typed)
