@@ -23,7 +23,7 @@ from ugro_tui.ui.help import Group, help_text
 from ugro_tui.ui.metric_chart import MetricChart
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
-from ugro_tui.ui.strokes import Band, Trace, drawing
+from ugro_tui.ui.strokes import DOT, Band, Trace, drawing
 
 STEPS = np.arange(1_000.0)
 RANKS = [4 - STEPS / 500 + rank * 0.01 * np.sin(STEPS / 3) for rank in range(8)]
@@ -176,6 +176,7 @@ def test_a_log_scale_says_what_it_leaves_out() -> None:
     assert made.hidden == 2
     assert [y.tolist() for stroke in made.strokes for _, y in stroke.pieces] == [[0.0, 1.0, 2.0]]
     assert "log y (2 points ≤ 0 left out)" in metric_title([trace], ChartView(log=True), made).plain
+    assert metric_title([trace], ChartView(log=True), made, room=40).plain.endswith("  log (2 ≤ 0 out)")
     assert drawing([trace_of([np.array([-1.0, 0.0])])], ChartView(log=True), 80) is None
 
 
@@ -219,6 +220,14 @@ def test_the_band_fills_the_cells_between_low_and_high() -> None:
     rows = shade(Band(((x, np.array([0.0, 0.0]), np.array([0.0, 4.0])),)), field)
     assert rows[3][0] == NO_DOTS
     assert rows[3][2] != NO_DOTS
+
+
+async def test_one_point_is_seen_and_what_is_no_number_is_not_called_nothing() -> None:
+    async with charted(trace_of([[2.5], [2.6]])) as (app, pilot):
+        assert seen(app).count(DOT) == 1
+        app.chart.show([trace_of([[np.nan] * 9, [np.nan, np.inf]])])
+        await pilot.pause()
+        assert "no number among its values: NaN or infinite since step 0" in seen(app)
 
 
 async def test_a_chart_without_room_still_says_the_newest_value() -> None:

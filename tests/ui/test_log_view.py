@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from tests.ui.log_scenes import page, steps
 from ugro_tui.core.log_inquiry import LogPage
+from ugro_tui.ui.log_rows import begins, part_of
 from ugro_tui.ui.log_view import LogView
 
 LONG = page({0: [*steps(1, 199), "x" * 150 + " needle", *steps(201, 399), "Needle [/b]"]})
@@ -128,3 +132,10 @@ async def test_wide_characters_are_never_cut_and_hits_are_where_they_are_read() 
         inked = [(one.text, one.style) for strip in strips for one in strip]
         assert "".join(text for text, style in inked if style and style.bgcolor == hit) == "needle"
         assert any(row.endswith("\u26a0 thumbs \U0001f44d up") for row in app.rows), "as wide on every terminal"
+
+
+@given(st.text(alphabet="ab\u4e2d\U0001f680e\u0301", max_size=40), st.integers(1, 9))
+def test_rows_are_whole_characters_none_lost_and_none_too_wide(text: str, width: int) -> None:
+    rows = [text[part_of(text, row, width)] for row in range(len(begins(text, width)))]
+    assert "".join(rows) == text
+    assert all(cell_len(row) <= max(2, width) for row in rows)

@@ -92,9 +92,11 @@ async def test_lines_have_level_ranks_time_and_text() -> None:
 async def test_search_is_typed_below_the_text_and_told_in_the_title() -> None:
     async with logs(showing(LONG)) as bench:
         await bench.press("slash", "q", "enter")
-        assert bench.title == f"Logs of {JOB} · following · /q not found"
+        assert bench.title == f"Logs of {JOB} · /q not found · following", "what was asked for first"
         await bench.press("slash", "n", "enter", "n")
-        assert bench.title == f"Logs of {JOB} · not following · /n 375/399"
+        assert bench.title == f"Logs of {JOB} · /n 375/399 · not following"
+        await bench.press("right")
+        assert bench.title.endswith("not following · from column 21 (←)")
         await bench.press("escape", "w", "slash", "escape")
         assert bench.title == f"Logs of {JOB} · not following · wrapped"
         assert not bench.screen.query_one(Input).display

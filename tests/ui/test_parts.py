@@ -64,7 +64,13 @@ def test_ticks_lie_inside_and_are_few(low: float, high: float, most: int) -> Non
     assert all(low - slack <= tick <= high + slack for tick in ticks)
 
 
-@pytest.mark.parametrize(("value", "step", "text"), [(0.25, 0.05, "0.25"), (1500, 500, "1,500"), (2e7, 1e7, "2.0e+07")])
+@pytest.mark.parametrize(
+    ("value", "step", "text"),
+    [
+        (0.25, 0.05, "0.25"), (1500, 500, "1,500"), (2e7, 1e7, "2.0e+07"), (0.0, 0.05, "0.00"), (0.0, 5e-14, "0"),
+        (1.05e12, 5e10, "1.05e+12"), (9.5e-13, 5e-14, "9.5e-13"), (1.005e6, 500, "1,005,000"), (3e-6, 1e-6, "0.000003"),
+    ],
+)  # fmt: skip
 def test_tick_labels_have_the_decimals_they_need(value: float, step: float, text: str) -> None:
     assert tick_label(value, step) == text
 
@@ -100,6 +106,7 @@ def test_ticks_of_time_stand_on_a_clock(low: float, high: float, expected: list[
 
 def test_large_counts_are_short() -> None:
     assert [text for _, text in x_ticks(Axis.TOKENS, 0, 2.1e9, 5)] == ["0", "500M", "1.0G", "1.5G", "2.0G"]
+    assert [text for _, text in x_ticks(Axis.STEP, 1, 2, 5)] == ["1", "2"], "there is no half of a step"
     assert [text for _, text in x_ticks(Axis.STEP, 0, 2_500, 3)] == ["0", "1,000", "2,000"]
     assert [text for _, text in x_ticks(Axis.STEP, 0, 2.5e6, 3)] == ["0", "1M", "2M"]
     assert time_label(1e12) == "11.6Md"
@@ -153,6 +160,22 @@ def test_limits_are_finite_and_ordered(values: list[float]) -> None:
     assert frame.bottom < frame.top
     assert math.isfinite(frame.bottom)
     assert math.isfinite(frame.top)
+
+
+def test_labels_of_a_scale_differ() -> None:
+    for low, high in ((9e-13, 1.1e-12), (9e11, 1.1e12), (1e6, 1.01e6), (-1e-7, 1e-7), (2.5, 2.5125), (1e15, 1e15 + 4)):
+        labels = [text for _, text in y_ticks(low, high, 6, log=False)]
+        assert len(set(labels)) == len(labels) > 1, labels
+
+
+def test_a_chart_of_one_value_has_that_in_its_middle_and_the_usual_band_is_whole() -> None:
+    x, zeros = (0.0, 9.0), np.zeros(10)
+    for value in (0.0, 1e-12, -3.0, 1e12):
+        plane = limits(x, [zeros + value], None, [], log=False)
+        assert plane.up(np.array([value]))[0] == pytest.approx(0.5)
+    assert plane.top - plane.bottom > 1e8
+    around = limits(x, [zeros + 2.5], (zeros + 2.4, np.append(zeros[1:] + 2.6, 9.9)), [], log=False)
+    assert around.bottom < 2.4 < 2.6 < around.top < 3
 
 
 @pytest.mark.parametrize(

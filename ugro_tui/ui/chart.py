@@ -20,7 +20,7 @@ from textual_plotext import PlotextPlot
 
 from ugro_tui.core.archive import Floats
 from ugro_tui.core.chart_view import ChartView
-from ugro_tui.core.numbers import plain
+from ugro_tui.core.numbers import count, plain
 from ugro_tui.ui.chart_title import name_of
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
@@ -119,7 +119,8 @@ class ChartCanvas(PlotextPlot):
         """Why there is nothing to see, and what to do where something can be done."""
         if self._view.log and any((trace.curve.median <= 0).any() for trace in self._traces):
             return "nothing above 0 to draw on a log scale: y goes back"
-        return self._note
+        bad = next((trace.curve.bad for trace in self._traces if trace.curve.bad), ())
+        return f"no number among its values: NaN or infinite since step {count(bad[0][1])}" if bad else self._note
 
     def _axes(self, made: Drawing, width: int, height: int) -> Field:
         plot, plane = self.plt, made.plane
@@ -129,7 +130,7 @@ class ChartCanvas(PlotextPlot):
         plot.xlim(0, 1)
         plot.ylim(0, 1)
         x = x_ticks(self._view.axis, plane.left, plane.right, max(2, width // _X_CELLS))
-        y = y_ticks(plane.bottom, plane.top, max(2, rows // _Y_CELLS), log=self._view.log)
+        y = y_ticks(plane.bottom, plane.top, max(3, rows // _Y_CELLS), log=self._view.log)
         for ticks, place, put in ((x, plane.across, plot.xticks), (y, plane.up, plot.yticks)):
             put(place(np.array([at for at, _ in ticks])).tolist(), [text for _, text in ticks])
         labels = max((len(text) for _, text in y), default=0)

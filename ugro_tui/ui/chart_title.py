@@ -162,14 +162,15 @@ def _marks(traces: Sequence[Trace]) -> list[Words]:
 
 def _hints(view: ChartView, made: Drawing | None) -> list[Words]:
     """How it is looked at, where that is not as at first; where room is short in one word each."""
-    hints: list[tuple[str, str]] = []
+    hints: list[tuple[str, str]] = []  # in full, and in a word
     if view.axis is not Axis.STEP:
         hints.append((f"over {view.axis.value}", view.axis.value))
     if view.weight:
         hints.append((f"smooth {view.weight:g}", "smooth"))
     if view.log:
         hidden = 0 if made is None else made.hidden
-        hints.append(("log y" + (f" ({hidden} points ≤ 0 left out)" if hidden else ""), "log"))
+        left_out = f"{counted(hidden, 'point')} ≤ 0 left out"
+        hints.append((f"log y ({left_out})", f"log ({hidden} ≤ 0 out)") if hidden else ("log y", "log"))
     if view.window is not None:
         hints.append((f"zoom {x_text(view.axis, view.window[0])}–{x_text(view.axis, view.window[1])}", "zoom"))
     forms = [[(f"  {' · '.join(words)}", "$text-muted")] for words in zip(*hints, strict=True)]

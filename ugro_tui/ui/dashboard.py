@@ -39,6 +39,9 @@ HEATED_FROM = 120
 SHORT_BELOW = 36
 """Lines below which alerts and log have less room."""
 
+_AROUND, _CHART = 6, 8
+"""Lines of all that stands above and below the panes, and those that a chart below the ranks needs at the least."""
+
 PANES = ("ranks", "loss", "phases", "alerts", "log")
 
 _ROWS = {"loss": "middle", "phases": "middle", "alerts": "bottom", "log": "bottom"}
@@ -161,7 +164,8 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         width, height = self.size
         one = self.has_class("-compact") or self._zoom == 2
         ranks = 0 if view is None else len(view.ranks)
-        few = self.has_class("-compact") and ranks + 1 <= height // 3 and not self.has_class("-tiny")
+        leave_room = ranks + 1 <= max(height // 3, height - _AROUND - _CHART)
+        few = self.has_class("-compact") and leave_room and not self.has_class("-tiny")
         pane = PANES[self._pane]
         classes = {
             "-empty": view is None, "-single": len(self.desk.order) < 2, "-one": one, "-few": few,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
-from rich.cells import cell_len, get_character_cell_size
+from rich.cells import get_character_cell_size
 
 from ugro_tui.core.log_lines import LogLine
 
@@ -41,29 +42,28 @@ class LogRows:
         return line if self._ends is None else int(self._ends[line - 1]) if line else 0
 
 
-def _rows(text: str, start: int, width: int) -> int:
-    """How many rows of `width` cells the text needs from `start` on."""
-    if text.isascii():
-        return max(1, -(-(len(text) - start) // width))
+@lru_cache(maxsize=1 << 16)
+def _wide_rows(text: str, start: int, width: int) -> int:
+    """How many rows a text needs that is not ASCII alone; kept, for pages share most of their lines."""
     return len(begins(text[start:], width))
 
 
-@lru_cache(maxsize=1 << 14)
-def begins(text: str, width: int) -> tuple[int, ...]:
+def _rows(text: str, start: int, width: int) -> int:
+    """How many rows of `width` cells the text needs from `start` on."""
+    return max(1, -(-(len(text) - start) // width)) if text.isascii() else _wide_rows(text, start, width)
+
+
+def begins(text: str, width: int) -> list[int]:
     """Where each row of `width` cells begins: a wide character is never cut, and what takes no room stays with the
     character before it."""
     if text.isascii():
-        return tuple(range(0, max(1, len(text)), width))
-    if cell_len(text) <= width:
-        return (0,)
-    found, used = [0], 0
-    for place, letter in enumerate(text):
-        cells = get_character_cell_size(letter)
-        used += cells
-        if used > width and place > found[-1]:
-            found.append(place)
-            used = cells
-    return tuple(found)
+        return list(range(0, max(1, len(text)), width))
+    ends = list(accumulate(map(get_character_cell_size, text)))
+    found, shown = [0], 0
+    while (place := bisect_right(ends, shown + width)) < len(ends):
+        found.append(max(place, found[-1] + 1))
+        shown = ends[found[-1] - 1]
+    return found
 
 
 def part_of(text: str, row: int, width: int) -> slice:

@@ -127,6 +127,11 @@ class LogView(ScrollView, can_focus=True):
         return self.wrap or self._is_narrow
 
     @property
+    def aside(self) -> int:
+        """Cells of long lines that lie to the left of what is seen."""
+        return 0 if self.wraps else self._aside
+
+    @property
     def _is_narrow(self) -> bool:
         return 0 < self.size.width < LEAST_WIDTH
 
@@ -173,7 +178,7 @@ class LogView(ScrollView, can_focus=True):
         line = self._lines[index]
         room = self._room
         part = part_of(line.message, piece, room) if self.wraps else slice(None)
-        begin = 0 if self.wraps else self._aside
+        begin = self.aside
         painted = paint.text(line, self.matches, part, gone_to=index == self.matches.current)
         text = painted.crop(begin, begin + room)
         strip = Strip([*paint.head(line, first=not piece), *text]).adjust_cell_length(width, plain)
@@ -187,6 +192,7 @@ class LogView(ScrollView, can_focus=True):
         """Search for this from now on, and go to the first place from the top on; empty: for nothing."""
         self.matches = LogMatches(needle)
         self.matches.look(self._lines)
+        self._aside = self._aside if needle else 0
         self.action_step(1)
 
     def go_to(self, line: int) -> None:
@@ -262,6 +268,7 @@ class LogView(ScrollView, can_focus=True):
         """Move long lines to the left or the right."""
         self._aside = max(0, min(self._aside + direction * ASIDE, MOST_SHOWN))
         self.refresh()
+        self.post_message(self.Changed())
 
     def action_step(self, direction: int) -> None:
         """Go to the next place that was searched for, or the one before."""

@@ -18,6 +18,7 @@ from ugro_tui.core.numbers import size
 from ugro_tui.core.text import visible
 from ugro_tui.ui.log_view import LogView
 from ugro_tui.ui.screen import UgroScreen
+from ugro_tui.ui.wording import shortened
 
 LOOK_SECONDS = 0.25
 
@@ -128,8 +129,9 @@ class LogsScreen(UgroScreen):
 
     def _draw_title(self) -> None:
         text = self._text
-        name = "Logs" if self._job is None or self.has_class("-tiny") else f"Logs of {self._job}"
-        parts = [name, self._who(), *self._states(), text.matches.said]
+        short = self._job is None or self.has_class("-tiny")
+        name = "Logs" if short else f"Logs of {shortened(self._job or '', self.size.width // 3)}"
+        parts = [name, self._who(), text.matches.said, *self._states()]
         if self._seeking:
             parts.append("looking for the first error …")
         line = Content(" " + " · ".join(visible(part, 80) for part in parts if part))
@@ -149,7 +151,8 @@ class LogsScreen(UgroScreen):
             return []
         skipped = f"{size(page.skipped)} before not shown" if page.skipped else ""
         way = "around its first error (f: newest)" if self._around else "following" if text.follow else "not following"
-        return [way, self._order(), "wrapped" if text.wraps else "", skipped]
+        aside = f"from column {text.aside + 1} (←)" if text.aside else ""
+        return [way, aside, self._order(), "wrapped" if text.wraps else "", skipped]
 
     def _order(self) -> str:
         """By what the lines of several ranks are ordered, where that is not their time."""

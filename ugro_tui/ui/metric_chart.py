@@ -65,7 +65,7 @@ class MetricChart(ChartCanvas, can_focus=True):
         Binding("x", "axis", "Over steps, time or tokens", show=False),
         Binding("y", "log", "Log scale", show=False),
         Binding("o", "outliers", "Outlier ranks on or off", show=False),
-        Binding("m", "metric", "Another metric", show=False),
+        Binding("m", "metric", "metric", tooltip="Another metric", show=True),
         Binding("escape", "peel", "Cursor away, then the zoom", show=False),
     ]
 

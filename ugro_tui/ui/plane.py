@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ugro_tui.core.archive import Floats
 from ugro_tui.core.chart_view import Range
+from ugro_tui.core.sorting import median
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -76,18 +77,21 @@ def limits(
 ) -> Plane:
     """What to draw: all of `across`, and the values without those so far out that they would flatten the rest.
 
-    `lines` are the y of what matters most, `band` the lows and highs around it, `outer` the y of outlier ranks.
+    `lines` are the y of what matters most, `band` the lows and highs around it, `outer` the y of outlier ranks. The
+    band is seen as far as it is as wide as usual.
     """
     values = np.concatenate([line for line in lines if len(line)])
     low, high = _ends(values)
-    span = max(high - low, _LOG_SPAN if log else max(abs(low), abs(high)) * LEAST_SPAN, 1e-9)
+    size = max(abs(low), abs(high))
+    span = max(high - low, _LOG_SPAN if log else size * LEAST_SPAN) or 1.0
+    reach = OUTLIER_REACH * (span if log else max(span, size / 2))
     lows, highs = band if band is not None and len(band[0]) else (values, values)
-    bottom = max(min(float(lows.min()), float(values.min())), low - span / 2)
-    top = min(max(float(highs.max()), float(values.max())), high + span / 2)
+    slack = max(span / 2, min(median(highs - lows), reach))
+    bottom = max(min(float(lows.min()), float(values.min())), low - slack)
+    top = min(max(float(highs.max()), float(values.max())), high + slack)
     beside = [line for line in outer if len(line)]
     if beside:
         far = np.concatenate(beside)
-        reach = OUTLIER_REACH * (span if log else max(span, max(abs(low), abs(high)) / 2))
         bottom = min(bottom, max(float(far.min()), low - reach))
         top = max(top, min(float(far.max()), high + reach))
     if not top - bottom > 1e-9 * max(abs(top), abs(bottom)):

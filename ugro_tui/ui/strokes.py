@@ -26,6 +26,9 @@ Piece: TypeAlias = tuple[Floats, Floats]
 GAP: Final = 8.0
 """A hole is this many times as wide as the usual distance between points, and a fiftieth of the chart at the least."""
 
+DOT: Final = "●"
+"""A point that no line leads to: one of braille would hardly be seen."""
+
 MOST_TRACES: Final = len(SIGNS)
 """Curves that can be told apart in one chart."""
 
@@ -193,7 +196,9 @@ def _strokes(shown: list[_Shown], view: ChartView, plane: Plane, columns: int) -
         if view.weight:
             yield Stroke(pieces(one.points(one.curve.median), plane, columns), f"raw{place}")
     for place, one in enumerate(shown):
-        yield Stroke(pieces(one.smooth, plane, columns), f"line{place}", SIGNS[place] if len(shown) > 1 else "")
+        alone = DOT if len(one.smooth.x) == 1 else ""
+        sign = SIGNS[place] if len(shown) > 1 else alone
+        yield Stroke(pieces(one.smooth, plane, columns), f"line{place}", sign)
 
 
 def letter(place: int) -> str:

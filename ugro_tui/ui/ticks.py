@@ -13,6 +13,9 @@ _CLOCK: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 
 _DAY: Final = 86_400
 
+_LONGEST_LABEL: Final = 9
+"""Cells that a label takes only where it needs them all."""
+
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:
     """At most `most` round values within `[low, high]`, evenly apart by 1, 2 or 5 times a power of ten.
@@ -32,11 +35,15 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def tick_label(value: float, step: float) -> str:
-    """`value` with as many decimals as the distance between ticks needs."""
-    if step >= 1 or step <= 0:
-        return f"{value:,.0f}" if abs(value) < 1e6 else f"{value:.1e}"
-    decimals = min(6, -math.floor(math.log10(step)))
-    return f"{value:.{decimals}f}"
+    """`value` with as many digits as the distance between ticks needs; with an exponent where that is shorter."""
+    place = math.floor(math.log10(step)) if step > 0 else 0
+    whole = f"{value:,.{max(0, -place)}f}" if place > -_LONGEST_LABEL else ""
+    if 0 < len(whole) < _LONGEST_LABEL:
+        return whole
+    if abs(value) < step / 2:
+        return "0"
+    short = f"{value:.{max(1, math.floor(math.log10(abs(value))) - place)}e}"
+    return whole if 0 < len(whole) < len(short) else short
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
@@ -87,6 +94,8 @@ def x_ticks(axis: Axis, low: float, high: float, most: int) -> list[tuple[float,
     if axis is Axis.TIME and high - low >= most:
         return [(tick, time_label(tick)) for tick in time_ticks(low, high, most)]
     ticks = round_ticks(low, high, most)
+    if axis is not Axis.TIME:
+        ticks = [tick for tick in ticks if tick == round(tick)]  # there is no half of a step
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     if axis is Axis.STEP and abs(high) < 1e6:
         return [(tick, tick_label(tick, step)) for tick in ticks]
