@@ -143,7 +143,8 @@ def summarise(
 
 def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states: States) -> str:
     said, backend = (job.manifest.said, job.manifest.backend) if job.manifest else ("", "")
-    if backend == "slurm" and status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.PENDING) and said:
+    ended_by_slurm = backend == "slurm" and status in (JobStatus.FAILED, JobStatus.STOPPED)
+    if said and (status is JobStatus.PENDING or ended_by_slurm):
         return said  # a scheduler's word: what became of ranks follows from it
     if (first := worst(alerts)) is not None:
         return f"{_ENDED.get(status, '')}{first.sentence}"
