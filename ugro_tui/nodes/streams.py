@@ -84,11 +84,14 @@ class ChannelStream:
             if self._channel.recv_ready():
                 return True
             ended = self._closed or self._channel.eof_received or self._channel.closed
-            self._take_errors()  # after looking for the end: none come behind it
+            taken = self._take_errors()  # after looking for the end: none come behind it
             if ended:
                 return True
+            # Taking the last of them cleared the event, also where output had set it meanwhile: paramiko does that.
+            if taken and self._clock() < deadline:
+                continue
             if not self._news.wait(max(0.0, deadline - self._clock())):
-                return False
+                return bool(self._channel.recv_ready())
 
     def end_input(self) -> None:
         """The program reads no more."""
@@ -126,11 +129,15 @@ class ChannelStream:
             raise NodeLost("the connection has ended")
         return b""
 
-    def _take_errors(self) -> None:
+    def _take_errors(self) -> bool:
+        """Whether there were any."""
+        taken = False
         with suppress(OSError, EOFError):
             while self._channel.recv_stderr_ready():
+                taken = True
                 data = self._channel.recv_stderr(_RECEIVE)
                 self.errors += data[: max(0, self._keep - len(self.errors))]
+        return taken
 
 
 def run_to_end(stream: ChannelStream, stdin: bytes, deadline: float, clock: Callable[[], float]) -> Ran:
