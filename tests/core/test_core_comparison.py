@@ -113,6 +113,17 @@ def test_another_metric_is_told_beside_the_loss() -> None:
     assert [(one.at, one.values) for one in found.differences] == [(2.0, (3.0, 3.0))]
 
 
+def test_the_loss_that_was_validated_is_told_once_and_the_better_one_marked() -> None:
+    held = [lines(line(0, [1, 2], [9, low]), metric="metrics.val_loss") for low in (3, 2)]
+    told = [replace(TOLD, step=2.0)] * 2
+    sides = [Side(RunName(str(one)), told=told[one], validation=held[one], metric=held[one]) for one in (0, 1)]
+    found = compared(sides, "metrics.val_loss")
+    assert [one.name for one in found.rows if "val" in one.name] == [
+        f"{end} metrics.val_loss" for end in ("last", "min", "max")
+    ]
+    assert (row(found, "last metrics.val_loss").best, row(found, "min metrics.val_loss").best) == ((1,), (1,))
+
+
 def test_the_configuration_tells_what_differs_and_counts_the_rest() -> None:
     settings, same = config_difference([{"lr": "1", "a": "x", "b": "y"}, {"lr": "2", "a": "x", "c": "z"}, None])
     assert [(one.name, one.values) for one in settings] == [

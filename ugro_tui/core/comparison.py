@@ -125,9 +125,13 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
         _numbers(least, map(_least_loss, sides, losses), plain, lowest, [ends.spread for ends in losses]),
         _numbers("  at step", [ends.least_at for ends in losses], count),
         _texts("  of rank", map(_least_rank, sides, losses)),
-        _numbers("last val loss", [ends.last for ends in held], plain, lowest, [ends.spread for ends in held]),
-        _numbers("min val loss", [ends.least for ends in held], plain, lowest, [ends.spread for ends in held]),
-        *(_metric_rows(sides, metric) if metric != LOSS else ()),
+        *_once(
+            [
+                _numbers("last val loss", [ends.last for ends in held], plain, lowest, [ends.spread for ends in held]),
+                _numbers("min val loss", [ends.least for ends in held], plain, lowest, [ends.spread for ends in held]),
+            ],
+            _metric_rows(sides, metric) if metric != LOSS else [],
+        ),
         _numbers("steps", [_step(side) for side in sides], count),
         _numbers("tokens", [_of(side, "tokens") for side in sides], compact),
         _numbers("duration", [_duration(side) for side in sides], clock),
@@ -161,6 +165,14 @@ def _metric_rows(sides: Sequence[Side], metric: str) -> list[Row]:
         _numbers(f"min {metric}", [one.least for one in ends], plain),
         _numbers(f"max {metric}", [one.most for one in ends], plain),
     ]
+
+
+def _once(validation: list[Row], metric: list[Row]) -> list[Row]:
+    """The rows of both; where the metric is the loss that was validated, its own alone, with what is best of them."""
+    last, least, *_ = validation
+    if not metric or (last.texts, least.texts) != (metric[0].texts, metric[1].texts):
+        return [*validation, *metric]
+    return [replace(metric[0], best=last.best), replace(metric[1], best=least.best), *metric[2:]]
 
 
 def _texts(name: str, texts: Iterable[str]) -> Row:
