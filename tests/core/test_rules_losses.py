@@ -355,6 +355,14 @@ def test_many_ranks_with_nan_are_one_alert_and_the_earliest_is_named() -> None:
         assert found[0].where == f"rank {first} on node-a and {ranks - 1} more"
 
 
+def test_ranks_whose_gradient_alone_is_no_number_are_not_told_to_have_lost_their_loss() -> None:
+    scene = Scene(ranks=3)
+    scene.steps([1], only=[1], loss="NaN", grad_norm="NaN")
+    scene.steps([1], only=[0, 2], loss=2.0, grad_norm="NaN")
+    found = scene.tick()["non_finite_loss"]
+    assert (found.rank, found.ranks, found.severity) == (1, 1, Severity.CRIT)
+
+
 def test_ten_finite_records_clear_it_and_say_so() -> None:
     scene = Scene()
     scene.write(0, step(1, loss="NaN") + curve([2.0] * 9, first=2))

@@ -150,13 +150,19 @@ class BadLosses:
         bad = [rank for rank in ever if _lasts(rank, look)]
         bad.sort(key=_began)
         if bad:  # under DDP it is all ranks' trouble at once: one alert
-            yield _bad(bad[0], len(bad), look.until)
+            alike = [rank for rank in bad if _of_loss(rank) == _of_loss(bad[0])]
+            yield _bad(bad[0], len(alike), look.until)
         yield from _recovered([rank for rank in ever if not _lasts(rank, look)])
 
 
 def _lasts(rank: Rank, look: Look) -> bool:
     """Whether its episode is not over: that of a run which is over ends with its first finite record."""
     return rank.bad is not None and not (look.over and rank.bad.finite)
+
+
+def _of_loss(rank: Rank) -> bool:
+    """Whether it was the loss: through gradients that are shared, other ranks have a norm that is no number for it."""
+    return rank.bad is not None and rank.bad.of_loss
 
 
 def _began(rank: Rank) -> tuple[bool, float, int]:
