@@ -22,6 +22,15 @@ def test_a_slow_rank_is_named_with_its_phase_and_the_usual_time() -> None:
     assert set(np.delete(waiting, SLOW)) == {1.0}
 
 
+def test_who_waits_longest_is_held_up_by_others_and_does_not_glow() -> None:
+    ranks = snapshot(job(Run(ranks=4))).jobs[0].ranks
+    ranks.latest[:, Column.SYNC_WAIT] = [0.02, 0.02, 0.09, 0.001]
+    heat = phase_heat(ranks, 10)
+    waiting = heat.times[:, PHASE_FIELDS.index("sync_wait")]
+    assert waiting.tolist() == pytest.approx([1.0, 1.0, 1.0, 0.05])
+    assert heat.worst == "no phase of a rank stands out"
+
+
 @pytest.mark.parametrize(("lines", "groups"), [(5, ((0, 3), (4, 7), (8, 11), (12, 15))), (1, ((0, 15),))])
 def test_many_ranks_share_lines_and_each_line_shows_its_slowest(
     lines: int, groups: tuple[tuple[int, int], ...]

@@ -18,6 +18,9 @@ _FIRST: Final = int(Column.DATA)
 STANDS_OUT: Final = 1.25
 """Times the usual from which on a phase is named."""
 
+WAIT: Final = "sync_wait"
+"""The phase in which more is nothing of the rank's own: the slow one waits least."""
+
 LEAST_SHARE: Final = 0.02
 """Of a usual step: a phase that takes less is measured against this much, or its noise would glow."""
 
@@ -47,6 +50,8 @@ def phase_heat(ranks: RankColumns, lines: int) -> PhaseHeat:
         return PhaseHeat((), (), seconds, seconds, "")
     usual = medians(seconds)
     times = seconds / np.maximum(usual, max(LEAST_SHARE * float(usual.sum()), 1e-12))
+    waits = [place for place, name in enumerate(names) if name == WAIT]
+    times[:, waits] = np.minimum(times[:, waits], 1.0)  # who waits longest is held up by others
     size = -(-len(ranks) // max(1, lines))
     starts = np.arange(0, len(ranks), size)
     ends = np.minimum(starts + size, len(ranks)) - 1
