@@ -56,7 +56,7 @@ def test_the_rank_that_the_others_wait_for_is_named(
     assert (alert.rule, alert.severity, alert.rank, alert.node) == ("job_hang", Severity.CRIT, 2, "node-a")
     assert alert.what == f"all 4 ranks stopped at step 20 16s ago; rank 2 on node-a {stands}"
     assert alert.next_step.startswith(advice)
-    assert alert.next_step.endswith("its stack: py-spy dump --pid 42")
+    assert alert.next_step.endswith("its stack: d (ugro-tui diagnose), or py-spy dump --pid 42")
     assert alert.age == alert.value == 16.0
     assert alert.sentence.startswith("hung: all 4 ranks stopped")  # the rank is in the sentence, told once
 
@@ -151,7 +151,7 @@ def test_a_rank_that_stalls_while_others_step_is_told_with_its_limit() -> None:
     (alert,) = scene.all()
     assert (alert.rule, alert.rank, alert.value, alert.threshold) == ("rank_stalled", 3, 16.0, 15.0)
     assert alert.what == "no step for 16s (limit 15s)"
-    assert alert.next_step == "look at what it printed; its stack: py-spy dump --pid 43"
+    assert alert.next_step == "look at what it printed; its stack: d (ugro-tui diagnose), or py-spy dump --pid 43"
     assert alert.sentence.startswith("rank stalled: rank 3 on node-a: no step for 16s")
 
 

@@ -34,7 +34,7 @@ _FILES = (
     "- `rank_N/`: all stacks, the last lines of the log, heartbeat and error file of rank N",
     "- `nodes/`: GPUs, kernel messages and the processes of the ranks above on each node",
 )
-_DUMP = re.compile(r"its stack: py-spy dump --pid \d+")
+_DUMP = re.compile(r"its stack: d \(ugro-tui diagnose\), or py-spy dump --pid \d+")
 _KERNEL = "look at its node's kernel log (dmesg), and "
 _FRAMES, _LOG_LINES, _TRACE_LINES = 30, 20, 20
 

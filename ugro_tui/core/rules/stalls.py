@@ -107,7 +107,7 @@ def _look_at(look: Look, rank: Rank) -> str:
     pid = rank.heartbeat.pid if rank.heartbeat else rank.start.pid if rank.start else None
     if _is_held(rank):
         return f"find out who holds it, and let it go on: kill -CONT {pid}"
-    stack = f"; its stack: py-spy dump --pid {pid}" if pid is not None else ""
+    stack = f"; its stack: d (ugro-tui diagnose), or py-spy dump --pid {pid}" if pid is not None else ""
     return f"look at {output_of(look.job, rank)}{stack}"
 
 
