@@ -51,7 +51,9 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
             int | None, typer.Option(metavar="N", help="Ranks a node.  [default: one a GPU, or 1]")
         ] = None,
         python: Annotated[str, typer.Option(metavar="PATH", help="The Python on the nodes.  [default: python3]")] = "",
-        workdir: Annotated[str, typer.Option(metavar="DIR", help="Where it runs there.  [default: the home]")] = "",
+        workdir: Annotated[
+            str, typer.Option(metavar="DIR", help="Where it runs there.  [default: the home; with --local: here]")
+        ] = "",
         master_addr: Annotated[str, typer.Option(metavar="ADDR", help="How nodes reach the first one.")] = "",
         rdzv: Annotated[str, typer.Option(metavar="KIND", help="static, or c10d.")] = "static",
         max_restarts: Annotated[int, typer.Option(metavar="N", help="Of failed ranks, by torchrun.")] = 0,

@@ -39,6 +39,7 @@ class LaunchScreen(UgroScreen):
 
     NAME = "launch"
     SAYS = "Launch"
+    TYPES = True
     CSS_PATH = "launch.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -286,10 +287,7 @@ class LaunchScreen(UgroScreen):
         if not self._watch.job:
             request, errors = self._read()
             self._draw_form(errors)
-            self.put("plan-text", self._plan_content(request, errors))
-
-    def _plan_content(self, request: LaunchRequest, errors: dict[str, str]) -> Content:
-        return waits_text(errors) if errors else self._plan.content(request)
+            self.put("plan-text", waits_text(errors) if errors else self._plan.content(request))
 
     def draw_ages(self) -> None:
         """How far the launch is, and since when."""

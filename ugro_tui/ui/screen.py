@@ -49,6 +49,9 @@ class UgroScreen(Screen[None]):
     SAYS: ClassVar[str]
     """As the help names it."""
 
+    TYPES: ClassVar[bool] = False
+    """Whether what is typed goes into fields: then no key of a letter is offered."""
+
     DEFAULT_CSS = """
     UgroScreen { background: $surface; layout: vertical; overflow: hidden; }
     UgroScreen .line {
@@ -159,7 +162,7 @@ class UgroScreen(Screen[None]):
         desk = self.desk
         self.dress({"-said": bool(desk.message.text)})
         self.put("message", desk.message.lines(self.size.width))
-        keys = self.has_class("-compact")
+        keys = self.has_class("-compact") and not self.TYPES
         self.put("sources", strip(desk.snapshot, desk.view, desk.errands, self.size.width, desk.elapsed, keys=keys))
         self.draw_ages()
 
