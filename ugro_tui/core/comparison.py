@@ -14,6 +14,7 @@ from ugro_tui.core.archive import Lines
 from ugro_tui.core.attempts import Attempt
 from ugro_tui.core.compared import RunName
 from ugro_tui.core.ends import Ends
+from ugro_tui.core.metric_names import OWN
 from ugro_tui.core.noise import best_of, spread
 from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, plain
 from ugro_tui.core.run_config import Config
@@ -24,6 +25,9 @@ LOSS: Final = "loss"
 
 Value: TypeAlias = float | str
 """A number, NaN where it is not known, or a word; the word `NaN` is a number that is no number any more."""
+
+Better: TypeAlias = Callable[[Iterable[float]], float] | None
+"""Takes the best of values; None where it is not clear which is."""
 
 NOT_A_NUMBER: Final = "NaN"
 
@@ -118,6 +122,7 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
     last, least = "last loss", "min loss"
     lowest = min if _as_far(sides) else None
     losses, held = [_ends(side.loss) for side in sides], [_ends(side.validation) for side in sides]
+    validated = any(map(_is_validation, sides))
     rows = [
         _texts("status", [_status(side) for side in sides]),
         _texts("attempt", [_attempt(side) for side in sides]),
@@ -125,13 +130,8 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
         _numbers(least, map(_least_loss, sides, losses), plain, lowest, [ends.spread for ends in losses]),
         _numbers("  at step", [ends.least_at for ends in losses], count),
         _texts("  of rank", map(_least_rank, sides, losses)),
-        *_once(
-            [
-                _numbers("last val loss", [ends.last for ends in held], plain, lowest, [ends.spread for ends in held]),
-                _numbers("min val loss", [ends.least for ends in held], plain, lowest, [ends.spread for ends in held]),
-            ],
-            _metric_rows(sides, metric) if metric != LOSS else [],
-        ),
+        *([] if validated else _validation_rows(held, lowest)),
+        *(_metric_rows(sides, metric, lowest if validated else None) if metric != LOSS else ()),
         _numbers("steps", [_step(side) for side in sides], count),
         _numbers("tokens", [_of(side, "tokens") for side in sides], compact),
         _numbers("duration", [_duration(side) for side in sides], clock),
@@ -158,21 +158,27 @@ def _as_far(sides: Sequence[Side]) -> bool:
 _ALWAYS: Final = ("status", "last loss", "min loss", "steps", "duration")
 
 
-def _metric_rows(sides: Sequence[Side], metric: str) -> list[Row]:
-    ends = [_ends(side.metric) for side in sides]
+def _is_validation(side: Side) -> bool:
+    """Whether the metric that is looked at is the loss that was validated, under the same name or a short one."""
+    names = [lines.metric.removeprefix(OWN) for lines in (side.validation, side.metric) if lines is not None]
+    return len(names) == 2 and names[0] == names[1]
+
+
+def _validation_rows(held: Sequence[_Ends], lowest: Better) -> list[Row]:
     return [
-        _numbers(f"last {metric}", [one.last for one in ends], plain),
-        _numbers(f"min {metric}", [one.least for one in ends], plain),
-        _numbers(f"max {metric}", [one.most for one in ends], plain),
+        _numbers("last val loss", [ends.last for ends in held], plain, lowest, [ends.spread for ends in held]),
+        _numbers("min val loss", [ends.least for ends in held], plain, lowest, [ends.spread for ends in held]),
     ]
 
 
-def _once(validation: list[Row], metric: list[Row]) -> list[Row]:
-    """The rows of both; where the metric is the loss that was validated, its own alone, with what is best of them."""
-    last, least, *_ = validation
-    if not metric or (last.texts, least.texts) != (metric[0].texts, metric[1].texts):
-        return [*validation, *metric]
-    return [replace(metric[0], best=last.best), replace(metric[1], best=least.best), *metric[2:]]
+def _metric_rows(sides: Sequence[Side], metric: str, lowest: Better) -> list[Row]:
+    """`lowest`: which is best, where lower is better; of other metrics it is not clear."""
+    ends = [_ends(side.metric) for side in sides]
+    return [
+        _numbers(f"last {metric}", [one.last for one in ends], plain, lowest, [one.spread for one in ends]),
+        _numbers(f"min {metric}", [one.least for one in ends], plain, lowest, [one.spread for one in ends]),
+        _numbers(f"max {metric}", [one.most for one in ends], plain),
+    ]
 
 
 def _texts(name: str, texts: Iterable[str]) -> Row:
@@ -184,7 +190,7 @@ def _numbers(
     name: str,
     values: Iterable[Value],
     text: Callable[[float], str],
-    better: Callable[[Iterable[float]], float] | None = None,
+    better: Better = None,
     spreads: Sequence[float] = (),
 ) -> Row:
     found = tuple(values)
