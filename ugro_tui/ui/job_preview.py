@@ -16,13 +16,11 @@ from ugro_tui.ui.chart import ChartCanvas
 from ugro_tui.ui.chart_title import metric_title
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.job_curves import JobCurves
+from ugro_tui.ui.metric_chart import LEGEND_FROM
 from ugro_tui.ui.panels import alert_lines, alerts_title
 
 MOST_ALERTS: Final = 12
 """Alerts that are listed at the most: their screen has all of them."""
-
-LEGEND_FROM: Final = 90
-"""Cells from which on the title explains the lines."""
 
 
 class JobPreview(Horizontal):
