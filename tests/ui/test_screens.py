@@ -11,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from tests.ui.alert_scenes import SLOW
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeArchive, FakeFeed, app_of
 from tests.ui.screen_scenes import booked, fleet, machines
@@ -276,9 +277,11 @@ async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> Non
         assert "loss spike (over)" in text(app)
 
 
-async def test_enter_on_an_alert_goes_to_its_job_or_its_node() -> None:
+async def test_enter_on_an_alert_goes_to_its_rank_or_its_node() -> None:
     async with shown(booked(), "4", "j", "enter") as (app, _, pilot):
+        await pilot.pause()
         assert stack(app) == ["jobs", "job"]
+        assert table(app).key == SLOW
         await pilot.press("4", "g", "enter")
         await pilot.pause()
         assert stack(app)[-1] == "nodes"
