@@ -76,6 +76,12 @@ class JobView:
         """The job's id."""
         return self.summary.job_id
 
+    def known_to(self, rank: int | None = None) -> float:
+        """The last step of which this picture tells, of a rank or of all; infinite where it tells of none."""
+        steps = self.ranks.column(Column.STEP)
+        steps = steps if rank is None else steps[self.ranks.rank == rank]
+        return float(np.fmax.reduce(steps, initial=-np.inf)) if np.isfinite(steps).any() else math.inf
+
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
