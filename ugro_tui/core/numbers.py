@@ -54,9 +54,11 @@ def compact(value: float) -> str:
 
 
 def gibibytes(value: float) -> str:
-    """Bytes as GiB with one decimal."""
+    """Bytes as GiB with one decimal, from 1,000 of them on as TiB."""
     if not math.isfinite(value):
         return UNKNOWN
+    if 999.95 * 2**30 <= abs(value) < 1e5 * 2**30:
+        return f"{value / 2**40:.1f}T"
     return f"{value / 2**30:.1f}G" if abs(value) < 1e5 * 2**30 else f"{value / 2**30:.0e}G"
 
 
