@@ -96,7 +96,8 @@ def summarise(
     """The summary of `job` at `now` (monotonic seconds), with the `alerts` of its watch; of a first look without.
 
     `final_loss` is the mean of the ranks' last losses: under DDP that is the loss of the global batch. It is not known
-    where the newest loss of a rank is no number (`loss_bad`); `last_finite_loss` is the mean of the last that were.
+    where the newest loss of a rank is no number (`loss_bad`); `last_finite_loss` is the mean of the last that were. A
+    new attempt knows neither before it has told a loss; `min_loss` is that of the whole run, as its curve is.
     `duration` runs from the attempt's first record to its last, by the node's clock, plus the time since that was
     written while the job lives.
     """
@@ -112,7 +113,8 @@ def summarise(
     pace, newest = _pace(current), job.attempt
     step = job.step()
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
-    bad = any(ranks.column("loss_bad"))
+    joined = not job.relaunched(now)  # else all that ranks tell is of an attempt before this one
+    bad = joined and any(ranks.column("loss_bad"))
     return JobSummary(
         job_id=job.job_id,
         status=status,
@@ -125,9 +127,9 @@ def summarise(
         world_size=job.world_size,
         ranks_seen=len(current),
         ranks_ok=int(well.sum()),
-        final_loss=math.nan if bad else _mean(ranks.column("final_loss")),
+        final_loss=_mean(ranks.column("final_loss")) if joined and not bad else math.nan,
         loss_bad=bad,
-        last_finite_loss=_mean(ranks.column("last_finite_loss")),
+        last_finite_loss=_mean(ranks.column("last_finite_loss")) if joined else math.nan,
         min_loss=_least(ranks.column("min_loss")),
         throughput=_total(latest[counted, Column.THROUGHPUT].tolist()),
         avg_throughput=_total(ranks.column("avg_throughput")),

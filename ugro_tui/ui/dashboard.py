@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.core.alerts import worst
+from ugro_tui.core.beside import MEAN_OF
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.rank_fields import FILTER_EXAMPLE
@@ -190,7 +191,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         titles = {
             "ranks": ranks,
             "loss": self.chart.title(beside=beside, width=width),
-            "phases": Content("Phases: rank x phase, ms"),
+            "phases": Content(f"Phases, ms, {MEAN_OF} records"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
         }
