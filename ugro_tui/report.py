@@ -72,7 +72,8 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
     facts = (
         ("job", f"{summary.job_id}  attempt {summary.attempt}{_restarted(summary)}"),
         ("status", _status(summary)),
-        ("steps", f"{progress(summary)}  at {per_step(summary.seconds_per_step)}"),
+        ("steps", progress(summary)),
+        ("pace", f"{per_step(summary.seconds_per_step)}  (mean {per_step(summary.avg_seconds_per_step)})"),
         ("loss", _losses(summary)),
         ("throughput", f"{compact(summary.throughput)} tok/s  (mean {compact(summary.avg_throughput)})"),
         ("duration", clock(summary.duration)),

@@ -16,7 +16,7 @@ from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.launching import Executed, LaunchView, Stage
-from ugro_tui.core.liveness import step_ages
+from ugro_tui.core.liveness import newest_values, step_ages
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.catalogue import DEFAULTS
@@ -213,14 +213,14 @@ def view(
     table = job.table
     ranks = job.expected()
     order = np.array([rank.row for rank in ranks], np.intp)
-    ages = step_ages(table, now)[order]
+    ages, states = step_ages(table, now)[order], job.states(now)
     columns = RankColumns(
         rank=np.array([rank.rank for rank in ranks], np.int32),
         node=tuple(rank.node for rank in ranks),
-        state=job.states(now)[order],
+        state=states[order],
         step_age=np.where(np.isnan(table.latest[order, Column.STEP]), np.nan, ages),
         spark=table.spark[order],
-        latest=table.latest[order],
+        latest=newest_values(table, states)[order],
     )
     phases = {rank.phase for rank in job.current()} - {""}
     own = next((tuple(rank.metrics) for rank in job.current() if rank.metrics), ())

@@ -12,14 +12,14 @@ import numpy as np
 from ugro_tui.core.alerts import UNHEARD, Alert, Severity, worst
 from ugro_tui.core.columns import Column
 from ugro_tui.core.ends import Ends
-from ugro_tui.core.eta import remaining_seconds, seconds_per_step
+from ugro_tui.core.eta import RECENT_ROWS, remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import States, write_ages
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankStats, stats_of
 from ugro_tui.core.rules.line import MOST_RANKS
 from ugro_tui.core.sample import sample
-from ugro_tui.core.states import JobStatus, RankState
+from ugro_tui.core.states import STEPPING, JobStatus, RankState
 from ugro_tui.core.watch import evaluate
 
 
@@ -27,7 +27,8 @@ from ugro_tui.core.watch import evaluate
 class JobSummary:
     """One job in numbers. Times in s, throughput in tokens/s; NaN: not known.
 
-    Throughput is over the ranks that are well, and over those that were stopped, as they were last.
+    `throughput` and `seconds_per_step` are of now: there is none of ranks that do not step. Their means over the run
+    begin with `avg_`.
     """
 
     job_id: str
@@ -47,6 +48,7 @@ class JobSummary:
     min_loss: float
     throughput: float
     avg_throughput: float
+    avg_seconds_per_step: float
     tokens: float
     age: float
     alerts: tuple[Alert, ...]
@@ -82,8 +84,7 @@ class JobSummary:
         return self.status is JobStatus.FAILED or bool(crit - UNHEARD)
 
 
-_STEPPING: Final = (RankState.RUNNING, RankState.SLOW)
-_WELL: Final = (*_STEPPING, RankState.FINISHED)
+_WELL: Final = (*STEPPING, RankState.FINISHED)
 
 
 _ENDED: Final = {JobStatus.FINISHED: "finished, but ", JobStatus.STOPPED: "stopped; "}
@@ -107,11 +108,10 @@ def summarise(
     first = job.first_failure(now)
     ranks = stats_of(job, current, states, first)
     here, latest = states[job.current_rows()], job.table.latest[job.current_rows()]
-    well = np.isin(here, _WELL)
-    counted = well | (here == RankState.STOPPED)
-    pace, newest = _pace(current), job.attempt
-    step = job.step()
+    newest, step = job.attempt, job.step()
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
+    stepping = bool(np.isin(here, STEPPING).any()) and living
+    pace = _pace(current) if stepping else math.nan
     bad = any(ranks.column("loss_bad"))
     return JobSummary(
         job_id=job.job_id,
@@ -121,16 +121,17 @@ def summarise(
         total_steps=job.total_steps,
         seconds_per_step=pace,
         duration=_longest(job, current, now if living else math.nan),
-        eta=remaining_seconds(step, job.total_steps, pace) if living and np.isin(here, _STEPPING).any() else math.nan,
+        eta=remaining_seconds(step, job.total_steps, pace),
         world_size=job.world_size,
         ranks_seen=len(current),
-        ranks_ok=int(well.sum()),
+        ranks_ok=int(np.isin(here, _WELL).sum()),
         final_loss=math.nan if bad else _mean(ranks.column("final_loss")),
         loss_bad=bad,
         last_finite_loss=_mean(ranks.column("last_finite_loss")),
         min_loss=_least(ranks.column("min_loss")),
-        throughput=_total(latest[counted, Column.THROUGHPUT].tolist()),
+        throughput=_total(ranks.column("throughput")) if stepping else math.nan,
         avg_throughput=_total(ranks.column("avg_throughput")),
+        avg_seconds_per_step=_pace(current, 0),
         tokens=_greatest(latest[:, Column.TOKENS].tolist()),
         age=_youngest(job, now),
         alerts=alerts,
@@ -173,7 +174,7 @@ def _progress(job: JobState, states: States) -> str:
     phase = min({rank.phase for rank in job.current()} - {""}, default="")
     rows = job.current_rows()
     stepped = ~np.isnan(job.table.latest[rows, Column.STEP])
-    stepping = int((np.isin(states[rows], _STEPPING) & stepped).sum())
+    stepping = int((np.isin(states[rows], STEPPING) & stepped).sum())
     size = job.world_size
     away = int((states[rows] == RankState.UNREACHABLE).sum())
     if away:
@@ -185,10 +186,10 @@ def _progress(job: JobState, states: States) -> str:
     return f"all {size} ranks are stepping" if size > 1 else "stepping"
 
 
-def _pace(current: list[Rank]) -> float:
+def _pace(current: list[Rank], recent: int = RECENT_ROWS) -> float:
     """Seconds a step of the rank that has recorded most, of some of them: they step together."""
     some = sample(current, MOST_RANKS)
-    return seconds_per_step(max((rank.attempt_rows for rank in some), key=len)) if some else math.nan
+    return seconds_per_step(max((rank.attempt_rows for rank in some), key=len), recent) if some else math.nan
 
 
 def _longest(job: JobState, current: list[Rank], now: float) -> float:

@@ -11,6 +11,7 @@ from ugro_tui.core.entries import Mark
 from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, counted, duration, loss_text, per_step
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
 from ugro_tui.core.states import JobStatus, NodeState, RankState
+from ugro_tui.core.summary import JobSummary
 from ugro_tui.ui.marks import (
     JOB_GLYPHS,
     JOB_STYLES,
@@ -99,15 +100,21 @@ def _numbers(view: JobView, width: int) -> Content:
         f"  ETA {clock(summary.eta)}" if not over else f"  took {clock(summary.duration)}",
     ]
     if width >= NARROW:
-        parts[1:1] = [f"  {per_step(summary.seconds_per_step)}"]
-        parts += [] if over else [f"  elapsed {clock(summary.duration)}"]
-        parts += [
-            f"  mean {compact(summary.avg_throughput)} tok/s" if over else f"  {compact(summary.throughput)} tok/s"
-        ]
+        parts[1:1] = [] if over else [f"  {per_step(summary.seconds_per_step)}"]
+        parts += [_means(summary)] if over else [f"  elapsed {clock(summary.duration)}  {_rate(summary.throughput)}"]
     ranks = f"  {summary.ranks_ok}/{summary.world_size} ranks"
     well = summary.ranks_ok >= summary.world_size or summary.status is JobStatus.STOPPED
     parts += [(ranks, "" if well else "bold $warning")]
     return Content.assemble(*parts)
+
+
+def _means(summary: JobSummary) -> str:
+    """How fast it was: what is over has no pace of now."""
+    return f"  mean {per_step(summary.avg_seconds_per_step)}  {_rate(summary.avg_throughput)}"
+
+
+def _rate(throughput: float) -> str:
+    return f"{compact(throughput)} tok/s"
 
 
 def _percent(view: JobView) -> str:
