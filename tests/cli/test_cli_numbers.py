@@ -63,6 +63,20 @@ def test_one_job_has_the_same_numbers_everywhere(call: Call, root: Path, clock: 
     assert {key: live[key] for key in shared} == {key: in_agent[key] for key in shared}
 
 
+def test_a_job_that_hangs_is_said_to_in_every_command_and_keeps_its_status_in_json(
+    call: Call, root: Path, clock: Clock
+) -> None:
+    clock.now -= 100
+    writers = whole_job(root / "job", clock, ranks=2)
+    clock.now += 100
+    for writer in writers:
+        writer.heartbeat(step=20, step_age=100.0)
+    assert call("status")[1].splitlines()[1].split()[:2] == ["job", "hung"]
+    assert "status     hung: " in call("summary", "job")[1]
+    (told,) = json.loads(call("status", "--json")[1])["jobs"]
+    assert (told["status"], told["state"], told["throughput"]) == ("running", "hung", None)
+
+
 def test_a_summary_in_words(call: Call, root: Path, clock: Clock) -> None:
     finished_job(root / "job", clock, ranks=2)[1].raw(b"damage\n")
     code, out, _ = call("summary", "job")

@@ -107,6 +107,19 @@ def test_only_who_steps_has_a_pace_and_the_means_of_the_run_stay() -> None:
         assert (loss.own, loss.median) == (2.0, 2.0)  # what it came to is so for good
 
 
+def test_a_job_of_which_nothing_steps_is_called_so_beside_its_status() -> None:
+    ran = start(world_size=2) + steps(1, 100)
+    for state, now, word in (
+        (job(ran, ran), 1.0, "running"),
+        (job(ran, ran), 200.0, "hung"),
+        (job(start() + steps(1, 100)), 200.0, "stalled"),
+        (job(ran, ran + end("failed")), 200.0, "failed"),
+    ):
+        summary = summarise(state, now)
+        assert summary.state == word
+        assert summary.status is (JobStatus.FAILED if word == "failed" else JobStatus.RUNNING)
+
+
 def test_elapsed_time_runs_on_between_records_and_through_phases() -> None:
     state = job(start() + steps(1, 20))
     state.apply_heartbeat(0, heartbeat(), 9.0, "local")

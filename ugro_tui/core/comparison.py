@@ -252,7 +252,7 @@ def _least_rank(side: Side, ends: _Ends) -> str:
 
 def _status(side: Side) -> str:
     if side.summary is not None:
-        return side.summary.status.value
+        return side.summary.state
     return "" if side.told is None else side.told.status.value
 
 

@@ -65,6 +65,10 @@ class JobStatus(Enum):
         return self in (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED)
 
 
+STALLED, HUNG = RankState.STALLED.word, RankState.HUNG.word
+"""What is said of a job that runs, by its status, but of which nothing steps: its one rank, or all of them."""
+
+
 class NodeState(Enum):
     """How a node can be read."""
 

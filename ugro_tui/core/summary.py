@@ -19,7 +19,7 @@ from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankStats, stats_of
 from ugro_tui.core.rules.line import MOST_RANKS
 from ugro_tui.core.sample import sample
-from ugro_tui.core.states import STEPPING, JobStatus, RankState
+from ugro_tui.core.states import HUNG, STALLED, STEPPING, JobStatus, RankState
 from ugro_tui.core.watch import evaluate
 
 
@@ -33,6 +33,8 @@ class JobSummary:
 
     job_id: str
     status: JobStatus
+    state: str
+    """Its status as people are told it: `hung` or `stalled` where it runs, and nothing steps."""
     attempt: int
     step: float
     total_steps: int | None
@@ -116,6 +118,7 @@ def summarise(
     return JobSummary(
         job_id=job.job_id,
         status=status,
+        state=_state(status, here),
         attempt=job.attempt,
         step=step,
         total_steps=job.total_steps,
@@ -140,6 +143,13 @@ def summarise(
         unjudged=unjudged,
         restarts=max((rank.restarts for rank in current if rank.attempt == newest), default=0),
     )
+
+
+def _state(status: JobStatus, here: States) -> str:
+    if not status.over and RankState.HUNG in here:
+        return HUNG
+    alone = status is JobStatus.RUNNING and RankState.STALLED in here and not np.isin(here, STEPPING).any()
+    return STALLED if alone else status.value
 
 
 def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states: States) -> str:
