@@ -63,7 +63,7 @@ def _status_row(job: JobView) -> tuple[str, ...]:
         compact(summary.throughput),
         clock(summary.eta),
         f"{summary.ranks_ok}/{summary.world_size}",
-        age(summary.age),
+        age(summary.shown_age),
     )
 
 

@@ -13,8 +13,8 @@ from ugro_tui.config import Config
 
 
 def same(summary: dict[str, Any]) -> dict[str, Any]:
-    """A summary without the age, which grows between two looks."""
-    return {key: value for key, value in summary.items() if key != "age"}
+    """A summary without ages, which grow between two looks."""
+    return {key: value for key, value in summary.items() if not key.endswith("age")}
 
 
 def test_status_lists_all_jobs(call: Call, root: Path, clock: Clock) -> None:

@@ -120,6 +120,20 @@ def test_a_job_of_which_nothing_steps_is_called_so_beside_its_status() -> None:
         assert summary.status is (JobStatus.FAILED if word == "failed" else JobStatus.RUNNING)
 
 
+def test_an_age_is_that_of_the_newest_step_and_of_what_has_ended_that_of_its_end() -> None:
+    """Heartbeats go on for long after the last step, and nothing grows older by them."""
+    begin, told = start(world_size=2), steps(1, 50)
+    beat = replace(heartbeat(), step_age=60.0)
+    ended, living = job(begin + told + end(), begin + told + end(), at=40.0), job(begin + told, begin, at=40.0)
+    living.apply_heartbeat(0, beat, 100.0, "local")
+    summary, shown = summarise(living, 101.0), view(living, 101.0, curve_of(living))
+    np.testing.assert_equal([summary.age, summary.step_age, summary.ended_age], [1.0, 61.0, NAN])
+    np.testing.assert_equal(shown.ranks.age, [61.0, NAN])  # rank 1 has made no step
+    assert summary.shown_age == 61.0
+    summary, shown = summarise(ended, 101.0), view(ended, 101.0, curve_of(ended))
+    assert (summary.shown_age, summary.ended_age, shown.ranks.age.tolist()) == (61.0, 61.0, [61.0, 61.0])
+
+
 def test_elapsed_time_runs_on_between_records_and_through_phases() -> None:
     state = job(start() + steps(1, 20))
     state.apply_heartbeat(0, heartbeat(), 9.0, "local")
@@ -167,7 +181,7 @@ def test_ranks_that_slurm_has_stopped_may_run_again_so_its_word_is_waited_for_a_
 def test_what_is_not_known_is_not_a_number() -> None:
     summary = summarise(JobState("job"), 1.0)
     values = {name: value for name, value in fields_of(summary).items() if isinstance(value, float)}
-    assert len(values) == 12
+    assert len(values) == 14
     assert all(math.isnan(value) for value in values.values()), values
     assert (summary.total_steps, summary.alerts, len(summary.per_rank_stats)) == (None, (), 0)
 

@@ -16,7 +16,7 @@ from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.launching import Executed, LaunchView, Stage
-from ugro_tui.core.liveness import newest_values, step_ages
+from ugro_tui.core.liveness import ended_ages, newest_values, step_ages
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.catalogue import DEFAULTS
@@ -32,13 +32,15 @@ class RankColumns:
 
     These are the ranks of the newest attempt and those that it waits for.
 
-    `step_age` is in seconds, `spark` has shape `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
+    `step_age` is in seconds; so is `age`, the same but of ranks that have ended: since then.
+    `spark` has shape `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
     """
 
     rank: npt.NDArray[np.int32]
     node: tuple[str, ...]
     state: npt.NDArray[np.int8]
     step_age: npt.NDArray[np.float64]
+    age: npt.NDArray[np.float64]
     spark: npt.NDArray[np.float32]
     latest: Matrix
 
@@ -213,12 +215,15 @@ def view(
     table = job.table
     ranks = job.expected()
     order = np.array([rank.row for rank in ranks], np.intp)
-    ages, states = step_ages(table, now)[order], job.states(now)
+    states = job.states(now)
+    ended = ended_ages(table, states, now)[order]
+    stepped = np.where(np.isnan(table.latest[order, Column.STEP]), np.nan, step_ages(table, now)[order])
     columns = RankColumns(
         rank=np.array([rank.rank for rank in ranks], np.int32),
         node=tuple(rank.node for rank in ranks),
         state=states[order],
-        step_age=np.where(np.isnan(table.latest[order, Column.STEP]), np.nan, ages),
+        step_age=stepped,
+        age=np.where(np.isnan(ended), stepped, ended),
         spark=table.spark[order],
         latest=newest_values(table, states)[order],
     )

@@ -14,7 +14,7 @@ from ugro_tui.core.columns import Column
 from ugro_tui.core.ends import Ends
 from ugro_tui.core.eta import RECENT_ROWS, remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
-from ugro_tui.core.liveness import States, write_ages
+from ugro_tui.core.liveness import States, ended_ages, step_ages, write_ages
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankStats, stats_of
 from ugro_tui.core.rules.line import MOST_RANKS
@@ -53,6 +53,11 @@ class JobSummary:
     avg_seconds_per_step: float
     tokens: float
     age: float
+    """Since any rank wrote anything last, its heartbeats included."""
+    step_age: float
+    """Since the newest step of any rank."""
+    ended_age: float
+    """Since the last of its ranks ended; NaN while it is not over."""
     alerts: tuple[Alert, ...]
     per_rank_stats: RankStats
     verdict: str
@@ -66,6 +71,11 @@ class JobSummary:
         """Records that were lost, and lines that are no record, of all ranks."""
         lost, skipped = self.per_rank_stats.column("lost"), self.per_rank_stats.column("skipped")
         return int(sum(lost) + sum(skipped))
+
+    @property
+    def shown_age(self) -> float:
+        """What a column `Age` tells: seconds since the newest step; of a job that is over, since its end."""
+        return self.ended_age if self.status.over else self.step_age
 
     @property
     def ends(self) -> Ends:
@@ -109,7 +119,8 @@ def summarise(
     status = job.status(now)
     first = job.first_failure(now)
     ranks = stats_of(job, current, states, first)
-    here, latest = states[job.current_rows()], job.table.latest[job.current_rows()]
+    rows = job.current_rows()
+    here, latest = states[rows], job.table.latest[rows]
     newest, step = job.attempt, job.step()
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
     stepping = bool(np.isin(here, STEPPING).any()) and living
@@ -136,7 +147,9 @@ def summarise(
         avg_throughput=_total(ranks.column("avg_throughput")),
         avg_seconds_per_step=_pace(current, 0),
         tokens=_greatest(latest[:, Column.TOKENS].tolist()),
-        age=_youngest(job, now),
+        age=_least(write_ages(job.table, now)[rows].tolist()),
+        step_age=_least(step_ages(job.table, now)[rows][~np.isnan(latest[:, Column.STEP])].tolist()),
+        ended_age=_least(ended_ages(job.table, states, now)[rows].tolist()) if status.over else math.nan,
         alerts=alerts,
         per_rank_stats=ranks,
         verdict=_verdict(job, status, alerts, states),
@@ -208,12 +221,6 @@ def _longest(job: JobState, current: list[Rank], now: float) -> float:
     living = np.array([rank.end is None for rank in current], float)
     since = np.fmax(now - job.table.write_at[job.current_rows()], 0.0) * living
     return _greatest((np.maximum(last - first, 0.0) + since).tolist())
-
-
-def _youngest(job: JobState, now: float) -> float:
-    ages = write_ages(job.table, now)[job.current_rows()]
-    known = ages[np.isfinite(ages)]
-    return float(known.min()) if len(known) else math.nan
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -20,6 +20,9 @@ from ugro_tui.ui.spark import sparkline
 OLDER: Final = "older"
 """The state of jobs that have not changed for a day: they are read when they are opened."""
 
+AGE_WORDS: Final = {"Age": "since the newest step; since the end of what has ended"}
+"""What the column means, of jobs as of ranks."""
+
 _SPARK: Final = 16
 
 _NAN: Final = math.nan
@@ -82,7 +85,7 @@ def _line(job: JobView) -> JobLine:
         summary.world_size,
         severities.count(Severity.CRIT),
         severities.count(Severity.WARN),
-        summary.age,
+        summary.shown_age,
         summary.verdict,
         summary.unwell,
     )

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from ugro_tui.core.states import HUNG, STALLED
-from ugro_tui.ui.job_columns import COLUMNS, FIELDS, OLDER, job_lines
+from ugro_tui.ui.job_columns import AGE_WORDS, COLUMNS, FIELDS, OLDER, job_lines
 from ugro_tui.ui.listing import ListScreen
 from ugro_tui.ui.marks import JOB_STYLES
 from ugro_tui.ui.panels import empty, verdict
@@ -34,6 +34,7 @@ class JobsScreen(ListScreen):
 
     NAME = "jobs"
     SAYS = "Jobs"
+    HELP_WORDS = AGE_WORDS
 
     DEFAULT_CSS = """
     JobsScreen.-drawn LineTable { height: auto; max-height: 50%; }
