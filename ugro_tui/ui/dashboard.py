@@ -21,6 +21,7 @@ from ugro_tui.core.snapshot import JobView
 from ugro_tui.ui.charted import CHART_KEYS, SMOOTHING, ChartedScreen
 from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.heatmap import PhaseHeatmap
+from ugro_tui.ui.job_columns import AGE_WORDS
 from ugro_tui.ui.job_curves import LOSS, JobCurves
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.log_tail import log_tail
@@ -63,6 +64,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
     """One job at a time: header, verdict, ranks, loss, phases, alerts, the log of the rank under the cursor."""
 
     NAME = "job"
+    HELP_WORDS = AGE_WORDS
     SAYS = "Job"
     CSS_PATH = "dashboard.tcss"
 

@@ -51,6 +51,8 @@ class UgroScreen(Screen[None]):
     NAME: ClassVar[str]
     """As the application finds it."""
 
+    HELP_WORDS: ClassVar[Mapping[str, str]] = {}
+    """What words on the screen mean, for the help."""
     SAYS: ClassVar[str]
     """As the help names it."""
 
