@@ -292,7 +292,7 @@ class LaunchScreen(UgroScreen):
     def draw_ages(self) -> None:
         """How far the launch is, and since when."""
         watch, longer = self._watch, self.query_one("#plan").max_scroll_y > 0
-        self.put("title", title_text(watch.over if watch.job else None, more=longer))
+        self.put("title", title_text(watch.over if watch.job else None, self.size.width, more=longer))
         if watch.job:
             seconds, room = self.desk.clock() - watch.begun, self.size.width - _MARGIN
             self.put("progress-text", progress_text(watch.job, watch.view, seconds, room))
