@@ -190,10 +190,8 @@ class LaunchScreen(UgroScreen):
         self._plan.forget()
 
     def tick(self) -> None:
-        """Ask for the plan when nothing was typed for a moment; give a text its room anew, which it may lack."""
+        """Ask for the plan when nothing was typed for a moment."""
         super().tick()
-        for text in self.query("#progress-text" if self._watch.job else "#plan-text"):
-            text.refresh(layout=True)
         self._plan_when_due()
 
     def _plan_when_due(self) -> None:
