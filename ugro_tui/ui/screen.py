@@ -67,7 +67,7 @@ class UgroScreen(Screen[None]):
     UgroScreen .pane { border: round $primary 40%; background: $surface; border-title-color: $foreground; }
     UgroScreen .pane:focus-within { border: round $accent; }
     UgroScreen #parts { height: 1fr; }
-    UgroScreen #message { display: none; height: auto; max-height: 2; text-wrap: wrap; }
+    UgroScreen #message { display: none; height: auto; text-wrap: wrap; }
     UgroScreen.-said #message { display: block; }
     UgroScreen.-compact .pane { border: none; }
     UgroScreen Footer { background: $panel; }
@@ -168,7 +168,7 @@ class UgroScreen(Screen[None]):
     def _draw_own_ages(self) -> None:
         desk = self.desk
         self.dress({"-said": bool(desk.message.text)})
-        self.put("message", desk.message.lines(self.size.width))
+        self.put("message", desk.message.lines(*self.size))
         keys = self.has_class("-compact") and not self.TYPES
         self.put("sources", strip(desk.snapshot, desk.view, desk.errands, self.size.width, desk.elapsed, keys=keys))
         self.draw_ages()
