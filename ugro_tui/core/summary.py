@@ -27,7 +27,9 @@ from ugro_tui.core.watch import evaluate
 class JobSummary:
     """One job in numbers. Times in s, throughput in tokens/s; NaN: not known.
 
-    Throughput is over the ranks that are well, and over those that were stopped, as they were last.
+    `throughput` is over the ranks that are well, and over those that were stopped, as they were last. `avg_throughput`
+    is the mean of all ranks over the time that their steps took: declared pauses and a standstill after the last step
+    are not in it.
     """
 
     job_id: str

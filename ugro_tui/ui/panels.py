@@ -102,7 +102,9 @@ def _numbers(view: JobView, width: int) -> Content:
         parts[1:1] = [f"  {per_step(summary.seconds_per_step)}"]
         parts += [] if over else [f"  elapsed {clock(summary.duration)}"]
         parts += [
-            f"  mean {compact(summary.avg_throughput)} tok/s" if over else f"  {compact(summary.throughput)} tok/s"
+            f"  mean {compact(summary.avg_throughput)} tok/s over steps"
+            if over
+            else f"  {compact(summary.throughput)} tok/s"
         ]
     ranks = f"  {summary.ranks_ok}/{summary.world_size} ranks"
     well = summary.ranks_ok >= summary.world_size or summary.status is JobStatus.STOPPED
