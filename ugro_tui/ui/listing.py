@@ -32,15 +32,8 @@ class FilteredScreen(UgroScreen):
 
     def on_mount(self) -> None:
         """Sort, filter and columns are those of the last time."""
-        table = self.table
         kept: dict[str, object] = self.desk.kept(self._kept_as, {})
-        match kept:
-            case {"sort": [str(field), bool(falling)]} if field:
-                table.sort_by(field, falling=falling)
-        match kept:
-            case {"filter": str(text)}:
-                table.narrow(text)
-        table.wide = kept.get("wide") is True
+        self.table.restore(kept)
 
     @property
     def _kept_as(self) -> str:
