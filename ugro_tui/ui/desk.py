@@ -29,7 +29,7 @@ PATIENCE = 2.0
 class Desk:
     """Belongs to the application; every screen reads and changes it. `job` is the id of the job in hand.
 
-    `keep` and `kept` are for what a person arranged: by a name such as `table.jobs`, found again at the next start.
+    `keep` and `kept` are for what a person arranged: by a name, as `table.jobs.sort`, found again at the next start.
     """
 
     def __init__(

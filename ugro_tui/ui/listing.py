@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -16,6 +16,9 @@ from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.lines import Key
 from ugro_tui.ui.screen import UgroScreen
 from ugro_tui.ui.table import LineTable
+
+_UNSORTED: Final[list[object]] = ["", False]
+"""What is kept of a table whose lines are as they came: the name of a field, and whether the greatest come first."""
 
 
 class FilteredScreen(UgroScreen):
@@ -33,18 +36,22 @@ class FilteredScreen(UgroScreen):
     def on_mount(self) -> None:
         """Sort, filter and columns are those of the last time."""
         table = self.table
-        kept: dict[str, object] = self.desk.kept(self._kept_as, {})
-        match kept:
-            case {"sort": [str(field), bool(falling)]} if field:
+        match self.desk.kept(self._kept_as("sort"), _UNSORTED):
+            case [str(field), bool(falling)] if field:
                 table.sort_by(field, falling=falling)
-        match kept:
-            case {"filter": str(text)}:
-                table.narrow(text)
-        table.wide = kept.get("wide") is True
+        table.narrow(self.desk.kept(self._kept_as("filter"), ""))
+        table.wide = self.desk.kept(self._kept_as("wide"), default=False)
 
-    @property
-    def _kept_as(self) -> str:
-        return f"table.{self.NAME}"
+    def _kept_as(self, what: str) -> str:
+        return f"table.{self.NAME}.{what}"
+
+    def _keep_as_arranged(self) -> None:
+        """Write down what was changed here, each by itself: another application may have changed the rest."""
+        table = self.table
+        now = {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide}
+        for what, usual in (("sort", _UNSORTED), ("filter", ""), ("wide", False)):
+            if now[what] != self.desk.kept(self._kept_as(what), usual):
+                self.desk.keep(self._kept_as(what), now[what])
 
     def go_to(self, key: Key) -> None:
         """Put the cursor on the line of this identity, or say why not."""
@@ -89,8 +96,7 @@ class FilteredScreen(UgroScreen):
 
     @on(LineTable.Arranged)
     def _arranged(self) -> None:
-        table = self.table
-        self.desk.keep(self._kept_as, {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide})
+        self._keep_as_arranged()
         self.show()
 
     @on(LineTable.Noted)
