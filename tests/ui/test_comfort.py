@@ -177,13 +177,16 @@ async def test_a_theme_is_seen_before_it_is_chosen() -> None:
 async def test_y_copies_what_the_cursor_is_on_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     async with at(SCENES["many_jobs"]()) as (app, pilot):
         copied: list[str] = []
+        monkeypatch.setenv("TMUX", "/run/tmux,1,0")
         monkeypatch.setattr(app, "copy_to_clipboard", copied.append)
         await pilot.press("1", "g", "j", "4", "2", "S")
         assert copied == []
         await pilot.press("1", "g", "Y", "2", "Y")
         assert "\tllama-8b-sft\t" in f"\t{copied[0]}\t"
         assert copied[1].startswith("0\tnode0\t")
-        assert app.desk.message.text.startswith("copied: 0 node0 ")
+        assert app.desk.message.text.startswith("sent to the clipboard: 0 node0 ")
+        assert app.desk.message.text.endswith(" (not there? in tmux: set -g set-clipboard on)")
+        monkeypatch.delenv("TMUX")
         await pilot.press("4", "Y")
         assert copied[2].startswith("llama-8b-sft: ")
         app.desk.url = "http://127.0.0.1:6006"
