@@ -41,7 +41,8 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
 
         A star marks what is better by more than noise; of the last and least losses only where all runs have come
         equally far. Options come from the script (`MetricsEmitter(config=...)`), else from the command line that the
-        launcher has noted. Exit code 4 (3: no node at all) where a node could not be read.
+        launcher has noted. Of a run that goes on all numbers are as of one step, that of the last loss that was read
+        (`as_of` in JSON; null: it is over). Exit code 4 (3: no node at all) where a node could not be read.
         """
         from ugro_tui.core.compared import runs_named
         from ugro_tui.core.comparing import comparison_of
@@ -118,6 +119,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "runs": [{"name": run.text, "job_id": run.job_id, "attempt": run.attempt} for run in comparison.runs],
         "metric": comparison.metric,
+        "as_of": jsonable(comparison.as_of),
         "rows": [_row_dict(row) for row in comparison.rows],
         "differences": [{**jsonable(one), "beyond": jsonable(one.beyond)} for one in comparison.differences],
         "config": {"differs": {one.name: list(one.values) for one in comparison.settings}, "same": comparison.same},

@@ -45,7 +45,10 @@ def rank_dict(view: RankView) -> dict[str, Any]:
 
 
 def live_dict(view: JobView) -> dict[str, Any]:
-    """The newest values of a job and its ranks; ages in seconds."""
+    """The newest values of a job and its ranks; ages in seconds.
+
+    Of a rank, `step_time` and the phases (`data` to `optimizer`) are means of its newest five records, as everywhere.
+    """
     found: dict[str, Any] = jsonable(view.summary)
     del found["per_rank_stats"]
     ranks = view.ranks
@@ -56,6 +59,7 @@ def live_dict(view: JobView) -> dict[str, Any]:
             "node": ranks.node[row],
             "state": RankState(int(ranks.state[row])).word,
             "step_age": jsonable(float(ranks.step_age[row])),
+            "age": jsonable(float(ranks.age[row])),
         }
         | {column.name.lower(): jsonable(float(ranks.latest[row, column])) for column in names}
         for row in range(len(ranks))

@@ -24,8 +24,8 @@ RUNS = (
 """The last one has a name that no job can have, but that a screen must survive."""
 
 OPTIONS = (
-    {"lr": "0.0003", "warmup": "50", "model.width": "128", "seed": "1"},
     {"lr": "0.0006", "warmup": "50", "model.width": "128", "seed": "1"},
+    {"lr": "0.0003", "warmup": "50", "model.width": "128", "seed": "1"},
     {"lr": "0.0003", "warmup": "100", "model.width": "256", "seed": "1", "clip": "1"},
     {"lr": "0.0003", "warmup": "50", "model.width": "128", "seed": "2"},
 )

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.ui.launch_scenes import NODES, broken, commands, plan, planned, stoppable, three
-from tests.ui.scenes import COMPLETED, NOW, WALL, FakeFeed, Run, app_of, ended, job, records, snapshot
+from tests.ui.scenes import BEGUN, COMPLETED, NOW, WALL, FakeFeed, Run, app_of, ended, job, records, snapshot
 from tests.ui.test_errands import Desk, at
 from ugro_tui.core.commands import Answer, Launch, OpenJob, PlanLaunch, RecallLaunch, Stop
 from ugro_tui.core.decode import decode
@@ -235,7 +235,7 @@ def test_the_age_of_a_checkpoint_is_told_by_its_phase_marks() -> None:
     lines = list(records(Run(ranks=1), 0))
     marks: list[dict[str, Any]] = [
         {"v": 1, "rank": 0, "kind": "phase", "seq": 0, "ts": ts, "name": "checkpoint", "state": state}
-        for ts, state in ((25.0, "begin"), (27.0, "end"))
+        for ts, state in ((BEGUN + 25.0, "begin"), (BEGUN + 27.0, "end"))
     ]
     told = [line | {"seq": seq} for seq, line in enumerate([*lines[:100], *marks, *lines[100:]])]
     state = JobState("gpt2-small")

@@ -54,9 +54,11 @@ def compact(value: float) -> str:
 
 
 def gibibytes(value: float) -> str:
-    """Bytes as GiB with one decimal."""
+    """Bytes as GiB with one decimal, from 1,000 of them on as TiB."""
     if not math.isfinite(value):
         return UNKNOWN
+    if 999.95 * 2**30 <= abs(value) < 1e5 * 2**30:
+        return f"{value / 2**40:.1f}T"
     return f"{value / 2**30:.1f}G" if abs(value) < 1e5 * 2**30 else f"{value / 2**30:.0e}G"
 
 
@@ -110,7 +112,7 @@ def clock(seconds: float) -> str:
 def per_step(seconds: float) -> str:
     """Seconds a step as people quote it: s/it, or ms/it below a second."""
     if not math.isfinite(seconds):
-        return UNKNOWN
+        return f"{UNKNOWN} s/it"
     if seconds >= 1:
         return f"{seconds:.2f} s/it" if seconds < 1e5 else f"{seconds:.0e} s/it"
     return f"{seconds * 1000:.0f} ms/it" if seconds >= 0.00995 else f"{seconds * 1e3:.2g} ms/it"

@@ -189,7 +189,7 @@ class UgroApp(ScreensApp):
         if job is None:
             self.desk.say("there is no job in hand to launch again")
         elif view is not None and not view.summary.status.over:
-            self.desk.say(f"{job} is {view.summary.status.value}: stop it first (ctrl+k), then R launches it again")
+            self.desk.say(f"{job} is {view.summary.state}: stop it first (ctrl+k), then R launches it again")
         elif self.desk.may_act():
             self.desk.again = job
             self.go("launch")

@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.core.alerts import worst
+from ugro_tui.core.beside import MEAN_OF
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.rank_fields import FILTER_EXAMPLE
@@ -20,6 +21,7 @@ from ugro_tui.core.snapshot import JobView
 from ugro_tui.ui.charted import CHART_KEYS, SMOOTHING, ChartedScreen
 from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.heatmap import PhaseHeatmap
+from ugro_tui.ui.job_columns import AGE_WORDS
 from ugro_tui.ui.job_curves import LOSS, JobCurves
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.log_tail import log_tail
@@ -66,6 +68,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
     """One job at a time: header, verdict, ranks, loss, phases, alerts, the log of the rank under the cursor."""
 
     NAME = "job"
+    HELP_WORDS = AGE_WORDS
     SAYS = "Job"
     CSS_PATH = "dashboard.tcss"
 
@@ -194,7 +197,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         titles = {
             "ranks": ranks,
             "loss": self.chart.title(beside=beside, width=width),
-            "phases": Content("Phases: rank x phase, ms"),
+            "phases": Content(f"Phases, ms, {MEAN_OF} records"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
         }

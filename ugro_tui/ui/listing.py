@@ -110,7 +110,7 @@ class ListScreen(FilteredScreen):
     DEFAULT_CSS = """
     ListScreen #title { background: $panel; }
     ListScreen LineTable { height: 1fr; }
-    ListScreen #detail { height: auto; max-height: 50%; padding: 0 1; border-top: solid $primary 40%; }
+    ListScreen #detail { height: auto; max-height: 80%; padding: 0 1; border-top: solid $primary 40%; }
     ListScreen.-tiny #detail { display: none; }
     ListScreen #empty { display: none; height: 1fr; content-align: center middle; text-align: center; }
     ListScreen.-empty #empty { display: block; }
@@ -132,6 +132,12 @@ class ListScreen(FilteredScreen):
     def detail(self) -> Content:
         """What is said of the line under the cursor."""
         return Content()
+
+    @property
+    def detail_room(self) -> int:
+        """Lines that `detail` may have: those that the table leaves free, a third of the screen in any case."""
+        around = 5  # title, titles of the columns, border, what nodes and keys say
+        return max(self.size.height // 3, self.size.height - around - self.table.counts[0])
 
     def nothing(self) -> Content:
         """What is said where there is no line: what to do next."""
