@@ -362,6 +362,14 @@ async def test_the_log_is_that_of_the_rank_under_the_cursor() -> None:
         assert "Log of rank 2" in text(app)
 
 
+async def test_the_log_is_that_of_the_rank_that_broke_until_one_is_chosen() -> None:
+    async with shown("crashed") as (app, _, pilot):
+        assert "Log of rank 1" in text(app)
+        await pilot.press("j", "j")
+        await pilot.pause()
+        assert "Log of rank 2" in text(app)
+
+
 async def test_m_chooses_what_the_chart_shows_and_escape_goes_back_to_the_loss() -> None:
     steps = np.arange(300.0)
     line = Line(0, steps, steps, steps, steps * 1e-6)
