@@ -103,7 +103,10 @@ def watch(context: typer.Context, job: Job, refresh: Refresh = None) -> None:
 
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
-    """List all jobs: what they do, how far they are, what is wrong; and the nodes that could not be read."""
+    """List all jobs: what they do, how far they are, what is wrong; and the nodes that could not be read.
+
+    AGE: since the newest step; of a job that is over, since its end.
+    """
     from ugro_tui.headless import headless
     from ugro_tui.plain import status_dict
     from ugro_tui.report import status_lines

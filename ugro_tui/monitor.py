@@ -80,4 +80,4 @@ def _print(view: JobView, known: frozenset[Subject], *, as_json: bool) -> None:
 def _news(view: JobView) -> tuple[object, ...]:
     summary = view.summary
     names = tuple(alert.subject for alert in summary.alerts)
-    return (summary.status, summary.attempt, repr(summary.step), view.phase, names)
+    return (summary.state, summary.attempt, repr(summary.step), view.phase, names)

@@ -59,6 +59,7 @@ def live_dict(view: JobView) -> dict[str, Any]:
             "node": ranks.node[row],
             "state": RankState(int(ranks.state[row])).word,
             "step_age": jsonable(float(ranks.step_age[row])),
+            "age": jsonable(float(ranks.age[row])),
         }
         | {column.name.lower(): jsonable(float(ranks.latest[row, column])) for column in names}
         for row in range(len(ranks))

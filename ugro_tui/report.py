@@ -57,13 +57,13 @@ def _status_row(job: JobView) -> tuple[str, ...]:
     summary = job.summary
     return (
         summary.job_id,
-        summary.status.value,
+        summary.state,
         progress(summary),
         loss_text(summary.final_loss, bad=summary.loss_bad),
         compact(summary.throughput),
         clock(summary.eta),
         f"{summary.ranks_ok}/{summary.world_size}",
-        age(summary.age),
+        age(summary.shown_age),
     )
 
 
@@ -72,7 +72,8 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
     facts = (
         ("job", f"{summary.job_id}  attempt {summary.attempt}{_restarted(summary)}"),
         ("status", _status(summary)),
-        ("steps", f"{progress(summary)}  at {per_step(summary.seconds_per_step)}"),
+        ("steps", progress(summary)),
+        ("pace", f"{per_step(summary.seconds_per_step)}  (mean {per_step(summary.avg_seconds_per_step)})"),
         ("loss", _losses(summary)),
         ("throughput", f"{compact(summary.throughput)} tok/s  (mean over its steps {compact(summary.avg_throughput)})"),
         ("duration", clock(summary.duration)),
@@ -99,7 +100,7 @@ def _losses(summary: JobSummary) -> str:
 
 
 def _status(summary: JobSummary) -> str:
-    word = summary.status.value
+    word = summary.state
     return summary.verdict if summary.verdict.startswith(word) else f"{word}: {summary.verdict}"
 
 
@@ -124,7 +125,7 @@ def monitor_line(view: JobView) -> str:
     phase = f" ({view.phase})" if view.phase else ""
     loss = loss_text(summary.final_loss, bad=summary.loss_bad)
     return (
-        f"{summary.job_id} {summary.status.value}{phase}  step {progress(summary)}  loss {loss}  "
+        f"{summary.job_id} {summary.state}{phase}  step {progress(summary)}  loss {loss}  "
         f"{compact(summary.throughput)} tok/s  {per_step(summary.seconds_per_step)}  "
         f"elapsed {clock(summary.duration)}  ETA {clock(summary.eta)}  ranks {summary.ranks_ok}/{summary.world_size}"
     )

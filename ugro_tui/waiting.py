@@ -62,7 +62,7 @@ class Progress:
     def lines(self, view: JobView, now: float) -> Iterator[str]:
         """The job on a line where its state or attempt is new, or its step after a while; a line for a new alert."""
         summary = view.summary
-        told, wait = (summary.status, summary.attempt), SHARE * (now - self._began)
+        told, wait = (summary.state, summary.attempt), SHARE * (now - self._began)
         if told != self._told or now - self._at >= min(MOST_SECONDS, max(LEAST_SECONDS, wait)):
             self._told, self._at = (told, now)
             yield from self.last(view)
@@ -73,7 +73,7 @@ class Progress:
     def last(self, view: JobView) -> Iterator[str]:
         """The job on a line, unless it has made no step yet, or was told at this one."""
         summary = view.summary
-        place = (summary.status, summary.attempt, summary.step)
+        place = (summary.state, summary.attempt, summary.step)
         before = summary.status in (JobStatus.PENDING, JobStatus.STARTING)  # what is known is of the last attempt
         if place != self._place and not (before or math.isnan(summary.step)):
             self._place = place

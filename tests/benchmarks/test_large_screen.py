@@ -46,11 +46,12 @@ def _further(view: JobView, version: int) -> JobView:
         node=(*ranks.node,),
         state=ranks.state.copy(),
         step_age=np.full(len(ranks), 0.1 * (version % 7)),
+        age=np.full(len(ranks), 0.1 * (version % 7)),
         spark=np.roll(ranks.spark, 1, axis=1),
         latest=latest,
     )
     curve = replace(view.curve) if version % CURVE_SECONDS == 0 else view.curve
-    summary = replace(view.summary, step=view.summary.step + 1, age=0.1 * (version % 7))
+    summary = replace(view.summary, step=view.summary.step + 1, step_age=0.1 * (version % 7))
     return replace(view, summary=summary, ranks=columns, curve=curve)
 
 

@@ -13,8 +13,8 @@ from ugro_tui.config import Config
 
 
 def same(summary: dict[str, Any]) -> dict[str, Any]:
-    """A summary without the age, which grows between two looks."""
-    return {key: value for key, value in summary.items() if key != "age"}
+    """A summary without ages, which grow between two looks."""
+    return {key: value for key, value in summary.items() if not key.endswith("age")}
 
 
 def test_status_lists_all_jobs(call: Call, root: Path, clock: Clock) -> None:
@@ -63,11 +63,26 @@ def test_one_job_has_the_same_numbers_everywhere(call: Call, root: Path, clock: 
     assert {key: live[key] for key in shared} == {key: in_agent[key] for key in shared}
 
 
+def test_a_job_that_hangs_is_said_to_in_every_command_and_keeps_its_status_in_json(
+    call: Call, root: Path, clock: Clock
+) -> None:
+    clock.now -= 100
+    writers = whole_job(root / "job", clock, ranks=2)
+    clock.now += 100
+    for writer in writers:
+        writer.heartbeat(step=20, step_age=100.0)
+    assert call("status")[1].splitlines()[1].split()[:2] == ["job", "hung"]
+    assert "status     hung: " in call("summary", "job")[1]
+    (told,) = json.loads(call("status", "--json")[1])["jobs"]
+    assert (told["status"], told["state"], told["throughput"]) == ("running", "hung", None)
+
+
 def test_a_summary_in_words(call: Call, root: Path, clock: Clock) -> None:
     finished_job(root / "job", clock, ranks=2)[1].raw(b"damage\n")
     code, out, _ = call("summary", "job")
     assert code == 0
-    facts = dict(line.split(maxsplit=1) for line in out.splitlines()[:7])
+    facts = dict(line.split(maxsplit=1) for line in out.splitlines()[:8])
+    assert (facts["pace"], facts["throughput"]) == ("– s/it  (mean 1.00 s/it)", "– tok/s  (mean 201)")
     assert (facts["status"], facts["loss"]) == ("finished", "last 0.5000 (mean)  min 0.5000 (rank 0)")
     assert facts["ranks"] == "2 of 2 well, 2 seen"
     assert out.splitlines()[-1].split()[:4] == ["1", "node1", "finished", "20"]

@@ -18,6 +18,7 @@ from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.liveness import GONE_SECONDS
+from ugro_tui.core.rank_facts import rank_view
 from ugro_tui.core.rank_stats import RankStats
 from ugro_tui.core.records import Manifest, Matrix
 from ugro_tui.core.snapshot import curve_of, view
@@ -80,6 +81,59 @@ def test_the_numbers_of_a_job_that_is_over() -> None:
     assert summary.per_rank_stats[0].dropped == 4
 
 
+def test_only_who_steps_has_a_pace_and_the_means_of_the_run_stay() -> None:
+    """In the job's numbers, its rows, a rank's own numbers and beside it: there is no rate of a moment that is past."""
+    begin, told = start(world_size=2), steps(1, 100, throughput=50)
+    running = job(begin + told, begin + told)
+    for state, now, stepping in (
+        (running, 1.0, [True, True]),
+        (running, 200.0, [False, False]),  # both hang
+        (job(begin + told, begin + told + end()), 1.0, [True, False]),
+        (job(begin + told + end(), begin + told + end()), 1.0, [False, False]),
+        (job(begin + told + end("stopped"), begin + told + end("failed")), 1.0, [False, False]),
+    ):
+        summary, shown = summarise(state, now), view(state, now, curve_of(state))
+        rates = [50.0 if steps_on else NAN for steps_on in stepping]
+        np.testing.assert_equal(list(summary.per_rank_stats.column("throughput")), rates)
+        np.testing.assert_equal(shown.ranks.column(Column.THROUGHPUT), rates)
+        np.testing.assert_equal(summary.throughput, 50.0 * sum(stepping) if any(stepping) else NAN)
+        np.testing.assert_equal(summary.seconds_per_step, 1.0 if any(stepping) else NAN)
+        assert (summary.avg_throughput, summary.avg_seconds_per_step) == (100.0, 1.0)
+        one = rank_view(state, 1, now, summary, {})
+        assert one is not None
+        (beside,) = (number for number in one.numbers if number.name == "throughput")
+        np.testing.assert_equal([beside.median, beside.own], rates)
+        (loss,) = (number for number in one.numbers if number.name == "loss")
+        assert (loss.own, loss.median) == (2.0, 2.0)  # what it came to is so for good
+
+
+def test_a_job_of_which_nothing_steps_is_called_so_beside_its_status() -> None:
+    ran = start(world_size=2) + steps(1, 100)
+    for state, now, word in (
+        (job(ran, ran), 1.0, "running"),
+        (job(ran, ran), 200.0, "hung"),
+        (job(start() + steps(1, 100)), 200.0, "stalled"),
+        (job(ran, ran + end("failed")), 200.0, "failed"),
+    ):
+        summary = summarise(state, now)
+        assert summary.state == word
+        assert summary.status is (JobStatus.FAILED if word == "failed" else JobStatus.RUNNING)
+
+
+def test_an_age_is_that_of_the_newest_step_and_of_what_has_ended_that_of_its_end() -> None:
+    """Heartbeats go on for long after the last step, and nothing grows older by them."""
+    begin, told = start(world_size=2), steps(1, 50)
+    beat = replace(heartbeat(), step_age=60.0)
+    ended, living = job(begin + told + end(), begin + told + end(), at=40.0), job(begin + told, begin, at=40.0)
+    living.apply_heartbeat(0, beat, 100.0, "local")
+    summary, shown = summarise(living, 101.0), view(living, 101.0, curve_of(living))
+    np.testing.assert_equal([summary.age, summary.step_age, summary.ended_age], [1.0, 61.0, NAN])
+    np.testing.assert_equal(shown.ranks.age, [61.0, NAN])  # rank 1 has made no step
+    assert summary.shown_age == 61.0
+    summary, shown = summarise(ended, 101.0), view(ended, 101.0, curve_of(ended))
+    assert (summary.shown_age, summary.ended_age, shown.ranks.age.tolist()) == (61.0, 61.0, [61.0, 61.0])
+
+
 def test_elapsed_time_runs_on_between_records_and_through_phases() -> None:
     state = job(start() + steps(1, 20))
     state.apply_heartbeat(0, heartbeat(), 9.0, "local")
@@ -127,7 +181,7 @@ def test_ranks_that_slurm_has_stopped_may_run_again_so_its_word_is_waited_for_a_
 def test_what_is_not_known_is_not_a_number() -> None:
     summary = summarise(JobState("job"), 1.0)
     values = {name: value for name, value in fields_of(summary).items() if isinstance(value, float)}
-    assert len(values) == 11
+    assert len(values) == 14
     assert all(math.isnan(value) for value in values.values()), values
     assert (summary.total_steps, summary.alerts, len(summary.per_rank_stats)) == (None, (), 0)
 

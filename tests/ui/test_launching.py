@@ -274,7 +274,13 @@ async def test_what_was_run_on_nodes_is_listed_filtered_and_copied() -> None:
         assert desk.app.clipboard == "python -c 'import torch'"
         assert "gpu2" in desk.text
         assert "failed, code 1, took 2.4s" in desk.text
-        await desk.pilot.press("escape")
+        await desk.pilot.press("escape", "escape")  # what was copied, the filter
+        helper, why = "exec helper", "the connection was lost"
+        await desk.news(executed=[Executed(WALL, "gpu1", helper, -1, 9.0, why), Executed(WALL, "local", "sbatch", 0)])
+        assert "Commands  2 on 1 node and this machine" in desk.text
+        await desk.pilot.press("g")
+        assert "⌁ lost" in desk.text
+        assert "the connection was lost, took 9.0s" in desk.text
         await desk.news(executed=())
         assert "nothing was run on any node yet" in desk.text
 

@@ -11,12 +11,15 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from tests.ui.alert_scenes import SLOW
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeArchive, FakeFeed, app_of
 from tests.ui.screen_scenes import booked, fleet, machines
 from tests.ui.test_dashboard import text
 from ugro_tui.core.commands import Acknowledge, Diagnose, Health, OpenJob, Snooze, Stop, Sync
+from ugro_tui.core.entries import Entry, Mark
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.ui.alert_columns import columns
 from ugro_tui.ui.alerts import SNOOZE_SECONDS
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.chart import ChartCanvas
@@ -243,13 +246,22 @@ async def test_alerts_of_jobs_and_nodes_stand_together_and_are_explained() -> No
         assert "rank 11 on node1: data 412 ms" in text(app)
 
 
+def test_an_alert_that_is_over_lasted_until_then_and_the_end_of_a_job_has_no_length() -> None:
+    alert = booked().book.firing[0].alert
+    fires, over = Entry("job", 1, alert, 100.0), Entry("job", 1, alert, 100.0, Mark.RESOLVED, resolved=160.0)
+    told = replace(over, resolved=100.0)
+    for now, firing in ((190.0, "90s"), (4_000.0, "65m")):
+        (column,) = (column for column in columns(now) if column.title == "Lasted")
+        assert [column.cell(entry) for entry in (fires, over, told)] == [firing, "60s", "–"]
+
+
 async def test_where_room_is_short_alerts_keep_whose_they_are_and_what() -> None:
     async with shown(booked(), "4", size=(80, 24)) as (app, _, _):
         titles, disk, straggler = text(app).splitlines()[1:4]
-        assert titles.split() == ["S", "Alert", "Job", "Age", "What"]
+        assert titles.split() == ["S", "Alert", "Job", "Lasted", "What"]
         assert disk.split()[:5] == ["✖", "disk", "filling", "67m", "node1:"]
         assert straggler.startswith("⚠ straggler")
-        assert "gpt2-xl     95s data 412 ms against a" in straggler
+        assert "gpt2-xl       95s data 412 ms against a" in straggler
 
 
 async def test_columns_that_grow_share_what_room_there_is() -> None:
@@ -273,12 +285,14 @@ async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> Non
         await pilot.pause()
         assert "this alert is over" in text(app)
         assert "○ over" in text(app)
-        assert "loss spike (over)" in text(app)
+        assert "loss spike (over: " in text(app)
 
 
-async def test_enter_on_an_alert_goes_to_its_job_or_its_node() -> None:
+async def test_enter_on_an_alert_goes_to_its_rank_or_its_node() -> None:
     async with shown(booked(), "4", "j", "enter") as (app, _, pilot):
+        await pilot.pause()
         assert stack(app) == ["jobs", "job"]
+        assert table(app).key == SLOW
         await pilot.press("4", "g", "enter")
         await pilot.pause()
         assert stack(app)[-1] == "nodes"

@@ -54,7 +54,7 @@ def _head(found: Findings) -> Iterator[str]:
         verdict = verdict.replace(alert.next_step, _first(found, alert, "below")) if alert.next_step else verdict
     yield from (f"# Job {inline(summary.job_id)}", "", f"**{inline(verdict, 600)}**", "")
     yield (
-        f"Job `{summary.job_id}` is {summary.status.value}, at step {_step(summary.step)}{of}, attempt "
+        f"Job `{summary.job_id}` is {summary.state}, at step {_step(summary.step)}{of}, attempt "
         f"{summary.attempt}; {summary.ranks_ok} of {summary.world_size} ranks are well. Seen at "
         f"{when:%Y-%m-%d %H:%M:%S} UTC."
     )

@@ -15,6 +15,7 @@ from ugro_tui.core.job import Rows
 from ugro_tui.core.numbers import plain
 from ugro_tui.core.ranks import RankTable
 from ugro_tui.core.recent import ROUNDS, mean_times
+from ugro_tui.core.records import Matrix
 
 PHASES: Final = ("data", "forward", "backward", "sync_wait", "optimizer")
 REST: Final = "rest of the step"
@@ -61,9 +62,9 @@ class Beside:
         return self.own - self.median
 
 
-def numbers_beside(table: RankTable, rows: Rows, row: int) -> tuple[Beside, ...]:
-    """The newest numbers of the rank of `row`, beside those of the ranks of `rows`."""
-    values = table.latest[np.append(rows[rows != row], row)]
+def numbers_beside(table: RankTable, newest: Matrix, rows: Rows, row: int) -> tuple[Beside, ...]:
+    """The `newest` numbers of the rank of `row`, beside those of the ranks of `rows`."""
+    values = newest[np.append(rows[rows != row], row)]
     ranks = _ranks(table, rows, row)
     return tuple(_beside(column.name.lower(), values[:, column], ranks) for column in _NUMBERS)
 

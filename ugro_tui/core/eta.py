@@ -16,8 +16,8 @@ WARM_UP_STEPS: Final = 5
 RECENT_ROWS: Final = 200
 
 
-def seconds_per_step(rows: Matrix) -> float:
-    """Mean wall time per step over the recent rows without the warm-up, evaluation and checkpoints included.
+def seconds_per_step(rows: Matrix, recent: int = RECENT_ROWS) -> float:
+    """Mean wall time per step over the `recent` rows (0: all) without the warm-up; evaluation, checkpoints included.
 
     `rows` are one rank's rows of one attempt, shape `[n, WIDTH]`. NaN where there are too few that carry a time.
     """
@@ -25,11 +25,11 @@ def seconds_per_step(rows: Matrix) -> float:
     if len(rows) < 2:
         return math.nan
     warm = rows[0, Column.STEP] + WARM_UP_STEPS
-    recent = rows[rows[:, Column.STEP] >= warm][-RECENT_ROWS:]
-    if len(recent) < 2:
+    counted = rows[rows[:, Column.STEP] >= warm][-recent:]
+    if len(counted) < 2:
         return math.nan
-    steps = recent[-1, Column.STEP] - recent[0, Column.STEP]
-    seconds = recent[-1, Column.TS] - recent[0, Column.TS]
+    steps = counted[-1, Column.STEP] - counted[0, Column.STEP]
+    seconds = counted[-1, Column.TS] - counted[0, Column.TS]
     return float(seconds / steps) if steps > 0 and seconds > 0 else math.nan
 
 

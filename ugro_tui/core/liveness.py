@@ -12,8 +12,10 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ugro_tui.core.columns import Column
 from ugro_tui.core.ranks import RankTable
-from ugro_tui.core.states import Ended, ProcessState, RankState
+from ugro_tui.core.records import Matrix
+from ugro_tui.core.states import STEPPING, Ended, ProcessState, RankState
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ FORGOTTEN_SECONDS: Final = 3_600.0
 
 LIVING: Final = (RankState.RUNNING, RankState.SLOW, RankState.STALLED, RankState.HUNG)
 
+_ENDED: Final = (RankState.DEAD, RankState.FINISHED, RankState.STOPPED)
+
 _OVER: Final = [int(state) for state in ProcessState if state.over]
 
 States: TypeAlias = npt.NDArray[np.int8]
@@ -52,6 +56,18 @@ def write_ages(table: RankTable, now: float) -> npt.NDArray[np.float64]:
     """Seconds since each rank's emitter last wrote anything, shape `[ranks]`."""
     rows = len(table)
     return np.maximum(0.0, now - np.fmax(table.write_at[:rows], table.beat_at[:rows]))
+
+
+def ended_ages(table: RankTable, states: States, now: float) -> npt.NDArray[np.float64]:
+    """Seconds since each rank ended, as far as it told: since it last wrote; NaN of one that has not, `[ranks]`."""
+    return np.where(np.isin(states, _ENDED), write_ages(table, now), np.nan)
+
+
+def newest_values(table: RankTable, states: States) -> Matrix:
+    """The newest values of each rank, shape `[ranks, WIDTH]`. Throughput is of now: who does not step has none."""
+    values = table.latest[: len(table)].copy()
+    values[~np.isin(states, STEPPING), Column.THROUGHPUT] = np.nan
+    return values
 
 
 def judge(table: RankTable, now: float, *, attempt: int, over: RankState | None, stall: StallLimit) -> States:

@@ -117,7 +117,7 @@ def clock(seconds: float) -> str:
 def per_step(seconds: float) -> str:
     """Seconds a step as people quote it: s/it, or ms/it below a second."""
     if not math.isfinite(seconds):
-        return UNKNOWN
+        return f"{UNKNOWN} s/it"
     if seconds >= 1:
         return f"{seconds:.2f} s/it" if seconds < 1e5 else f"{seconds:.0e} s/it"
     return f"{seconds * 1000:.0f} ms/it" if seconds >= 0.00995 else f"{seconds * 1e3:.2g} ms/it"

@@ -11,7 +11,7 @@ from ugro_tui.core.alerts import Alert
 from ugro_tui.core.beside import numbers_beside, outstanding, outstanding_words, phases_beside
 from ugro_tui.core.columns import Beat, Column, Throttle
 from ugro_tui.core.job import JobState
-from ugro_tui.core.liveness import step_ages, write_ages
+from ugro_tui.core.liveness import newest_values, step_ages, write_ages
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankSummary
@@ -36,7 +36,8 @@ def rank_view(
         why = f"it has written nothing yet; it is expected, because the world size is {size}"
         return RankView(job.job_id, number, size, seen=False, state=RankState.UNKNOWN.word, why=why)
     told = _told(summary, number)
-    state = RankState(int(job.states(now)[rank.row]))
+    states = job.states(now)
+    state = RankState(int(states[rank.row]))
     ages = _ages(job, rank, now, polls)
     rows = job.current_rows()
     phases = phases_beside(job.table, rows, rank.row)
@@ -45,7 +46,7 @@ def rank_view(
         job.job_id, number, size, seen=rank.start is not None or rank.heartbeat is not None or rank.records > 0,
         state=state.word, why=_why(job, rank, state, summary, told, ages),
         identity=_identity(rank), ages=ages, pulse=_pulse(job, rank),
-        numbers=numbers_beside(job.table, rows, rank.row),
+        numbers=numbers_beside(job.table, newest_values(job.table, states), rows, rank.row),
         loss_bad=told is not None and told.loss_bad,
         min_loss=math.nan if told is None else told.min_loss,
         avg_throughput=math.nan if told is None else told.avg_throughput,

@@ -127,7 +127,7 @@ def _number(ranks: RankColumns) -> Numbers:
 
 
 def _age(ranks: RankColumns) -> Numbers:
-    return ranks.step_age
+    return ranks.age
 
 
 def _loss(ranks: RankColumns) -> Numbers:

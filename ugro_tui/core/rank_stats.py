@@ -12,7 +12,7 @@ import numpy as np
 
 from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
-from ugro_tui.core.liveness import States
+from ugro_tui.core.liveness import States, newest_values
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.ends import cause_of_death
@@ -96,7 +96,7 @@ class RankStats(Sequence[RankSummary]):
 def stats_of(job: JobState, ranks: Sequence[Rank], states: States, first: Rank | None) -> RankStats:
     """What is known of `ranks`. `states`: of all rows; `first`: the rank that the job's failure began with."""
     rows = [rank.row for rank in ranks]
-    now, latest = states[rows].tolist(), job.table.latest[rows]
+    now, latest = states[rows].tolist(), newest_values(job.table, states)[rows]
     bad = [rank.bad is not None and rank.bad.of_loss and not rank.bad.finite for rank in ranks]
     last = [rank.last_loss for rank in ranks]
     causes = [""] * len(ranks)

@@ -16,7 +16,7 @@ from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.job import JobState
 from ugro_tui.core.launching import Executed, LaunchView, Stage
-from ugro_tui.core.liveness import step_ages
+from ugro_tui.core.liveness import ended_ages, newest_values, step_ages
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.recent import TIME_COLUMNS, mean_times
 from ugro_tui.core.records import Matrix
@@ -34,14 +34,15 @@ class RankColumns:
     These are the ranks of the newest attempt and those that it waits for.
 
     `latest` holds the newest values; but the seconds of a step and of its phases are the means of the newest `ROUNDS`
-    records, by which stragglers are judged: one record is noise. `step_age` is in seconds, `spark` has shape
-    `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
+    records, by which stragglers are judged: one record is noise. `step_age` is in seconds; so is `age`, the same but of
+    ranks that have ended: since then. `spark` has shape `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
     """
 
     rank: npt.NDArray[np.int32]
     node: tuple[str, ...]
     state: npt.NDArray[np.int8]
     step_age: npt.NDArray[np.float64]
+    age: npt.NDArray[np.float64]
     spark: npt.NDArray[np.float32]
     latest: Matrix
 
@@ -222,13 +223,17 @@ def view(
     table = job.table
     ranks = job.expected()
     order = np.array([rank.row for rank in ranks], np.intp)
-    ages, latest = step_ages(table, now)[order], table.latest[order]
+    states = job.states(now)
+    ended = ended_ages(table, states, now)[order]
+    stepped = np.where(np.isnan(table.latest[order, Column.STEP]), np.nan, step_ages(table, now)[order])
+    latest = newest_values(table, states)[order]
     latest[:, TIME_COLUMNS] = mean_times(table.rounds[order])
     columns = RankColumns(
         rank=np.array([rank.rank for rank in ranks], np.int32),
         node=tuple(rank.node for rank in ranks),
-        state=job.states(now)[order],
-        step_age=np.where(np.isnan(latest[:, Column.STEP]), np.nan, ages),
+        state=states[order],
+        step_age=stepped,
+        age=np.where(np.isnan(ended), stepped, ended),
         spark=table.spark[order],
         latest=latest,
     )

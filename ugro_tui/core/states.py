@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from typing import Final
 
 
 class RankState(IntEnum):
@@ -23,6 +24,10 @@ class RankState(IntEnum):
     def word(self) -> str:
         """The state as users read and type it."""
         return self.name.lower()
+
+
+STEPPING: Final = (RankState.RUNNING, RankState.SLOW)
+"""Who is in another state makes no steps: how fast it does is not to be told of it."""
 
 
 class ProcessState(IntEnum):
@@ -58,6 +63,10 @@ class JobStatus(Enum):
     def over(self) -> bool:
         """Whether the job has ended."""
         return self in (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED)
+
+
+STALLED, HUNG = RankState.STALLED.word, RankState.HUNG.word
+"""What is said of a job that runs, by its status, but of which nothing steps: its one rank, or all of them."""
 
 
 class NodeState(Enum):

@@ -12,14 +12,14 @@ import numpy as np
 from ugro_tui.core.alerts import UNHEARD, Alert, Severity, worst
 from ugro_tui.core.columns import Column
 from ugro_tui.core.ends import Ends
-from ugro_tui.core.eta import remaining_seconds, seconds_per_step
+from ugro_tui.core.eta import RECENT_ROWS, remaining_seconds, seconds_per_step
 from ugro_tui.core.job import JobState
-from ugro_tui.core.liveness import States, write_ages
+from ugro_tui.core.liveness import States, ended_ages, step_ages, write_ages
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankStats, stats_of
 from ugro_tui.core.rules.line import MOST_RANKS
 from ugro_tui.core.sample import sample
-from ugro_tui.core.states import JobStatus, RankState
+from ugro_tui.core.states import HUNG, STALLED, STEPPING, JobStatus, RankState
 from ugro_tui.core.watch import evaluate
 
 
@@ -27,13 +27,15 @@ from ugro_tui.core.watch import evaluate
 class JobSummary:
     """One job in numbers. Times in s, throughput in tokens/s; NaN: not known.
 
-    `throughput` is over the ranks that are well, and over those that were stopped, as they were last. `avg_throughput`
-    is the mean of all ranks over the time that their steps took: declared pauses and a standstill after the last step
-    are not in it.
+    `throughput` and `seconds_per_step` are of now: there is none of ranks that do not step. Their means over the run
+    begin with `avg_`, over the time that steps took: declared pauses, and a standstill after the last step, are not in
+    it.
     """
 
     job_id: str
     status: JobStatus
+    state: str
+    """Its status as people are told it: `hung` or `stalled` where it runs, and nothing steps."""
     attempt: int
     step: float
     total_steps: int | None
@@ -49,8 +51,14 @@ class JobSummary:
     min_loss: float
     throughput: float
     avg_throughput: float
+    avg_seconds_per_step: float
     tokens: float
     age: float
+    """Since any rank wrote anything last, its heartbeats included."""
+    step_age: float
+    """Since the newest step of any rank."""
+    ended_age: float
+    """Since the last of its ranks ended; NaN while it is not over."""
     alerts: tuple[Alert, ...]
     per_rank_stats: RankStats
     verdict: str
@@ -64,6 +72,11 @@ class JobSummary:
         """Records that were lost, and lines that are no record, of all ranks."""
         lost, skipped = self.per_rank_stats.column("lost"), self.per_rank_stats.column("skipped")
         return int(sum(lost) + sum(skipped))
+
+    @property
+    def shown_age(self) -> float:
+        """What a column `Age` tells: seconds since the newest step; of a job that is over, since its end."""
+        return self.ended_age if self.status.over else self.step_age
 
     @property
     def ends(self) -> Ends:
@@ -84,8 +97,7 @@ class JobSummary:
         return self.status is JobStatus.FAILED or bool(crit - UNHEARD)
 
 
-_STEPPING: Final = (RankState.RUNNING, RankState.SLOW)
-_WELL: Final = (*_STEPPING, RankState.FINISHED)
+_WELL: Final = (*STEPPING, RankState.FINISHED)
 
 
 _ENDED: Final = {JobStatus.FINISHED: "finished, but ", JobStatus.STOPPED: "stopped; "}
@@ -109,40 +121,51 @@ def summarise(
     status = job.status(now)
     first = job.first_failure(now)
     ranks = stats_of(job, current, states, first)
-    here, latest = states[job.current_rows()], job.table.latest[job.current_rows()]
-    well = np.isin(here, _WELL)
-    counted = well | (here == RankState.STOPPED)
-    pace, newest = _pace(current), job.attempt
-    step = job.step()
+    rows = job.current_rows()
+    here, latest = states[rows], job.table.latest[rows]
+    newest, step = job.attempt, job.step()
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
+    stepping = bool(np.isin(here, STEPPING).any()) and living
+    pace = _pace(current) if stepping else math.nan
     joined = not job.relaunched(now)  # else all that ranks tell is of an attempt before this one
     bad = joined and any(ranks.column("loss_bad"))
     return JobSummary(
         job_id=job.job_id,
         status=status,
+        state=_state(status, here),
         attempt=job.attempt,
         step=step,
         total_steps=job.total_steps,
         seconds_per_step=pace,
         duration=_longest(job, current, now if living else math.nan),
-        eta=remaining_seconds(step, job.total_steps, pace) if living and np.isin(here, _STEPPING).any() else math.nan,
+        eta=remaining_seconds(step, job.total_steps, pace),
         world_size=job.world_size,
         ranks_seen=len(current),
-        ranks_ok=int(well.sum()),
+        ranks_ok=int(np.isin(here, _WELL).sum()),
         final_loss=_mean(ranks.column("final_loss")) if joined and not bad else math.nan,
         loss_bad=bad,
         last_finite_loss=_mean(ranks.column("last_finite_loss")) if joined else math.nan,
         min_loss=_least(ranks.column("min_loss")),
-        throughput=_total(latest[counted, Column.THROUGHPUT].tolist()),
+        throughput=_total(ranks.column("throughput")) if stepping else math.nan,
         avg_throughput=_total(ranks.column("avg_throughput")),
+        avg_seconds_per_step=_pace(current, 0),
         tokens=_greatest(latest[:, Column.TOKENS].tolist()),
-        age=_youngest(job, now),
+        age=_least(write_ages(job.table, now)[rows].tolist()),
+        step_age=_least(step_ages(job.table, now)[rows][~np.isnan(latest[:, Column.STEP])].tolist()),
+        ended_age=_least(ended_ages(job.table, states, now)[rows].tolist()) if status.over else math.nan,
         alerts=alerts,
         per_rank_stats=ranks,
         verdict=_verdict(job, status, alerts, states),
         unjudged=unjudged,
         restarts=max((rank.restarts for rank in current if rank.attempt == newest), default=0),
     )
+
+
+def _state(status: JobStatus, here: States) -> str:
+    if not status.over and RankState.HUNG in here:
+        return HUNG
+    alone = status is JobStatus.RUNNING and RankState.STALLED in here and not np.isin(here, STEPPING).any()
+    return STALLED if alone else status.value
 
 
 def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states: States) -> str:
@@ -177,7 +200,7 @@ def _progress(job: JobState, states: States) -> str:
     phase = min({rank.phase for rank in job.current()} - {""}, default="")
     rows = job.current_rows()
     stepped = ~np.isnan(job.table.latest[rows, Column.STEP])
-    stepping = int((np.isin(states[rows], _STEPPING) & stepped).sum())
+    stepping = int((np.isin(states[rows], STEPPING) & stepped).sum())
     size = job.world_size
     away = int((states[rows] == RankState.UNREACHABLE).sum())
     if away:
@@ -189,10 +212,10 @@ def _progress(job: JobState, states: States) -> str:
     return f"all {size} ranks are stepping" if size > 1 else "stepping"
 
 
-def _pace(current: list[Rank]) -> float:
+def _pace(current: list[Rank], recent: int = RECENT_ROWS) -> float:
     """Seconds a step of the rank that has recorded most, of some of them: they step together."""
     some = sample(current, MOST_RANKS)
-    return seconds_per_step(max((rank.attempt_rows for rank in some), key=len)) if some else math.nan
+    return seconds_per_step(max((rank.attempt_rows for rank in some), key=len), recent) if some else math.nan
 
 
 def _longest(job: JobState, current: list[Rank], now: float) -> float:
@@ -201,12 +224,6 @@ def _longest(job: JobState, current: list[Rank], now: float) -> float:
     living = np.array([rank.end is None for rank in current], float)
     since = np.fmax(now - job.table.write_at[job.current_rows()], 0.0) * living
     return _greatest((np.maximum(last - first, 0.0) + since).tolist())
-
-
-def _youngest(job: JobState, now: float) -> float:
-    ages = write_ages(job.table, now)[job.current_rows()]
-    known = ages[np.isfinite(ages)]
-    return float(known.min()) if len(known) else math.nan
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -50,7 +50,8 @@ def _values(now: float) -> dict[str, Callable[[Entry], float] | Callable[[Entry]
         "job": lambda entry: entry.job_id,
         "rank": lambda entry: math.nan if entry.alert.rank is None else float(entry.alert.rank),
         "node": lambda entry: entry.alert.node,
-        "age": lambda entry: now - entry.since,
+        "since": lambda entry: now - entry.since,
+        "lasted": lambda entry: lasted(entry, now),
         "times": lambda entry: float(entry.times),
         "what": _what,
     }
@@ -63,7 +64,8 @@ FIELDS: Final = (
     Field("job"),
     Field("rank", NUMBER, whole=True),
     Field("node", aliases=("host",)),
-    Field("age", SECONDS),
+    Field("since", SECONDS, aliases=("age",)),
+    Field("lasted", SECONDS),
     Field("times", NUMBER, whole=True),
     Field("what"),
 )
@@ -90,7 +92,13 @@ def _what(entry: Entry) -> str:
     return f"{who}: {entry.alert.what}" if who else entry.alert.what
 
 
-def _when(at: float) -> str:
+def lasted(entry: Entry, now: float) -> float:
+    """Seconds for which it has fired, or had until it was over; NaN where it was told once, as the end of a job is."""
+    seconds = (entry.resolved if entry.state is Mark.RESOLVED else now) - entry.since
+    return seconds if seconds > 0 or entry.state is not Mark.RESOLVED else math.nan
+
+
+def when(at: float) -> str:
     """The day too where it is not today's, for people: by this machine's time zone."""
     return "" if math.isnan(at) else time.strftime("%m-%d %H:%M", time.localtime(at))
 
@@ -104,8 +112,8 @@ def columns(now: float) -> Sequence[TableColumn[Entry]]:
         ),
         TableColumn("Job", 12, 2, lambda entry: entry.job_id, "job", left=True, grows=True, names=True, least=10),
         TableColumn("Who", 16, 5, _who, "rank", left=True, grows=True),
-        TableColumn("Since", 11, 6, lambda entry: _when(entry.since), "age", left=True),
-        TableColumn("Age", 4, 3, lambda entry: age(now - entry.since), "age", least=4),
+        TableColumn("Since", 11, 6, lambda entry: when(entry.since), "since", left=True),
+        TableColumn("Lasted", 6, 3, lambda entry: age(lasted(entry, now)), "lasted"),
         TableColumn("Times", 5, 8, lambda entry: str(entry.times), "times"),
         TableColumn("What", 42, 4, _what, "what", left=True, grows=True, least=24),
     )

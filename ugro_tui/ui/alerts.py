@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from textual import on
@@ -13,7 +14,7 @@ from ugro_tui.core.commands import Acknowledge, Snooze
 from ugro_tui.core.entries import Entry, Mark
 from ugro_tui.core.numbers import duration
 from ugro_tui.core.rules.catalogue import RULES
-from ugro_tui.ui.alert_columns import FIELDS, OVER, alert_lines, columns, entry_key
+from ugro_tui.ui.alert_columns import FIELDS, OVER, alert_lines, columns, entry_key, lasted, when
 from ugro_tui.ui.listing import ListScreen
 from ugro_tui.ui.marks import SEVERITY_GLYPHS, SEVERITY_STYLES
 from ugro_tui.ui.screen import GoTo
@@ -86,7 +87,7 @@ class AlertsScreen(ListScreen):
             return Content()
         alert = entry.alert
         rule = RULES.get(alert.rule)
-        over = f" ({OVER})" if entry.state is Mark.RESOLVED else ""
+        over = f" ({OVER}: {_span(entry)})" if entry.state is Mark.RESOLVED else ""
         return Content.assemble(
             (f"{SEVERITY_GLYPHS[alert.severity]} {alert.name}{over}", f"bold {SEVERITY_STYLES[alert.severity]}"),
             f"  {alert.who}{': ' if alert.who else ''}{alert.what}\n",
@@ -102,9 +103,9 @@ class AlertsScreen(ListScreen):
             return
         if entry.job_id and self.desk.snapshot.job(entry.job_id) is not None:
             self.desk.take_job(entry.job_id)
-            self.post_message(GoTo("job"))
+            self.post_message(GoTo("job", line=entry.alert.rank))
         else:
-            self.post_message(GoTo("nodes"))
+            self.post_message(GoTo("nodes", line=entry.alert.node or None))
 
     def action_acknowledge(self) -> None:
         """Ring no more for the alert under the cursor until it is over."""
@@ -124,3 +125,9 @@ class AlertsScreen(ListScreen):
             self.say("this alert is over" if entry else "no alert here")
             return None
         return entry
+
+
+def _span(entry: Entry) -> str:
+    """From when to when it fired; of what was told once, when."""
+    began, ended = when(entry.since), when(entry.resolved)
+    return began if math.isnan(lasted(entry, math.nan)) else f"{began} to {ended}"

@@ -94,7 +94,7 @@ class UgroApp(ScreensApp):
             return
         self._landed = True
         self.desk.settle()
-        if len(self.desk.order) == 1 and self.front.NAME == "jobs":
+        if len(self.desk.snapshot.jobs) == 1 and self.front.NAME == "jobs":
             self.go("job")
 
     def _look_soon(self) -> None:
@@ -188,7 +188,7 @@ class UgroApp(ScreensApp):
         if job is None:
             self.desk.say("there is no job in hand to launch again")
         elif view is not None and not view.summary.status.over:
-            self.desk.say(f"{job} is {view.summary.status.value}: stop it first (ctrl+k), then R launches it again")
+            self.desk.say(f"{job} is {view.summary.state}: stop it first (ctrl+k), then R launches it again")
         elif self.desk.may_act():
             self.desk.again = job
             self.go("launch")
@@ -230,7 +230,7 @@ class UgroApp(ScreensApp):
         self.desk.save()
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
-        views = [self.desk.view, *self.desk.jobs]
+        views = [self.desk.view, *self.desk.views(self.desk.order)]
         self.exit(
             "" if self._stops_training else next(filter(None, (outcome(view, self._again) for view in views)), "")
         )

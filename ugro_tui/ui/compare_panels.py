@@ -127,7 +127,7 @@ def _row(row: Row, left: int, column: int) -> Content:
 
 
 def _status(text: str, column: int) -> tuple[str, str]:
-    known = next((status for status in JobStatus if status.value == text), JobStatus.UNKNOWN)
+    known = text if text in JOB_GLYPHS else JobStatus.UNKNOWN.value
     return fit(text if text == UNKNOWN else f"{JOB_GLYPHS[known]} {text}", column), JOB_STYLES[known]
 
 

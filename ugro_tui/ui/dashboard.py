@@ -21,6 +21,7 @@ from ugro_tui.core.snapshot import JobView
 from ugro_tui.ui.charted import CHART_KEYS, SMOOTHING, ChartedScreen
 from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.heatmap import PhaseHeatmap
+from ugro_tui.ui.job_columns import AGE_WORDS
 from ugro_tui.ui.job_curves import LOSS, JobCurves
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.log_tail import log_tail
@@ -30,6 +31,7 @@ from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar
 from ugro_tui.ui.rank_table import RankTable
 from ugro_tui.ui.screen import GoTo
 from ugro_tui.ui.table import LineTable
+from ugro_tui.ui.wording import cut
 
 MOST_ALERTS = 20
 """Alerts that are listed, and as many nodes in trouble; the pane scrolls."""
@@ -39,6 +41,9 @@ HEATED_FROM = 120
 
 SHORT_BELOW = 36
 """Lines below which alerts and log have less room."""
+
+VERDICT = 2
+"""Lines of the verdict: the advice stands at its end."""
 
 _AROUND, _CHART = 6, 8
 """Lines of all that stands above and below the panes, and those that a chart below the ranks needs at the least."""
@@ -63,6 +68,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
     """One job at a time: header, verdict, ranks, loss, phases, alerts, the log of the rank under the cursor."""
 
     NAME = "job"
+    HELP_WORDS = AGE_WORDS
     SAYS = "Job"
     CSS_PATH = "dashboard.tcss"
 
@@ -122,7 +128,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
             self._drawn_job = view.job_id
             self.chart.look(ChartView())  # another run has other steps
             self.table.clear_marks()
-        self.put("jobs", job_bar(desk.jobs, desk.job, self.size.width))
+        self.put("jobs", job_bar(desk.views(desk.shown), desk.job, self.size.width))
         self.put("header", header(view, desk.snapshot.reading, self.size.width))
         accused = {alert.rank for alert in view.summary.alerts if alert.rank is not None}
         self.query_one(RankTable).show(view.ranks, accused)
@@ -136,7 +142,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
             lines = empty(desk.snapshot, desk.place, ready=desk.ready, size=self.size, elapsed=desk.elapsed)
             self.put("empty", lines)
             return
-        self.put("verdict", verdict(view, desk.snapshot, desk.elapsed))
+        self.put("verdict", cut(verdict(view, desk.snapshot, desk.elapsed), self.size.width, VERDICT, "(4: all)"))
         self.put("alert-lines", alert_lines(view, desk.snapshot, MOST_ALERTS, desk.elapsed))
         if self._is_shown("loss"):
             chart = self.chart
@@ -169,7 +175,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         few = self.has_class("-compact") and leave_room and not self.has_class("-tiny")
         pane = PANES[self._pane]
         classes = {
-            "-empty": view is None, "-single": len(self.desk.order) < 2, "-one": one, "-few": few,
+            "-empty": view is None, "-single": len(self.desk.snapshot.jobs) < 2, "-one": one, "-few": few,
             "-half": self._zoom == 1, "-short": height < SHORT_BELOW,
             "-narrow": width < HEATED_FROM and pane != "phases",
         } | {f"-at-{name}": name == pane for name in PANES}  # fmt: skip

@@ -98,7 +98,7 @@ def groups_of(front: UgroScreen) -> list[Group]:
     """The keys of a screen, then those of the widgets on it."""
     kinds = {type(widget) for widget in front.query("*") if hasattr(widget, "HELP_NAME") and widget.can_focus}
     own = [vars(kind).get("BINDINGS", ()) for kind in type(front).__mro__ if issubclass(kind, UgroScreen)]
-    screen = Group(front.SAYS, [key for keys in own for key in keys])
+    screen = Group(front.SAYS, [key for keys in own for key in keys], front.HELP_WORDS)
     told = (Group(kind.HELP_NAME, kind.BINDINGS, getattr(kind, "HELP_WORDS", {})) for kind in kinds)
     return [screen, *sorted(told, key=lambda group: group.name)]
 

@@ -11,17 +11,17 @@ from ugro_tui.core.alerts import Severity
 from ugro_tui.core.filter_fields import NUMBER, PERCENT, SECONDS, Field
 from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.core.states import JobStatus, RankState
+from ugro_tui.core.states import HUNG, STALLED, JobStatus
 from ugro_tui.ui.columns import TableColumn
 from ugro_tui.ui.lines import Listed
-from ugro_tui.ui.marks import JOB_GLYPHS, RANK_GLYPHS, SEVERITY_GLYPHS
+from ugro_tui.ui.marks import JOB_GLYPHS, SEVERITY_GLYPHS
 from ugro_tui.ui.spark import sparkline
 
 OLDER: Final = "older"
 """The state of jobs that have not changed for a day: they are read when they are opened."""
 
-HUNG: Final = "hung"
-"""What is said of a job that runs, but of which no rank steps."""
+AGE_WORDS: Final = {"Age": "since the newest step; since the end of what has ended"}
+"""What the column means, of jobs as of ranks."""
 
 _SPARK: Final = 16
 
@@ -66,18 +66,17 @@ def job_lines(snapshot: Snapshot) -> Listed[JobLine]:
 
 
 def _line(job: JobView) -> JobLine:
-    summary, status = job.summary, job.summary.status
-    hangs = not status.over and RankState.HUNG in job.ranks.state
+    summary = job.summary
     severities = [alert.severity for alert in summary.alerts]
     return JobLine(
         job.job_id,
-        HUNG if hangs else status.value,
-        RANK_GLYPHS[RankState.HUNG] if hangs else JOB_GLYPHS[status],
+        summary.state,
+        JOB_GLYPHS[summary.state],
         summary.step,
         _NAN if summary.total_steps is None else summary.total_steps,
         summary.eta,
         summary.duration,
-        status.over,
+        summary.status.over,
         summary.final_loss,
         summary.loss_bad,
         tuple(job.curve.median[-4 * _SPARK :: 4].tolist()),
@@ -86,7 +85,7 @@ def _line(job: JobView) -> JobLine:
         summary.world_size,
         severities.count(Severity.CRIT),
         severities.count(Severity.WARN),
-        summary.age,
+        summary.shown_age,
         summary.verdict,
         summary.unwell,
     )
@@ -98,7 +97,10 @@ def _trouble(line: JobLine) -> float:
 
 FIELDS: Final = (
     Field("job", aliases=("name", "id")),
-    Field("state", words=("failed", HUNG, "running", "starting", "pending", "unknown", "stopped", "finished", OLDER)),
+    Field(
+        "state",
+        words=("failed", HUNG, STALLED, "running", "starting", "pending", "unknown", "stopped", "finished", OLDER),
+    ),
     Field("step", NUMBER, whole=True),
     Field("done", PERCENT, aliases=("%",)),
     Field("eta", SECONDS),

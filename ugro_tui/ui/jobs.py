@@ -9,7 +9,8 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from ugro_tui.ui.job_columns import COLUMNS, FIELDS, HUNG, OLDER, job_lines
+from ugro_tui.core.states import HUNG, STALLED
+from ugro_tui.ui.job_columns import AGE_WORDS, COLUMNS, FIELDS, OLDER, job_lines
 from ugro_tui.ui.listing import ListScreen
 from ugro_tui.ui.marks import JOB_STYLES
 from ugro_tui.ui.panels import empty, verdict
@@ -25,7 +26,7 @@ LEAST_PREVIEW: Final = 9
 _AROUND: Final = 6
 """Lines of the screen that are neither list nor preview, where the verdict takes one."""
 
-_TOLD = (HUNG, "running", "starting", "pending", "failed", "stopped", "finished", "unknown")
+_TOLD = (HUNG, STALLED, "running", "starting", "pending", "failed", "stopped", "finished", "unknown")
 
 
 class JobsScreen(ListScreen):
@@ -33,6 +34,7 @@ class JobsScreen(ListScreen):
 
     NAME = "jobs"
     SAYS = "Jobs"
+    HELP_WORDS = AGE_WORDS
 
     DEFAULT_CSS = """
     JobsScreen.-drawn LineTable { height: auto; max-height: 50%; }
@@ -90,9 +92,8 @@ class JobsScreen(ListScreen):
 
     def title_words(self) -> Content:
         """How many jobs are in which state."""
-        styles = {status.value: style for status, style in JOB_STYLES.items()} | {HUNG: "$error"}
         found = Counter(self._lines.row(index).state for index in range(len(self._lines)))
-        parts = [(f"  {found[state]} {state}", styles.get(state, "$text-muted")) for state in (*_TOLD, OLDER)]
+        parts = [(f"  {found[state]} {state}", JOB_STYLES.get(state, "$text-muted")) for state in (*_TOLD, OLDER)]
         return Content.assemble(("Jobs", "bold"), *(part for part in parts if not part[0].startswith("  0 ")))
 
     def show_lines(self) -> bool:

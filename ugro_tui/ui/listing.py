@@ -32,15 +32,8 @@ class FilteredScreen(UgroScreen):
 
     def on_mount(self) -> None:
         """Sort, filter and columns are those of the last time."""
-        table = self.table
         kept: dict[str, object] = self.desk.kept(self._kept_as, {})
-        match kept:
-            case {"sort": [str(field), bool(falling)]} if field:
-                table.sort_by(field, falling=falling)
-        match kept:
-            case {"filter": str(text)}:
-                table.narrow(text)
-        table.wide = kept.get("wide") is True
+        self.table.restore(kept)
 
     @property
     def _kept_as(self) -> str:
@@ -60,18 +53,20 @@ class FilteredScreen(UgroScreen):
 
     def action_filter(self) -> None:
         """Let the user type a filter."""
-        self.query_one(FilterBar).open(self.table.filter_text)
+        self.query_one(FilterBar).open(self.table.entered)
 
     def peel(self) -> bool:
-        """Take the filter away."""
-        if not self.table.filter_text:
+        """Take the filter away, and the line in which one was typed."""
+        bar = self.query_one(FilterBar)
+        if not (bar.is_open or self.table.filter_text):
             return False
+        bar.close()
         self.table.narrow("")
         return True
 
     @on(FilterBar.Changed)
     def _narrow(self, event: FilterBar.Changed) -> None:
-        error = self.table.narrow(event.text)
+        error = self.table.preview(event.text)
         self.query_one(FilterBar).answer(error, *self.table.counts)
 
     @on(FilterBar.Kept)
@@ -88,7 +83,7 @@ class FilteredScreen(UgroScreen):
     @on(LineTable.Arranged)
     def _arranged(self) -> None:
         table = self.table
-        self.desk.keep(self._kept_as, {"sort": list(table.sorted_by), "filter": table.filter_text, "wide": table.wide})
+        self.desk.keep(self._kept_as, {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide})
         self.show()
 
     @on(LineTable.Noted)

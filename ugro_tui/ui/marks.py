@@ -6,7 +6,7 @@ from typing import Final
 
 from ugro_tui.core.alerts import Severity
 from ugro_tui.core.log_level import Level
-from ugro_tui.core.states import JobStatus, NodeState, RankState
+from ugro_tui.core.states import HUNG, STALLED, JobStatus, NodeState, RankState
 
 RANK_GLYPHS: Final = {
     RankState.UNKNOWN: "?",
@@ -38,23 +38,28 @@ RANK_STYLES: Final = {
 }
 
 JOB_GLYPHS: Final = {
-    JobStatus.PENDING: "○",
-    JobStatus.STARTING: "◌",
-    JobStatus.RUNNING: "●",
-    JobStatus.FINISHED: "✔",
-    JobStatus.FAILED: "✖",
-    JobStatus.STOPPED: "■",
-    JobStatus.UNKNOWN: "?",
+    JobStatus.PENDING.value: "○",
+    JobStatus.STARTING.value: "◌",
+    JobStatus.RUNNING.value: "●",
+    JobStatus.FINISHED.value: "✔",
+    JobStatus.FAILED.value: "✖",
+    JobStatus.STOPPED.value: "■",
+    JobStatus.UNKNOWN.value: "?",
+    STALLED: RANK_GLYPHS[RankState.STALLED],
+    HUNG: RANK_GLYPHS[RankState.HUNG],
 }
+"""By the word for the state."""
 
 JOB_STYLES: Final = {
-    JobStatus.PENDING: "$text-muted",
-    JobStatus.STARTING: "$accent",
-    JobStatus.RUNNING: "$success",
-    JobStatus.FINISHED: "$success",
-    JobStatus.FAILED: "$error",
-    JobStatus.STOPPED: "$warning",
-    JobStatus.UNKNOWN: "$text-muted",
+    JobStatus.PENDING.value: "$text-muted",
+    JobStatus.STARTING.value: "$accent",
+    JobStatus.RUNNING.value: "$success",
+    JobStatus.FINISHED.value: "$success",
+    JobStatus.FAILED.value: "$error",
+    JobStatus.STOPPED.value: "$warning",
+    JobStatus.UNKNOWN.value: "$text-muted",
+    STALLED: RANK_STYLES[RankState.STALLED],
+    HUNG: RANK_STYLES[RankState.HUNG],
 }
 
 SEVERITY_GLYPHS: Final = {Severity.INFO: "i", Severity.WARN: "⚠", Severity.CRIT: "✖"}

@@ -59,7 +59,7 @@ def _values(elapsed: float) -> dict[str, Callable[[NodeLine], float] | Callable[
     return {
         "node": lambda line: line.view.name,
         "state": lambda line: line.view.state.value,
-        "age": lambda line: line.view.age + elapsed,
+        "heard": lambda line: line.view.age + elapsed,
         "score": lambda line: line.health.score if _is_told(line) else math.nan,
         "rtt": lambda line: line.view.round_trip,
         "clock": lambda line: line.view.clock_offset,
@@ -75,7 +75,7 @@ def _values(elapsed: float) -> dict[str, Callable[[NodeLine], float] | Callable[
 FIELDS: Final = (
     Field("node", aliases=("host", "name")),
     Field("state", words=tuple(state.value for state in reversed(NodeState))),
-    Field("age", SECONDS),
+    Field("heard", SECONDS, aliases=("age",)),
     Field("score", NUMBER),
     Field("rtt", MILLISECONDS, aliases=("latency",)),
     Field("clock", SECONDS),
@@ -138,7 +138,7 @@ def columns(elapsed: float) -> Sequence[TableColumn[NodeLine]]:
         TableColumn(
             "State", 19, 1, state_cell(elapsed), "state", left=True, tone=lambda line, _: state_tone(line), least=1
         ),
-        TableColumn("Age", 4, 3, lambda line: age(line.view.age + elapsed), "age"),
+        TableColumn("Heard", 5, 3, lambda line: age(line.view.age + elapsed), "heard"),
         TableColumn("Score", 5, 2, _score, "score", tone=_score_tone),
         TableColumn("Ranks", 5, 5, lambda line: str(line.ranks), "ranks", falling=True),
         TableColumn("GPUs", 20, 4, _gpus, "gpus", left=True, tone=lambda *_: "trend"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from textual import on
 from textual.content import Content
@@ -24,6 +25,7 @@ class NodesScreen(ListScreen):
 
     NAME = "nodes"
     SAYS = "Nodes"
+    HELP_WORDS: ClassVar[Mapping[str, str]] = {"Heard": "since the node's last answer"}
 
     def new_table(self) -> LineTable[Any]:
         """The table of nodes."""

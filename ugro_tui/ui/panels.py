@@ -10,7 +10,8 @@ from ugro_tui.core.alerts import Alert, Severity, Subject
 from ugro_tui.core.entries import Mark
 from ugro_tui.core.numbers import UNKNOWN, clock, compact, count, counted, duration, loss_text, per_step
 from ugro_tui.core.snapshot import JobView, NodeView, Snapshot
-from ugro_tui.core.states import JobStatus, NodeState, RankState
+from ugro_tui.core.states import JobStatus, NodeState
+from ugro_tui.core.summary import JobSummary
 from ugro_tui.ui.marks import (
     JOB_GLYPHS,
     JOB_STYLES,
@@ -51,11 +52,11 @@ def job_bar(jobs: Sequence[JobView], current: str | None, width: int) -> Content
 
 
 def _job_name(job: JobView, shown: bool, longest: int) -> Content:
-    status = job.summary.status
+    status, state = job.summary.status, job.summary.state
     alarm = [("!", "bold $error")] if job.summary.unwell and not status.over else []
     style = "bold reverse" if shown else "$text-muted"
     return Content.assemble(
-        " ", (JOB_GLYPHS[status], JOB_STYLES[status]), *alarm, " ", (f" {shortened(job.job_id, longest)} ", style)
+        " ", (JOB_GLYPHS[state], JOB_STYLES[state]), *alarm, " ", (f" {shortened(job.job_id, longest)} ", style)
     )
 
 
@@ -66,13 +67,13 @@ BLIND_SECONDS = 20.0
 def header(view: JobView, reading: str, width: int) -> Content:
     """The job on one line: status, progress, pace, times, loss; and why nothing is written, if so (`reading`)."""
     summary = view.summary
-    status = summary.status
+    word = summary.state
     attempt = f" #{summary.attempt}" if summary.attempt > 1 else ""
     restart = f" restart {summary.restarts}" if summary.restarts else ""
     name = Content.styled(
         f" {shortened(summary.job_id, max(10, min(16, width // 2), width // 3))}{attempt}{restart} ", "bold"
     )
-    state = Content.styled(f" {JOB_GLYPHS[status]} {status.value.upper()}{_doing(view)} ", f"bold {JOB_STYLES[status]}")
+    state = Content.styled(f" {JOB_GLYPHS[word]} {word.upper()}{_doing(view)} ", f"bold {JOB_STYLES[word]}")
     numbers = _numbers(view, width)
     line = Content("").join([name, state, numbers])
     if not reading:
@@ -86,8 +87,7 @@ def header(view: JobView, reading: str, width: int) -> Content:
 
 
 def _doing(view: JobView) -> str:
-    doing = view.phase or ("hung" if RankState.HUNG in view.ranks.state else "")
-    return f" ({doing})" if doing and not view.summary.status.over else ""
+    return f" ({view.phase})" if view.phase and not view.summary.status.over else ""
 
 
 def _numbers(view: JobView, width: int) -> Content:
@@ -99,17 +99,21 @@ def _numbers(view: JobView, width: int) -> Content:
         f"  ETA {clock(summary.eta)}" if not over else f"  took {clock(summary.duration)}",
     ]
     if width >= NARROW:
-        parts[1:1] = [f"  {per_step(summary.seconds_per_step)}"]
-        parts += [] if over else [f"  elapsed {clock(summary.duration)}"]
-        parts += [
-            f"  mean {compact(summary.avg_throughput)} tok/s over steps"
-            if over
-            else f"  {compact(summary.throughput)} tok/s"
-        ]
+        parts[1:1] = [] if over else [f"  {per_step(summary.seconds_per_step)}"]
+        parts += [_means(summary)] if over else [f"  elapsed {clock(summary.duration)}  {_rate(summary.throughput)}"]
     ranks = f"  {summary.ranks_ok}/{summary.world_size} ranks"
     well = summary.ranks_ok >= summary.world_size or summary.status is JobStatus.STOPPED
     parts += [(ranks, "" if well else "bold $warning")]
     return Content.assemble(*parts)
+
+
+def _means(summary: JobSummary) -> str:
+    """How fast it was: what is over has no pace of now."""
+    return f"  mean {per_step(summary.avg_seconds_per_step)}  {_rate(summary.avg_throughput)}"
+
+
+def _rate(throughput: float) -> str:
+    return f"{compact(throughput)} tok/s"
 
 
 def _percent(view: JobView) -> str:
@@ -131,7 +135,7 @@ def verdict(view: JobView, snapshot: Snapshot, elapsed: float = 0.0) -> Content:
     if node is not None:
         text = f" {NODE_GLYPHS[node.state]} node {node.name}: {brief(node)}; {view.summary.verdict}"
         return Content.styled(text, f"bold {NODE_STYLES[node.state]}")
-    return Content.styled(f" {JOB_GLYPHS[status]} {view.summary.verdict}", JOB_STYLES[status])
+    return Content.styled(f" {JOB_GLYPHS[status.value]} {view.summary.verdict}", JOB_STYLES[status.value])
 
 
 def _worst_alert(view: JobView, known: Mapping[Subject, Mark]) -> Content:

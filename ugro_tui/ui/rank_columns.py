@@ -27,7 +27,7 @@ class Row(NamedTuple):
     rank: int
     node: str
     state: RankState
-    step_age: float
+    age: float
     lag: float
     spark: list[float]
     latest: list[float]
@@ -54,7 +54,7 @@ class RankLines:
             int(ranks.rank[index]),
             ranks.node[index],
             RankState(int(ranks.state[index])),
-            float(ranks.step_age[index]),
+            float(ranks.age[index]),
             float(self._lag[index]),
             ranks.spark[index].tolist(),
             ranks.latest[index].tolist(),
@@ -119,7 +119,7 @@ COLUMNS: Final[tuple[TableColumn[Row], ...]] = (
     ),
     TableColumn("Step", 9, 0, _number(Column.STEP, count), "step"),
     TableColumn("Lag", 5, 1, lambda row: compact(row.lag), "lag", falling=True),
-    TableColumn("Age", 4, 5, lambda row: age(row.step_age), "age", falling=True),
+    TableColumn("Age", 4, 5, lambda row: age(row.age), "age", falling=True),
     TableColumn("Loss", 8, 4, _loss, "loss", falling=True, tone=_broken),
     TableColumn("Trend", 16, 8, lambda row: sparkline(row.spark), left=True, tone=_trend),
     TableColumn("LR", 8, 10, _number(Column.LR, plain), "lr", falling=True),

@@ -70,7 +70,7 @@ def _head(job: str, view: JobView | None) -> Content:
     summary = view.summary
     total = "" if summary.total_steps is None else f"/{summary.total_steps:,}"
     step = f"  step {count(summary.step)}{total}" if not math.isnan(summary.step) else ""
-    return Content.assemble((job, "bold"), f"  attempt {summary.attempt}  {summary.status.value}{step}")
+    return Content.assemble((job, "bold"), f"  attempt {summary.attempt}  {summary.state}{step}")
 
 
 def _hosts(job: str, view: JobView | None, plan: LaunchPlan | None, snapshot: Snapshot) -> Iterator[Content]:
