@@ -16,7 +16,7 @@ from ugro_tui.core.entries import Event, Happening
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.layout import mirror_layout
 from ugro_tui.core.ports import Clock
-from ugro_tui.core.replay import Past, replay
+from ugro_tui.core.replay import Past, Told, replay
 from ugro_tui.nodes.inventory import LOCAL
 from ugro_tui.nodes.local import LocalNode
 
@@ -67,7 +67,16 @@ def book_folder(metrics_dir: Path) -> Path:
 
 
 def past_alerts(config: Config, clock: Clock, job_id: str) -> tuple[Past, ...]:
-    """What fired over a run, as its records tell: those in place, or their copies, where there are any.
+    """What fired over a run, as its records tell.
+
+    Raises:
+        NodeError: they cannot be read.
+    """
+    return replay(records_of(config, clock, job_id), config.thresholds)
+
+
+def records_of(config: Config, clock: Clock, job_id: str) -> list[Told]:
+    """All records of a run: those in place, or their copies, where there are any.
 
     Raises:
         NodeError: they cannot be read.
@@ -75,12 +84,12 @@ def past_alerts(config: Config, clock: Clock, job_id: str) -> tuple[Past, ...]:
     from ugro_tui.collect.history import read_history
 
     if not config.remote:
-        return replay(read_history([(LOCAL, LocalNode(config.metrics_dir, clock.time))], job_id), config.thresholds)
+        return read_history([(LOCAL, LocalNode(config.metrics_dir, clock.time))], job_id)
     if not (config.central / "jobs").is_dir():
-        return ()
+        return []
     names = [spec.name for spec in config.inventory()]
     copies = [(name, LocalNode(config.central / "jobs", clock.time, name, mirror_layout(name))) for name in names]
-    return replay(read_history(copies, job_id), config.thresholds)
+    return read_history(copies, job_id)
 
 
 def worth_telling(event: Event) -> bool:

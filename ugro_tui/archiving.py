@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.archive import FileArchive, Open
@@ -16,6 +16,11 @@ from ugro_tui.core.errors import UgroError
 from ugro_tui.core.metric_names import record_path
 from ugro_tui.core.ports import Clock
 
+if TYPE_CHECKING:
+    from ugro_tui.collect.fired import FiredReader
+    from ugro_tui.collect.job_files import JobFiles
+    from ugro_tui.core.replay import Fired
+
 READ_SECONDS: Final = 600.0
 """How long a headless command waits for what a job's files hold."""
 
@@ -25,8 +30,9 @@ _COPY: Final = ": copy what there is with S, or with `ugro-tui sync`"
 class _Readers(Mapping[type[Inquiry[Any]], Open]):
     """All readers over the files below `root`; what they import is imported when the first of them is needed."""
 
-    def __init__(self, root: Path, *, copied: bool) -> None:
+    def __init__(self, root: Path, config: Config, clock: Clock, *, copied: bool) -> None:
         self._root, self._copied = root, copied
+        self._config, self._clock = config, clock
 
     @cached_property
     def _all(self) -> Mapping[type[Inquiry[Any]], Open]:
@@ -34,10 +40,19 @@ class _Readers(Mapping[type[Inquiry[Any]], Open]):
         from ugro_tui.collect.job_files import JobFiles
         from ugro_tui.collect.logs import log_readers
         from ugro_tui.collect.metrics import metric_readers
+        from ugro_tui.core.replay import Fired
 
         files = JobFiles(self._root, copied=self._copied)
         metrics, attempts = metric_readers(files, _COPY if self._copied else ""), attempt_readers(files)
-        return {**metrics, **attempts, **log_readers(self._root, copied=self._copied)}
+        fired: dict[type[Inquiry[Any]], Open] = {Fired: lambda ask: self._fired(files, ask)}
+        return {**metrics, **attempts, **fired, **log_readers(self._root, copied=self._copied)}
+
+    def _fired(self, files: JobFiles, ask: Fired) -> FiredReader:
+        from ugro_tui.alerting import records_of
+        from ugro_tui.collect.fired import FiredReader
+
+        records = partial(records_of, self._config, self._clock, ask.job_id)
+        return FiredReader(files, ask.job_id, records, self._config.thresholds)
 
     def __getitem__(self, kind: type[Inquiry[Any]]) -> Open:
         return self._all[kind]
@@ -54,7 +69,7 @@ class ArchiveDoor:
 
     def __init__(self, config: Config, copies: ResultAggregator | None, clock: Clock) -> None:
         root = config.metrics_dir if copies is None else copies.jobs_dir
-        self.archive = FileArchive(_Readers(root, copied=copies is not None), clock)
+        self.archive = FileArchive(_Readers(root, config, clock, copied=copies is not None), clock)
         self._copies = copies
 
     def read(self, inquiry: Inquiry[Found]) -> Finding[Found]:

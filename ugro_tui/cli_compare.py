@@ -45,7 +45,10 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         A star marks what is better by more than noise; of the last and least losses only where all runs have come
         equally far. Options come from the script (`MetricsEmitter(config=...)`), else from the command line that the
         launcher has noted. Of a run that goes on all numbers are as of one step, that of the last loss that was read
-        (`as_of` in JSON; null: it is over). Exit code 4 (3: no node at all) where a node could not be read.
+        (`as_of` in JSON; null: it is over). Alerts are those that fired in the run at any time, each once; `≥`: as far
+        as somebody watched, for its records are too many to be told again.
+
+        Exit code 4 (3: no node at all) where a node could not be read.
         """
         from ugro_tui.core.compared import runs_named
         from ugro_tui.core.comparing import comparison_of
@@ -79,10 +82,11 @@ def _gathered(agent: Agent, runs: Sequence[RunName], metric: str) -> list[Gather
     from ugro_tui.core.comparing import gather
 
     views = {run.job_id: agent.job(run.job_id) for run in runs}
+    book = agent.feed.snapshot().book
     deadline = agent.clock.monotonic() + READ_SECONDS
     while True:
-        found = [gather(run, views[run.job_id], agent.archive.look, metric) for run in runs]
-        if not any(one.loading for one in found):
+        found = [gather(run, views[run.job_id], agent.archive.look, metric, book) for run in runs]
+        if not any(one.loading or one.retelling for one in found):
             return found
         if agent.clock.monotonic() > deadline:
             raise UgroError(f"the files were not read within {READ_SECONDS:.0f} s: look at the disk")

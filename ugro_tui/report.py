@@ -73,7 +73,10 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
         ("job", f"{summary.job_id}  attempt {summary.attempt}{_restarted(summary)}"),
         ("status", _status(summary)),
         ("steps", progress(summary)),
-        ("pace", f"{per_step(summary.seconds_per_step)}  (mean {per_step(summary.avg_seconds_per_step)})"),
+        (
+            "pace",
+            f"{per_step(summary.seconds_per_step)}  (mean over its steps {per_step(summary.avg_seconds_per_step)})",
+        ),
         ("loss", _losses(summary)),
         ("throughput", f"{compact(summary.throughput)} tok/s  (mean over its steps {compact(summary.avg_throughput)})"),
         ("duration", clock(summary.duration)),

@@ -49,6 +49,19 @@ def test_two_jobs_as_text(call: Call) -> None:
         assert row in told
 
 
+def test_what_fired_in_a_run_that_nobody_watched_is_counted(call: Call, root: Path, clock: Clock) -> None:
+    third = RankWriter(root / "third", 0, clock)
+    third.start()
+    third.steps(1, 20)
+    third.steps(21, 25, loss="NaN")
+    clock.now += 100
+    third.start(attempt=2, run_id="again")
+    third.steps(21, 40)
+    third.end()
+    told = [cells(line) for line in call("compare", "third#1", "third#2")[1].splitlines()]
+    assert ["alerts (fired)", "2 (2 critical)", "none"] in told, "a loss that was no number, and a hang"
+
+
 def test_attempts_of_a_job_as_json(call: Call) -> None:
     code, out, _ = call("compare", "second#1", "second#2", "first", "--metric", "metrics.val_loss", "--json")
     told = json.loads(out)

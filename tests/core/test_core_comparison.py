@@ -11,13 +11,16 @@ import numpy.typing as npt
 import pytest
 
 from tests.ui.scenes import COMPLETED, Run, ended, job, non_finite, snapshot
+from ugro_tui.core.alerts import Severity
 from ugro_tui.core.archive import Finding, Found, Inquiry, Line, Lines, MetricLines, MetricNames
 from ugro_tui.core.attempts import Attempt, Attempts
 from ugro_tui.core.compared import RunName, run_named, runs_named
 from ugro_tui.core.comparing import gather
 from ugro_tui.core.comparison import Comparison, Row, compared, config_difference
 from ugro_tui.core.curve import Axis
+from ugro_tui.core.entries import EMPTY_BOOK, BookView, Entry, Mark
 from ugro_tui.core.errors import BadInput
+from ugro_tui.core.replay import Fired, Past
 from ugro_tui.core.same_place import difference_texts, differences
 from ugro_tui.core.side import Side
 from ugro_tui.core.states import JobStatus
@@ -60,7 +63,9 @@ def test_final_numbers_come_from_the_records_of_an_attempt_that_is_over() -> Non
 
 def test_the_newest_attempt_says_what_its_summary_says() -> None:
     done, bad = snapshot(job(Run("done", steps=500, ends=ended(4, **COMPLETED)))).jobs[0], non_finite().jobs[0]
-    found = compared([Side(RunName(one.job_id), one.summary, newest=1) for one in (done, bad)])
+    found = compared(
+        [Side(RunName(one.job_id), one.summary, newest=1, fired=one.summary.alerts, retold=True) for one in (done, bad)]
+    )
     assert row(found, "last loss").values == (done.summary.final_loss, "NaN")
     assert row(found, "last loss").best == ()
     assert row(found, "min loss").values == (done.summary.min_loss, bad.summary.min_loss)
@@ -75,6 +80,7 @@ def test_all_numbers_of_a_run_that_goes_on_are_of_the_moment_of_its_newest_loss(
     read: dict[Inquiry[Any], Finding[Any]] = {
         MetricNames("on"): Finding(("loss", "metrics.val_loss")),
         Attempts("on"): Finding((replace(TOLD, world_size=1, step=50.0, tokens=5e3, duration=26.0, begun=-1.0),)),
+        Fired("on"): Finding(problem="too long"),
         MetricLines("on", "loss"): Finding(lines(line(0, [10, 20, 40], [3, 1, 2], 100))),
         MetricLines("on", "metrics.val_loss"): Finding(lines(line(0, [40, 50], [6, 5]), metric="metrics.val_loss")),
     }
@@ -90,6 +96,28 @@ def test_all_numbers_of_a_run_that_goes_on_are_of_the_moment_of_its_newest_loss(
     }  # fmt: skip
     assert row(found, "last val loss").texts[0] == "6.000"
     assert (found.as_of, row(found, "steps").label) == ((40.0, 40.0), "steps (running: as of)")
+
+
+def test_what_fired_in_an_attempt_is_counted_whoever_knows_it_and_once() -> None:
+    (now,) = non_finite().jobs[0].summary.alerts
+    hang, slow = replace(now, rule="job_hang", severity=Severity.WARN), replace(now, rule="straggler")
+    entries = [Entry("a", number, alert, 0.0, Mark.RESOLVED) for number, alert in ((1, slow), (2, now), (2, hang))]
+    read: dict[type[Inquiry[Any]], Finding[Any]] = {
+        Attempts: Finding((replace(TOLD, begun=100.0), replace(TOLD, number=2, begun=200.0))),
+        Fired: Finding((Past(now, 150.0, 160.0), Past(hang, 250.0, NAN))),
+    }
+
+    def look(inquiry: Inquiry[Found]) -> Finding[Found]:
+        return read.get(type(inquiry), Finding(problem="not read"))
+
+    def told(attempt: int, book: BookView) -> str:
+        return gather(RunName("a", attempt), None, look, book=book).side.alerts
+
+    book = BookView(history=tuple(entries))
+    assert [told(1, EMPTY_BOOK), told(2, EMPTY_BOOK)] == ["1 (1 critical)", "1"]
+    assert [told(1, book), told(2, book)] == ["2 (2 critical)", "2 (1 critical)"]
+    read[Fired] = Finding(problem="too long to be told again")
+    assert [told(2, book), told(2, EMPTY_BOOK)] == ["≥ 2 (1 critical)", ""], "an attempt that nobody has seen"
 
 
 def test_an_attempt_without_a_step_has_the_loss_of_no_other_one() -> None:

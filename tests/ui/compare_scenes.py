@@ -10,6 +10,7 @@ import numpy as np
 from tests.ui.scenes import COMPLETED, FakeArchive, FakeFeed, Record, Run, app_of, ended, job, records, snapshot
 from ugro_tui.core.archive import Finding, Line, Lines, MetricLines, MetricNames
 from ugro_tui.core.attempts import Attempt, Attempts
+from ugro_tui.core.replay import Fired
 from ugro_tui.core.states import JobStatus
 from ugro_tui.ui.app import UgroApp
 
@@ -60,6 +61,7 @@ def known(count: int) -> FakeArchive:
             MetricNames(run.job_id): Finding(("loss", "lr", VALIDATION)),
             Attempts(run.job_id): Finding((attempt(run, OPTIONS[place]),)),
             MetricLines(run.job_id, "loss"): Finding(lines(run, "loss")),
+            Fired(run.job_id): Finding(()),
             MetricLines(run.job_id, VALIDATION): Finding(lines(run, VALIDATION, 0.5)),
         }
     return archive

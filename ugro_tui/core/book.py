@@ -42,7 +42,8 @@ MOST_EVENTS: Final = 64
 
 ENDINGS: Final = {JobStatus.FINISHED: Happening.FINISHED, JobStatus.FAILED: Happening.FAILED}
 LIVING: Final = (JobStatus.RUNNING, JobStatus.STARTING)
-_ENDING_RULES: Final = frozenset(what.value for what in ENDINGS.values())
+ENDING_RULES: Final = frozenset(what.value for what in ENDINGS.values())
+"""Entries that tell of the end of a job, which is no alert in itself."""
 
 Key: TypeAlias = tuple[int, Subject]
 """The attempt and what the alert is about: who fails again after a restart is told of again."""
@@ -207,7 +208,7 @@ class AlertBook:
         if alert is not one.entry.alert or times != one.entry.times:  # a job that is over shows the same for long
             one.entry = replace(one.entry, alert=alert, times=times)
         one.rested, one.confirmed = math.nan, True
-        if job.quiet or alert.rule in _ENDING_RULES or self._told_of_node(one):
+        if job.quiet or alert.rule in ENDING_RULES or self._told_of_node(one):
             one.told = Severity.CRIT
         elif not one.acknowledged and not self._snoozes(one, at) and (one.told is None or alert.severity > one.told):
             one.told, one.rang = alert.severity, True

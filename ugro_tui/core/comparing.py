@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from ugro_tui.core.alerts import Alert
 from ugro_tui.core.archive import Finding, Found, Inquiry, Lines, MetricLines, MetricNames
 from ugro_tui.core.attempts import Attempt, Attempts
+from ugro_tui.core.book import ENDING_RULES
 from ugro_tui.core.compared import RunName
 from ugro_tui.core.comparison import LOSS, Comparison, compared
+from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.metric_names import record_path, validation_loss
+from ugro_tui.core.replay import Fired, Past
 from ugro_tui.core.side import Side
 from ugro_tui.core.snapshot import JobView
+from ugro_tui.core.summary import JobSummary
 
 NOTHING: Final[Finding[Lines]] = Finding(problem="not told")
 
@@ -27,7 +33,8 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """One run as its files tell it. `loading`: what it is known by is still being read.
+    """One run as its files tell it. `loading`: what it is known by is still being read; `retelling`: what
+    fired in it is.
 
     `names` are the metrics that it has, `shown` the one that is looked at; `problem` says why that is missing.
     """
@@ -37,17 +44,19 @@ class Gathered:
     shown: Lines | None
     loading: bool
     problem: str
+    retelling: bool = False
 
 
-def gather(run: RunName, view: JobView | None, look: Look, metric: str = LOSS) -> Gathered:
-    """Ask for all that is compared of `run`; `view` is the picture of its job, where there is one."""
-    names, attempts = look(MetricNames(run.job_id)), look(Attempts(run.job_id))
+def gather(run: RunName, view: JobView | None, look: Look, metric: str = LOSS, book: BookView = EMPTY_BOOK) -> Gathered:
+    """Ask for all that is compared of `run`; `view` is the picture of its job, where there is one, `book` what fired
+    while somebody watched."""
+    names, attempts, past = look(MetricNames(run.job_id)), look(Attempts(run.job_id)), look(Fired(run.job_id))
     told = attempts.content or ()
     newest = max([0 if view is None else view.summary.attempt, *(attempt.number for attempt in told)])
-    past = run.attempt if run.attempt is not None and (run.attempt < newest or view is None) else None
-    loss = look(MetricLines(run.job_id, LOSS, attempt=past))
-    held = _validation(run, look, names.content or (), past)
-    other = loss if metric == LOSS else look(MetricLines(run.job_id, metric, attempt=past))
+    before = run.attempt if run.attempt is not None and (run.attempt < newest or view is None) else None
+    loss = look(MetricLines(run.job_id, LOSS, attempt=before))
+    held = _validation(run, look, names.content or (), before)
+    other = loss if metric == LOSS else look(MetricLines(run.job_id, metric, attempt=before))
     number = newest if run.attempt is None else run.attempt
     summary = view.summary if view is not None and number == view.summary.attempt else None
     mine = next((attempt for attempt in told if attempt.number == number), None)
@@ -62,11 +71,13 @@ def gather(run: RunName, view: JobView | None, look: Look, metric: str = LOSS) -
         loss=loss.content,
         validation=held.content,
         metric=None if metric == LOSS else other.content,
+        fired=_fired(run.job_id, number, told, past.content or (), book, summary),
+        retold=past.content is not None,
     )
     loading = names.loading or attempts.loading or loss.loading or held.loading or other.loading
     shown = other.content if other.content is not None and other.content.lines else None
     problem = _unknown(run, told) or ("" if shown is not None else other.problem)
-    return Gathered(side, names.content or (), shown, loading, problem)
+    return Gathered(side, names.content or (), shown, loading, problem, past.loading)
 
 
 def _known_with(loss: Lines | None, other: Finding[Lines]) -> Finding[Lines]:
@@ -75,6 +86,20 @@ def _known_with(loss: Lines | None, other: Finding[Lines]) -> Finding[Lines]:
     if not ends or other.content is None or record_path(other.content.metric) is None:
         return other
     return replace(other, content=other.content.until(max(ends)))
+
+
+def _fired(
+    job_id: str, number: int, told: Sequence[Attempt], past: Sequence[Past], book: BookView, summary: JobSummary | None
+) -> tuple[Alert, ...]:
+    """What has fired in an attempt, each alert once: by its records, by the book, and now."""
+    begun = {attempt.number: attempt.begun for attempt in told if not math.isnan(attempt.begun)}
+    end = min((at for other, at in begun.items() if other > number), default=math.inf)
+    of_records = [one.alert for one in past if begun.get(number, -math.inf) <= one.fired < end]
+    entries = (*book.history, *book.firing)
+    mine = [entry.alert for entry in entries if (entry.job_id, entry.attempt) == (job_id, number)]
+    of_book = [alert for alert in mine if alert.rule not in ENDING_RULES]  # that the job has ended is no alert
+    now = () if summary is None else summary.alerts
+    return tuple({alert.subject: alert for alert in (*of_records, *of_book, *now)}.values())
 
 
 def _validation(run: RunName, look: Look, names: Sequence[str], past: int | None) -> Finding[Lines]:

@@ -115,7 +115,7 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
         _numbers("tok/s per rank", [side.throughput / (side.size or math.nan) for side in sides], compact, max),
         _numbers("ranks", [side.size for side in sides], count),
         _texts("GPU", [side.told.gpu if side.told is not None else "" for side in sides]),
-        _texts("alerts", [side.alerts for side in sides]),
+        _texts(_FIRED, [side.alerts for side in sides]),
     ]
     means = any(ends.ranks > 1 or side.size > 1 for side, ends in zip(sides, losses, strict=True))
     return [
@@ -136,11 +136,15 @@ def _as_far(sides: Sequence[Side]) -> bool:
 
 
 def _note(row: Row, *, means: bool) -> str:
-    """What number it is: the mean of several ranks, or that of the time that its steps took."""
+    """What number it is: the mean of several ranks, or over the time that its steps took; or what fired at any time."""
     if row.name == _MEAN_RATE:
         return "over steps"
+    if row.name == _FIRED:
+        return "fired"
     return "mean" if means and row.name.startswith("last ") else ""
 
+
+_FIRED: Final = "alerts"
 
 _MEAN_RATE: Final = "tok/s, mean"
 

@@ -6,12 +6,13 @@ import heapq
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from ugro_tui.core.alerts import Alert, Subject
+from ugro_tui.core.archive import Inquiry
 from ugro_tui.core.columns import Column
 from ugro_tui.core.job import JobState
 from ugro_tui.core.recent import ROUNDS
@@ -61,20 +62,21 @@ def replay(ranks: Iterable[Told], thresholds: Thresholds = DEFAULTS) -> tuple[Pa
 
     Times are the records' own. What still fired at the last record is not resolved: the files tell no more.
     """
-    told = list(ranks)
-    history = _History(thresholds)
-    for rank in told:
-        history.count(rank)
-    for begin, end, pieces in _looks(told):
-        history.pass_time(begin)
-        for rank, item in pieces:
-            history.take(rank, item, end)
-        history.look(end)
-    return history.past()
+    history = Replay(ranks, thresholds)
+    while not history.go_on(RECORDS_A_LOOK):
+        pass
+    return history.past
 
 
-class _History:
-    def __init__(self, thresholds: Thresholds) -> None:
+@dataclass(frozen=True, slots=True)
+class Fired(Inquiry[tuple[Past, ...]]):
+    """What fired over a job, as its records tell it when they are read first: what fires later is in the book."""
+
+
+class Replay:
+    """A run that is told again, in turns, for who has other things to do meanwhile."""
+
+    def __init__(self, ranks: Iterable[Told], thresholds: Thresholds = DEFAULTS) -> None:
         self._job = JobState("")
         self._watch = JobWatch()
         self._thresholds = thresholds
@@ -82,22 +84,41 @@ class _History:
         self._over: list[Past] = []
         self._now = math.nan
         self._timed = False
+        told = list(ranks)
+        for rank in told:
+            self._count(rank)
+        self._left = _looks(told)
 
-    def count(self, rank: Told) -> None:
+    def go_on(self, most: int) -> bool:
+        """Take so many looks more; whether it is told to its end."""
+        for begin, end, pieces in islice(self._left, most):
+            self._pass_time(begin)
+            for rank, item in pieces:
+                self._take(rank, item, end)
+            self._look(end)
+            most -= 1
+        return most > 0
+
+    @property
+    def past(self) -> tuple[Past, ...]:
+        """What fired so far, in the order of time."""
+        return tuple(sorted([*self._over, *self._firing.values()], key=lambda one: one.fired))
+
+    def _count(self, rank: Told) -> None:
         tally = sum((batch.tally for batch in rank.batches), Tally())
         if tally.skipped or not rank.batches:
             self._job.apply(rank.rank, Batch((), tally), 0.0, rank.node)
 
-    def take(self, rank: Told, item: Item, now: float) -> None:
+    def _take(self, rank: Told, item: Item, now: float) -> None:
         self._job.apply(rank.rank, Batch((item,)), now, rank.node)
         self._timed = math.isfinite(_end(item))
 
-    def pass_time(self, now: float) -> None:
+    def _pass_time(self, now: float) -> None:
         """Look once more before `now`, where nothing was told for a while."""
         if self._timed and now - self._now > QUIET_SECONDS:
-            self.look(now - 1e-3)
+            self._look(now - 1e-3)
 
-    def look(self, now: float) -> None:
+    def _look(self, now: float) -> None:
         self._now = now
         alerts = self._watch.tick(self._job, now, self._thresholds)
         found = {alert.subject: alert for alert in alerts if RULES[alert.rule].replayed}
@@ -106,9 +127,6 @@ class _History:
         for subject, alert in found.items():
             before = self._firing.get(subject)
             self._firing[subject] = before or Past(alert, now - alert.age, math.nan)
-
-    def past(self) -> tuple[Past, ...]:
-        return tuple(sorted([*self._over, *self._firing.values()], key=lambda one: one.fired))
 
 
 def _looks(told: Sequence[Told]) -> Iterator[tuple[float, float, list[tuple[Told, Item]]]]:

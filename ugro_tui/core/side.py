@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from ugro_tui.core.alerts import Severity
+from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.archive import Lines
 from ugro_tui.core.attempts import Attempt
 from ugro_tui.core.compared import RunName
@@ -55,6 +55,10 @@ class Side:
     loss: Lines | None = None
     validation: Lines | None = None
     metric: Lines | None = None
+    fired: tuple[Alert, ...] = ()
+    """What has fired in this attempt, each alert once, as far as that is known."""
+    retold: bool = False
+    """Whether its records were told again to know that, and not only what was seen while somebody watched."""
 
     @property
     def final(self) -> JobSummary | None:
@@ -127,12 +131,12 @@ class Side:
 
     @property
     def alerts(self) -> str:
-        """How many alerts fire; of an attempt that is over nobody knows any more."""
-        if self.summary is None:
+        """How many alerts have fired in it; at least so many, where its records were not told again."""
+        if self.summary is None and not self.fired and not self.retold:
             return ""
-        worst = sum(alert.severity is Severity.CRIT for alert in self.summary.alerts)
-        found = len(self.summary.alerts)
-        return f"{found} ({worst} critical)" if worst else str(found) if found else "none"
+        worst = sum(alert.severity is Severity.CRIT for alert in self.fired)
+        found = f"{'' if self.retold else '≥ '}{len(self.fired)}{f' ({worst} critical)' if worst else ''}"
+        return found if self.fired else "none" if self.retold else "none seen"
 
     def ends(self, lines: Lines | None) -> MetricEnds:
         """What one of its metrics came to."""

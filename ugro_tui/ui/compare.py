@@ -150,7 +150,7 @@ class CompareScreen(ChartedScreen):
         if view is None and run.job_id not in self._opened:
             self._opened.add(run.job_id)
             self.desk.feed.request(OpenJob(run.job_id))
-        return gather(run, view, self.desk.archive.look, self._metric)
+        return gather(run, view, self.desk.archive.look, self._metric, self.desk.snapshot.book)
 
     def _trace(self, one: Gathered) -> Trace:
         """The curve of a run: an empty one keeps the place of a run that is not known yet."""
@@ -263,8 +263,12 @@ class CompareScreen(ChartedScreen):
 def _parts(one: Gathered) -> tuple[object, ...]:
     """What a comparison is made of."""
     side = one.side
-    return (side.run, side.summary, side.told, side.newest, side.loss, side.validation, side.metric)
+    return (side.run, side.summary, side.told, side.newest, side.loss, side.validation, side.metric, side.alerts)
 
 
 def _same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:
-    return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
+    return len(some) == len(others) and all(map(_is_same, some, others))
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, str) and one == other)

@@ -109,7 +109,7 @@ def _numbers(view: JobView, width: int) -> Content:
 
 def _means(summary: JobSummary) -> str:
     """How fast it was: what is over has no pace of now."""
-    return f"  mean {per_step(summary.avg_seconds_per_step)}  {_rate(summary.avg_throughput)}"
+    return f"  mean over steps {per_step(summary.avg_seconds_per_step)}  {_rate(summary.avg_throughput)}"
 
 
 def _rate(throughput: float) -> str:
