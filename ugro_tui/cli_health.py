@@ -91,7 +91,7 @@ def _row(health: NodeHealth) -> tuple[str, ...]:
 
     return (
         health.node,
-        str(health.score),
+        words.score(health),
         words.reach(health),
         words.latency(health),
         words.clock_offset(health),

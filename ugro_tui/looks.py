@@ -151,7 +151,8 @@ class Looks:
         return self._ask(question)
 
     def _with_source(self, snapshot: Snapshot) -> Snapshot:
-        errors = [node.error for node in snapshot.nodes if node.error]
+        """The same. Raises NoSource: no node was reached, and no copy tells of a job."""
+        errors = [node.error for node in unread(snapshot)]
         if not errors or len(errors) < len(snapshot.nodes) or snapshot.jobs or snapshot.listed:
             return snapshot
         if len(errors) == 1:
@@ -161,7 +162,8 @@ class Looks:
     def _absent(self, job_id: str, snapshot: Snapshot) -> UgroError:
         known = [job.job_id for job in snapshot.jobs] + list(snapshot.listed)
         if not (away := unread(snapshot)):
-            return BadInput(self.unknown(job_id, known))
+            no_place = [node.error for node in snapshot.nodes if node.error and not known]
+            return BadInput("\n  ".join([self.unknown(job_id, known), *no_place]))
         errors = [node.error for node in away]
         if len(away) == len(snapshot.nodes):
             return NoSource("\n  ".join([f"no copy of job {job_id} here, and no node could be read:", *errors]))
@@ -181,7 +183,12 @@ class Looks:
         place = visible(self._place)
         if job_id in known:
             return f"job {job_id} in {place} has no records yet: see what its training script prints, or wait"
-        return f"no job {job_id} in {place}{_there(known)}: choose one of them, or another directory with --metrics-dir"
+        remedy = (
+            "choose one of them, or another directory with --metrics-dir"
+            if known
+            else "name another directory with --metrics-dir"
+        )
+        return f"no job {job_id} in {place}{_there(known)}: {remedy}"
 
 
 def _there(known: Sequence[str]) -> str:
