@@ -187,10 +187,8 @@ class Agent(Answers, Launching):
         """
         if self.copies is None:
             raise BadInput("only this machine is watched, and read in place: name nodes to sync from with --nodes")
-        role = self.copies.role()
-        if role is not Role.WRITES:
-            busy = ": it syncs once a minute by itself; press S there, or end it first" if role is Role.READS else ""
-            raise UgroError(self.copies.said() + busy)
+        if self.copies.role() is not Role.WRITES:
+            raise UgroError(self.copies.refusal() or self.copies.said())
         view = self.copies.sync(job_id)
         if self._looks.told():
             view = view.mended_by(self.copies.sync(job_id))

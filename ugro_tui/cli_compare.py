@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ugro_tui.core.comparing import Gathered
     from ugro_tui.core.comparison import Comparison, Row
 
+_STAR = " *"
+"""Behind the best of a row."""
+
 _PAUSE = 0.02  # seconds between two looks at what is being read
 
 
@@ -41,7 +44,8 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
 
         A star marks what is better by more than noise; of the last and least losses only where all runs have come
         equally far. Options come from the script (`MetricsEmitter(config=...)`), else from the command line that the
-        launcher has noted. Exit code 4 (3: no node at all) where a node could not be read.
+        launcher has noted. Of a run that goes on all numbers are as of one step, that of the last loss that was read
+        (`as_of` in JSON; null: it is over). Exit code 4 (3: no node at all) where a node could not be read.
         """
         from ugro_tui.core.compared import runs_named
         from ugro_tui.core.comparing import comparison_of
@@ -100,6 +104,8 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         for one in comparison.differences
     ]
     yield from table(rows)
+    if any(cell.endswith(_STAR) for row in rows for cell in row[1:]):
+        yield f"{_STAR.strip()} best beyond noise"
     yield ""
     yield f"configuration: {comparison.settings_text}"
     if comparison.settings:
@@ -108,7 +114,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _starred(texts: Sequence[str], best: Sequence[int]) -> list[str]:
-    return [f"{text} *" if place in best else text for place, text in enumerate(texts)]
+    return [f"{text}{_STAR}" if place in best else text for place, text in enumerate(texts)]
 
 
 def comparison_dict(comparison: Comparison) -> dict[str, Any]:
@@ -118,6 +124,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "runs": [{"name": run.text, "job_id": run.job_id, "attempt": run.attempt} for run in comparison.runs],
         "metric": comparison.metric,
+        "as_of": jsonable(comparison.as_of),
         "rows": [_row_dict(row) for row in comparison.rows],
         "differences": [{**jsonable(one), "beyond": jsonable(one.beyond)} for one in comparison.differences],
         "config": {"differs": {one.name: list(one.values) for one in comparison.settings}, "same": comparison.same},

@@ -49,6 +49,7 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
 
 def rank_lines(view: RankView) -> Iterator[str]:
     """One rank in words and numbers."""
+    from ugro_tui.core.beside import MEAN_OF
     from ugro_tui.core.rank_words import facts, number_rows, phase_rows, starts_lines
 
     yield f"{'rank':<11}{view.rank} of {view.job_id} (world size {view.world_size})"
@@ -57,7 +58,7 @@ def rank_lines(view: RankView) -> Iterator[str]:
     yield from (f"{'stands out':<11}{view.stands_out}" for _ in view.stands_out[:1])
     yield from (f"{'starts' if not place else '':<11}{line}" for place, line in enumerate(starts_lines(view)))
     yield from _table(("NUMBER", "OWN", "OTHERS' MEDIAN"), number_rows(view))
-    yield from _table(("PHASE", "OWN", "OTHERS' MEDIAN", "LEAST"), phase_rows(view))
+    yield from _table((f"PHASE ({MEAN_OF.upper()} RECORDS)", "OWN", "OTHERS' MEDIAN", "LEAST"), phase_rows(view))
     for alert in view.alerts:
         yield from _alert_lines(alert)
     if view.error is not None:

@@ -45,7 +45,10 @@ def rank_dict(view: RankView) -> dict[str, Any]:
 
 
 def live_dict(view: JobView) -> dict[str, Any]:
-    """The newest values of a job and its ranks; ages in seconds."""
+    """The newest values of a job and its ranks; ages in seconds.
+
+    Of a rank, `step_time` and the phases (`data` to `optimizer`) are means of its newest five records, as everywhere.
+    """
     found: dict[str, Any] = jsonable(view.summary)
     del found["per_rank_stats"]
     ranks = view.ranks

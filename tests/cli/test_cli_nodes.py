@@ -333,7 +333,7 @@ def test_beside_another_application(on: On, nodes: Fleet, tmp_path: Path) -> Non
         code, out, err = on("n1,n2", "sync", *where)
         assert (code, out) == (1, "")
         assert "writes" in err
-        assert err.endswith("it syncs once a minute by itself; press S there, or end it first\n")
+        assert err.endswith("and syncs by itself once a minute: press S there, or end it first\n")
         code, out, _ = on("n1,n2,n3", "status", *where)  # n3 is not watched by the first: it is asked
         assert "and does not watch n3: that is read without a copy" in out
         assert "does not exist yet on n3" in out

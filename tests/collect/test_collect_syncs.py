@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from tests.collect.bench import NEVER, Bench, Moody
 from tests.writing import wait_until, whole_job
 from ugro_tui.collect.aggregator import ResultAggregator
 from ugro_tui.collect.collector import TrainingMetricsCollector
+from ugro_tui.core.commands import Sync
 from ugro_tui.core.states import NodeState
 from ugro_tui.nodes.base import NodeAuth, NodeLost
 from ugro_tui.nodes.local import LocalNode
@@ -148,8 +151,17 @@ def test_a_node_that_the_writer_does_not_watch_is_asked(bench: Bench, central: P
     assert " writes " in snapshot.reading
     (notice,) = snapshot.notices
     assert notice.endswith(f" writes {central} and does not watch n2: that is read without a copy")
+    refused = bench.done(second, Sync("job"))
+    assert refused.sync is None, "no sync has failed: there was none"
+    pid = f"ugro-tui (pid {os.getpid()} on {socket.gethostname()}) writes {central}"
+    (answer,) = (one for one in refused.answers if one.said)
+    assert answer.said == f"{pid} and syncs by itself once a minute: press S there, or end it first"
+    assert answer.problem == ""
     first.stop()
     bench.clock.now += 5
     snapshot = bench.done(second)
     assert (snapshot.reading, snapshot.notices) == ("", ())
+    synced = bench.done(second, Sync("job")).sync
+    assert synced is not None
+    assert [node.error for node in synced.nodes] == ["", ""]
     assert (central / "jobs" / "job" / "metrics" / "n2" / "metrics.jsonl").exists()

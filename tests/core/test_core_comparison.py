@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,11 @@ from ugro_tui.core.archive import Finding, Found, Inquiry, Line, Lines, MetricLi
 from ugro_tui.core.attempts import Attempt, Attempts
 from ugro_tui.core.compared import RunName, run_named, runs_named
 from ugro_tui.core.comparing import gather
-from ugro_tui.core.comparison import Comparison, Row, Side, compared, config_difference
+from ugro_tui.core.comparison import Comparison, Row, compared, config_difference
 from ugro_tui.core.curve import Axis
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.same_place import difference_texts, differences
+from ugro_tui.core.side import Side
 from ugro_tui.core.states import JobStatus
 
 NAN = math.nan
@@ -65,6 +67,36 @@ def test_the_newest_attempt_says_what_its_summary_says() -> None:
     assert row(found, "status").texts == ("finished", "running")
     assert row(found, "steps").texts == ("500", "300")
     assert row(found, "alerts").texts == ("none", "1 (1 critical)")
+
+
+def test_all_numbers_of_a_run_that_goes_on_are_of_the_moment_of_its_newest_loss() -> None:
+    """The picture, the attempts and each metric are read in turn: each may be a record ahead of the others."""
+    view = snapshot(job(Run("on", ranks=1, steps=300))).jobs[0]
+    read: dict[Inquiry[Any], Finding[Any]] = {
+        MetricNames("on"): Finding(("loss", "metrics.val_loss")),
+        Attempts("on"): Finding((replace(TOLD, world_size=1, step=50.0, tokens=5e3, duration=26.0, begun=-1.0),)),
+        MetricLines("on", "loss"): Finding(lines(line(0, [10, 20, 40], [3, 1, 2], 100))),
+        MetricLines("on", "metrics.val_loss"): Finding(lines(line(0, [40, 50], [6, 5]), metric="metrics.val_loss")),
+    }
+
+    def look(inquiry: Inquiry[Found]) -> Finding[Found]:
+        return read[inquiry]
+
+    side = gather(RunName("on"), view, look).side
+    found = compared([side, side])
+    told = {name: row(found, name).texts[0] for name in ("steps", "last loss", "min loss", "tokens", "duration")}
+    assert told == {
+        "steps": "40", "last loss": "2.000", "min loss": "1.000", "tokens": "4.0k", "duration": "00:00:21"
+    }  # fmt: skip
+    assert row(found, "last val loss").texts[0] == "6.000"
+    assert (found.as_of, row(found, "steps").label) == ((40.0, 40.0), "steps (running: as of)")
+
+
+def test_an_attempt_without_a_step_has_the_loss_of_no_other_one() -> None:
+    before = lines(line(0, [10, 20], [3, 1]))
+    fresh = Side(RunName("a"), told=replace(TOLD, step=NAN), newest=2, loss=before)
+    found = compared([fresh, Side(RunName("a", 1), told=TOLD, newest=2, loss=lines(line(0, [10, 20], [3, 2])))])
+    assert (row(found, "last loss").texts, row(found, "last loss").best) == (("–", "2.000"), ())
 
 
 def test_nothing_known_is_unknown_and_never_zero() -> None:

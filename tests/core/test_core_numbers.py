@@ -43,6 +43,8 @@ NAN = float("nan")
         (numbers.compact(-950_000), "-950k"),
         (numbers.compact(1.2e6), "1.2M"),
         (numbers.gibibytes(3.25 * 2**30), "3.2G"),
+        (numbers.gibibytes(999.96 * 2**30), "1.0T"),
+        (numbers.gibibytes(2**41), "2.0T"),
         (numbers.duration(0.44), "0.4s"),
         (numbers.duration(59.6), "1m 0s"),
         (numbers.duration(7_620), "2h 7m"),

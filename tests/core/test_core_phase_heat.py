@@ -37,7 +37,7 @@ def test_many_ranks_share_lines_and_each_line_shows_its_slowest(
 ) -> None:
     heat = phase_heat(straggler().jobs[0].ranks, lines)
     assert heat.groups == groups
-    assert heat.seconds[:, 0].max() == 0.412
+    assert heat.seconds[:, 0].max() == pytest.approx(0.412)
     assert heat.worst == "rank 11 data 412 ms, median 4 ms"
 
 
@@ -46,6 +46,13 @@ def test_a_short_phase_does_not_glow_with_its_noise() -> None:
     ranks.latest[:, Column.DATA] = [1e-5, 2e-5, 1e-5, 9e-5]
     heat = phase_heat(ranks, 10)
     assert heat.times[:, 0].max() < 0.1
+
+
+def test_less_than_a_millisecond_is_not_told_as_nothing() -> None:
+    ranks = snapshot(job(Run(ranks=4))).jobs[0].ranks
+    ranks.latest[:, Column.DATA : Column.OPTIMIZER + 1] = 0.0001
+    ranks.latest[2, Column.DATA] = 0.00035
+    assert phase_heat(ranks, 10).worst == "rank 2 data 0.35 ms, median 0.10 ms"
 
 
 def test_what_is_not_known_is_left_out() -> None:

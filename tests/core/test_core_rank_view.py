@@ -11,12 +11,18 @@ import pytest
 
 from tests.core.record_lines import START_TS, end, heartbeat, job, manifest, more, start, steps
 from ugro_tui.core.beside import outstanding
+from ugro_tui.core.columns import Column
+from ugro_tui.core.curve import EMPTY
 from ugro_tui.core.documents import parse_error
 from ugro_tui.core.job import Away, JobState
+from ugro_tui.core.phase_heat import phase_heat
 from ugro_tui.core.rank_facts import rank_view
+from ugro_tui.core.rank_fields import rank_values
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.rank_words import facts, number_rows, phase_rows, starts_lines
+from ugro_tui.core.snapshot import view as snapshot_view
 from ugro_tui.core.summary import summarise
+from ugro_tui.plain import live_dict
 
 PHASES = {"data": 0.004, "forward": 0.1, "backward": 0.2, "sync_wait": 0.05, "optimizer": 0.01}
 SLOW = PHASES | {"data": 0.412, "sync_wait": 0.001}
@@ -63,6 +69,25 @@ def test_its_phases_stand_beside_those_of_the_others() -> None:
     assert rows["rest of the step"].median == "36.0 ms"  # 400 less 4, 100, 200, 50 and 10
     assert {row.title: row[1:3] for row in number_rows(view)}["loss"] == ("2.000", "1.000")  # of 0, 1 and 3
     assert told(four(), 1).stands_out == ""  # it waits as the others do
+
+
+def test_the_phases_of_a_rank_are_the_same_on_every_screen_and_for_every_command() -> None:
+    """One record is noise: the mean of those that stragglers are judged by is told everywhere."""
+    waits = [0.1, 0.2, 0.3, 0.4, 0.5, 0.9]
+    own = b"".join(
+        steps(at, at, step_time=1 + wait, phases={"sync_wait": wait}) for at, wait in enumerate(waits, start=1)
+    )
+    state = job(start(world_size=2) + own, start(world_size=2) + steps(1, 6))
+    mean = sum(waits[1:]) / 5
+    beside = {one.name: one.own for one in told(state, 0).phases}
+    assert (beside["sync_wait"], beside["step"]) == pytest.approx((mean, 1 + mean))
+    picture = snapshot_view(state, 1.0, EMPTY)
+    for column in (Column.SYNC_WAIT, Column.STEP_TIME):
+        assert math.isnan(picture.ranks.column(column)[1]), "a rank that times nothing is not known"
+    assert rank_values(picture.ranks, "wait")[0] == pytest.approx(mean)
+    assert rank_values(picture.ranks, "time")[0] == pytest.approx(1 + mean)
+    assert phase_heat(picture.ranks, 9).seconds[0].tolist() == pytest.approx([mean])
+    assert live_dict(picture)["ranks"]["0"]["sync_wait"] == pytest.approx(mean)
 
 
 def test_what_costs_next_to_nothing_does_not_stand_out() -> None:

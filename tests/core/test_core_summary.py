@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.record_lines import START_TS, end, fields_of, heartbeat, job, line, start, step, steps
+from tests.core.record_lines import START_TS, end, fields_of, heartbeat, job, line, manifest, start, step, steps
 from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
@@ -213,9 +213,30 @@ def test_the_last_and_the_least_loss_are_those_of_what_no_rewind_superseded(
     for rank in state.ranks:
         kept = rank.series.column(Column.LOSS)
         finite = kept[np.isfinite(kept)].tolist()
-        np.testing.assert_equal(
+        np.testing.assert_equal(  # all of one start
             (rank.last_loss, rank.min_loss), (finite[-1], min(finite)) if finite else (math.nan, math.nan)
         )
+
+
+def test_a_new_attempt_knows_no_loss_until_it_has_told_one() -> None:
+    first = start(world_size=2) + steps(1, 9, loss=1.0) + end("stopped")
+    state = job(first, first)
+    manifest(state, "running", attempt=2)
+    waiting = summarise(state, 500.0)
+    assert (waiting.attempt, waiting.status) == (2, JobStatus.STARTING)
+    again = start(ts=START_TS + 500, attempt=2, world_size=2, run_id="again")
+    for rank in (0, 1):
+        state.apply(rank, decode(again), 500.0, "local")
+    begun = summarise(state, 500.0)
+    for found in (waiting, begun):
+        assert math.isnan(found.final_loss)
+        assert math.isnan(found.last_finite_loss)
+        assert (found.loss_bad, found.min_loss) == (False, 1.0), "the lowest of the run, as its curve shows it"
+    silent = step(6, seq=1, ts=START_TS + 501)
+    state.apply(0, decode(silent), 501.0, "local")
+    assert math.isnan(summarise(state, 501.0).final_loss), "it has gone back to a step, and told no loss of it"
+    state.apply(0, decode(step(7, seq=2, ts=START_TS + 502, loss=3.0)), 502.0, "local")
+    assert summarise(state, 502.0).final_loss == 3.0
 
 
 def test_ranks_in_numbers_are_rows_for_who_asks() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,9 +14,9 @@ from tests.nodes.pipes import piped
 from tests.nodes.puppet import jobs_below
 from tests.writing import Clock, now_clock
 from ugro_tui.nodes import executed
-from ugro_tui.nodes.base import Ask, NodeError
-from ugro_tui.nodes.carriers import Connection
-from ugro_tui.nodes.executed import NO_CODE, ExecutedLog, RecordedConnection, RecordedNode
+from ugro_tui.nodes.base import Ask, NodeError, NodeLost, Ran
+from ugro_tui.nodes.carriers import Connection, Stream
+from ugro_tui.nodes.executed import LOST, NO_CODE, ExecutedLog, RecordedConnection, RecordedNode
 from ugro_tui.nodes.remote import RemoteNode
 
 
@@ -75,6 +78,44 @@ def test_over_a_connection_the_helper_runs_until_it_is_closed(tmp_path: Path) ->
     assert [one.code for one in log.entries()] == [None, 5, NO_CODE]
     node.close()
     assert log.entries()[0].code == NO_CODE
+
+
+class Cable:
+    """A connection that can be lost."""
+
+    alive = True
+
+    def execute(self, command: str, deadline: float) -> Stream:  # noqa: ARG002
+        return cast(Stream, Mock(spec=Stream))
+
+    def run(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Ran:  # noqa: ARG002
+        self.alive = False
+        raise NodeLost("reset by peer")
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_ran_over_a_connection_that_was_lost_is_over_with_that_reason() -> None:
+    clock = Clock()
+    log = ExecutedLog(clock)
+    cable = Cable()
+    connection = RecordedConnection(cast(Connection, cable), "n9", log)
+    connection.execute("exec helper", 0.0)
+    assert log.entries()[0].code is None
+    clock.now += 7.0
+    with pytest.raises(NodeLost):
+        connection.run(["nvidia-smi"], b"", 0.0)
+    helper, ran = log.entries()  # nobody asked or closed the helper: that is what is looked at
+    assert (helper.code, helper.lost, helper.seconds) == (NO_CODE, LOST, 7.0)
+    assert (ran.code, ran.lost) == (NO_CODE, "reset by peer")
+    assert log.entries() is log.entries()
+    connection.close()
+    assert log.entries()[0].lost == LOST
+    whole = RecordedConnection(cast(Connection, Cable()), "n9", log)
+    whole.execute("exec helper", 0.0)
+    whole.close()
+    assert (log.entries()[-1].code, log.entries()[-1].lost) == (NO_CODE, ""), "it was ended from here"
 
 
 def test_a_program_that_is_kept_on_this_machine_is_over_when_it_is_closed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.ui.scenes import NOW, Record, Run, job, snapshot
+from tests.ui.scenes import BEGUN, NOW, STEP_SECONDS, Record, Run, job, snapshot
 from ugro_tui.core.curve import EMPTY
 from ugro_tui.core.health import DiskHealth, NodeHealth
 from ugro_tui.core.job import JobState
@@ -30,7 +30,7 @@ def straggling() -> tuple[JobState, Snapshot]:
         phases = {"data": 0.412 if slow else 0.004, "forward": 0.07, "backward": 0.14, "optimizer": 0.01}
         for step in range(260, 301):
             odd[rank, step] = {
-                "step_time": 0.65, "throughput": 6_300.0,
+                "ts": BEGUN + 259 * STEP_SECONDS + (step - 259) * 0.65, "step_time": 0.65, "throughput": 6_300.0,
                 "phases": {**phases, "sync_wait": 0.018 if slow else 0.424},
             }  # fmt: skip
     state, watch = job(Run("gpt2-xl", ranks=16, odd=odd)), JobWatch()

@@ -17,7 +17,7 @@ from tests.ui.log_scenes import crash, log_app, printed, showing
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.rank_scenes import rank_app
 from tests.ui.scenes import FakeFeed, app_of
-from tests.ui.screen_scenes import booked, machines
+from tests.ui.screen_scenes import booked, fleet
 from ugro_tui.ui.app import UgroApp
 
 
@@ -45,7 +45,7 @@ PICTURES = (
     _scene("small", size=(80, 24)),
     _scene("large", size=(200, 60)),
     Picture("alerts", lambda: app_of(FakeFeed(booked())), ("4", "j")),
-    Picture("nodes", lambda: app_of(FakeFeed(machines())), ("5", "j")),
+    Picture("nodes", lambda: app_of(FakeFeed(fleet())), ("5", "j", "j")),
     Picture("logs", lambda: log_app(showing(crash())), ("3", "e")),
     Picture("compare", lambda: compare_app(2), ("6",)),
     Picture("rank", lambda: rank_app(*straggling())[0], ("j",) * SLOW + ("enter",)),

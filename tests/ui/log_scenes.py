@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from tests.ui.scenes import PLACE, FakeArchive, FakeFeed, crashed
+from tests.ui.scenes import PLACE, FakeArchive, FakeFeed, crashed, loss_at
 from ugro_tui.core.archive import Finding
 from ugro_tui.core.log_inquiry import LogError, LogErrors, LogFirstError, LogPage, LogPlace, LogText
 from ugro_tui.core.log_lines import LineReader
@@ -25,10 +25,11 @@ def page(texts: Mapping[int, Iterable[str]], skipped: int = 0, dropped: int = 0,
     return LogPage(tuple(lines), begins, dropped, at)
 
 
-def steps(first: int, last: int, rank: int = 0) -> list[str]:
+def steps(first: int, last: int, rank: int = 0, total: int = 500) -> list[str]:
     """What a rank prints while all goes well."""
     return [
-        f"2026-05-16 09:{step // 60 % 60:02}:{step % 60:02},{rank:03} - INFO - step {step}/500 loss {2 + 7 / step:.3f}"
+        f"2026-05-16 09:{step // 60 % 60:02}:{step % 60:02},{rank:03} - INFO - "
+        f"step {step}/{total} loss {loss_at(step):.3f}"
         for step in range(first, last + 1)
     ]
 
@@ -75,7 +76,11 @@ def showing(shown: LogPage) -> FakeArchive:
 
 def printed(snapshot: Snapshot) -> FakeArchive:
     """An archive that knows what rank 0 of each job has printed lately: nothing unusual."""
+    totals = {job.job_id: job.summary.total_steps or 0 for job in snapshot.jobs}
     jobs = {job.job_id: int(np.nan_to_num(job.summary.step)) for job in snapshot.jobs}
     return FakeArchive(
-        {LogText(name, 0): Finding(page({0: steps(max(1, step - 20), step)})) for name, step in jobs.items()}
+        {
+            LogText(name, 0): Finding(page({0: steps(max(1, step - 20), step, total=totals[name])}))
+            for name, step in jobs.items()
+        }
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tests.ui.log_scenes import TRACE, page, steps
-from tests.ui.scenes import CRASH, NOW, FakeArchive, FakeFeed, Run, app_of, job, snapshot
+from tests.ui.scenes import BEGUN, CRASH, NOW, FakeArchive, FakeFeed, Run, app_of, job, snapshot
 from ugro_tui.core.archive import Finding, Line, Lines, MetricLines
 from ugro_tui.core.columns import Column
 from ugro_tui.core.commands import Command, OpenRank, Ticket
@@ -40,7 +40,7 @@ def explained(picture: Snapshot, state: JobState, rank: int) -> Snapshot:
 def crashed() -> JobState:
     """Four ranks of which one died of a lack of memory and left a traceback."""
     state = job(Run(ranks=4, ends={1: CRASH}, ages=dict.fromkeys((0, 2, 3), 70.0)))
-    state.apply_error(1, ErrorReport(TRACE[-1], "\n".join(TRACE), 80.0), "local")
+    state.apply_error(1, ErrorReport(TRACE[-1], "\n".join(TRACE), BEGUN + 80.0), "local")
     return state
 
 

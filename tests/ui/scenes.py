@@ -21,6 +21,9 @@ from ugro_tui.ui.app import UgroApp
 NOW = 10_000.0
 WALL = 1_790_000_000.0
 """What the wall clock shows, Unix seconds."""
+BEGUN = WALL - 3_600.0
+"""When runs began, Unix seconds."""
+STEP_SECONDS = 0.25
 PLACE = "~/ugro_data/jobs"
 Record = dict[str, object]
 
@@ -85,6 +88,8 @@ class Run:
     ends: Mapping[int, Record] = field(default_factory=dict)
     ages: Mapping[int, float] = field(default_factory=dict)
     hosts: Callable[[int], str] = lambda rank: f"node{rank // 8}"
+    shift: float = 0.0
+    """By how much its loss is above that of the other runs."""
     remote: bool = False
     """Whether each host is a node that is read by its name."""
 
@@ -101,29 +106,36 @@ def job(run: Run) -> JobState:
     return state
 
 
+def loss_at(step: int) -> float:
+    """The loss of all runs, without noise."""
+    return 2.3 + 7.0 * math.exp(-step / 90)
+
+
 def records(run: Run, rank: int) -> Iterable[Record]:
     """The lines of one rank."""
     noise = random.Random(rank)
     gpu = {"index": rank, "uuid": f"GPU-{rank}", "name": "NVIDIA H100", "memory_total": 80 << 30} if run.gpu else None
     common: Record = {"v": 1, "rank": rank}
     yield common | {
-        "kind": "start", "seq": 0, "ts": 0.0, "run_id": f"run-{rank}", "job_id": run.job_id, "attempt": 1,
+        "kind": "start", "seq": 0, "ts": BEGUN, "run_id": f"run-{rank}", "job_id": run.job_id, "attempt": 1,
         "local_rank": rank % 8, "world_size": run.ranks, "host": run.hosts(rank), "pid": 100 + rank, "gpu": gpu,
         "total_steps": run.total, "emit_every": 1, "versions": {},
     }  # fmt: skip
     for step in range(1, run.steps + 1):
-        loss = 2.3 + 7.0 * math.exp(-step / 90) + noise.gauss(0, 0.06)
+        loss = loss_at(step) + run.shift + noise.gauss(0, 0.06)
         sample = {"util": 90 + rank % 8, "mem_used": 61 << 30, "mem_total": 80 << 30, "temp": 66, "power": 610.0}
         yield common | {
-            "kind": "step", "seq": step, "ts": step * 0.25, "step": step, "loss": loss, "lr": 3e-4,
-            "grad_norm": 1.0 + noise.random() / 5, "throughput": 16_384 + 100.0 * noise.random(), "step_time": 0.25,
-            "epoch": 0, "tokens": step * 4096, "gpu": sample if run.gpu else None, "metrics": {},
+            "kind": "step", "seq": step, "ts": BEGUN + step * STEP_SECONDS, "step": step, "loss": loss, "lr": 3e-4,
+            "grad_norm": 1.0 + noise.random() / 5, "throughput": 16_384 + 100.0 * noise.random(),
+            "step_time": STEP_SECONDS, "epoch": 0, "tokens": step * 4096,
+            "gpu": sample if run.gpu else None, "metrics": {},
             "phases": {"data": 0.004, "forward": 0.07, "backward": 0.14, "sync_wait": 0.02, "optimizer": 0.01},
         } | run.odd.get((rank, step), {})  # fmt: skip
     if run.phase:
-        yield common | {"kind": "phase", "seq": run.steps + 1, "ts": 80.0, "name": run.phase, "state": "begin"}
+        yield common | {"kind": "phase", "seq": run.steps + 1, "ts": BEGUN + 80.0, "name": run.phase, "state": "begin"}
     if rank in run.ends:
-        end: Record = {"kind": "end", "seq": run.steps + 1, "ts": 80.0 + rank, "error": None, "dropped": 0}
+        at = BEGUN + run.steps * STEP_SECONDS + 3.0 + rank
+        end: Record = {"kind": "end", "seq": run.steps + 1, "ts": at, "error": None, "dropped": 0}
         yield common | end | run.ends[rank]
 
 

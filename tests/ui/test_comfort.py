@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 from textual.widgets._footer import FooterKey
 
 from tests.ui.scenes import PLACE, SCENES, FakeFeed
 from ugro_tui.core.commands import OpenJob
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.help import HelpScreen
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.offers import everything
@@ -83,6 +84,23 @@ async def test_sort_filter_columns_theme_and_job_are_as_they_were_left() -> None
     async with at(SCENES["healthy"](), notes, theme="light") as (app, _):
         assert app.theme_name == "light", "what is set goes before what was chosen"
         assert app.desk.job == "gpt2-small"
+
+
+async def test_a_filter_is_kept_when_it_was_entered_and_not_as_far_as_it_was_typed() -> None:
+    notes = Notes()
+    async with at(SCENES["many_jobs"](), notes) as (app, pilot):
+        await pilot.press("1", "slash", *"done<50", "enter", "slash", "ctrl+u", *"foo>>3")
+        assert "no field 'foo'" in str(app.front.query_one(".answer", Static).content)
+        app.desk.save()
+        assert notes.values["table.jobs"]["filter"] == "done<50"  # type: ignore[index]
+        await pilot.press("ctrl+u", *"gpt")
+        assert table(app).filter_text == "gpt"
+        app.desk.save()
+        assert notes.values["table.jobs"]["filter"] == "done<50"  # type: ignore[index]
+        table(app).focus()
+        await pilot.press("escape")
+        assert (app.front.NAME, table(app).entered) == ("jobs", "")
+        assert not app.front.query_one(FilterBar).is_open
 
 
 async def test_what_was_kept_by_hand_or_by_another_version_harms_nothing() -> None:

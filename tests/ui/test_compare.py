@@ -50,7 +50,7 @@ async def test_the_numbers_are_those_of_the_summaries_and_the_options_those_that
     app = compare_app(4)
     async with app.run_test(size=MIDDLE) as pilot:
         await pilot.press("6")
-        assert row(app, "steps") == ["300", "500", "220", "120"]
+        assert row(app, "steps (running: as of)") == ["300", "500", "220", "120"]
         assert "★" not in row(app, "last loss")  # of runs that have not come equally far
         assert row(app, "loss at step 120").count("★") == 1
         assert [line.split()[0] for line in said(app, "option-lines").splitlines()[1:]] == [
@@ -73,7 +73,7 @@ async def test_one_pane_at_a_time_where_it_is_small_and_numbers_alone_where_it_i
         await pilot.resize_terminal(*TINY)
         await pilot.pause()
         assert shown(app) == ["numbers"]
-        assert row(app, "steps") == ["300", "500"]
+        assert row(app, "steps")[-2:] == ["300", "500"]
         await pilot.resize_terminal(20, 5)
         await pilot.pause()
         assert said(app, "compare-title").strip() == "loss at step 300"
@@ -106,11 +106,11 @@ async def test_what_is_being_read_and_what_is_missing_is_said() -> None:
     async with app.run_test(size=MIDDLE) as pilot:
         await pilot.press("6")
         assert "Permission denied" in said(app, "compare-title")
-        assert row(app, "steps") == ["300", "500"]
+        assert row(app, "steps")[-2:] == ["300", "500"]
         archive.findings.clear()
         app.front.show()
         assert "reading loss …" in str(app.screen.query_one(MetricChart).render())
-        assert row(app, "steps") == ["300", "500"]
+        assert row(app, "steps")[-2:] == ["300", "500"]
 
 
 async def test_marked_jobs_are_compared_and_one_that_is_only_listed_is_opened() -> None:

@@ -211,7 +211,7 @@ async def test_where_nothing_is_copied_a_sync_says_so_for_a_while() -> None:
     ("width", "hint"), [(60, "   esc takes this away"), (52, "   esc takes this away"), (30, "   esc"), (25, "")]
 )
 def test_a_message_says_how_to_take_it_away_where_there_is_room(width: int, hint: str) -> None:
-    assert Message("x" * 7 + " " + "y" * 22).lines(width).plain == f" xxxxxxx {'y' * 22}{hint}"
+    assert Message("x" * 7 + " " + "y" * 22).lines(width, 12).plain == f" xxxxxxx {'y' * 22}{hint}"
 
 
 async def test_the_hint_follows_the_size_of_the_terminal() -> None:

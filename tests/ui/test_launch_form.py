@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from rich.cells import cell_len
 from textual.widgets import Input
 
 from tests.ui.launch_scenes import NODES, broken, plan, three
@@ -11,10 +13,11 @@ from tests.ui.scenes import COMPLETED, Run, ended, job, snapshot
 from tests.ui.test_errands import Desk, at
 from tests.ui.test_launching import acts, asked, fill, typed
 from ugro_tui.core.commands import Answer, Health, Launch, PlanLaunch, RecallLaunch, Stop
+from ugro_tui.core.launch_form import FIELDS
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeProgress, Stage
 from ugro_tui.core.snapshot import NodeView, Snapshot
 from ugro_tui.core.states import JobStatus
-from ugro_tui.ui.launch_text import plan_text, progress_text
+from ugro_tui.ui.launch_text import plan_text, progress_text, title_text
 
 
 def nodes_of(desk: Desk) -> tuple[str, ...]:
@@ -241,3 +244,16 @@ async def test_secrets_without_a_file_are_asked_for_hidden_and_are_in_the_comman
         await desk.news(launch=broken(request), answers=(Answer(asked(desk, Launch), "no torch"),))
         await desk.pilot.press("ctrl+s")
         assert "Secret KEY of job gpt" in desk.text, "it is not remembered"
+
+
+@pytest.mark.parametrize("over", [None, True, False])
+def test_the_title_names_every_key_however_narrow(over: bool | None) -> None:
+    keys = ["ctrl+s", "ctrl+o", "pgdn", "esc"] if over is None else ["esc", "ctrl"]
+    for width in (120, 80, 60, 45):
+        text = title_text(over, width, more=True).plain
+        assert cell_len(text) <= width
+        assert all(key in text for key in keys)
+
+
+def test_hints_have_room_in_the_form_of_80_and_of_120_columns() -> None:
+    assert all(cell_len(hint) <= 33 for field in FIELDS for hint in (field.hint, field.here))

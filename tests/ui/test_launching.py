@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.ui.launch_scenes import NODES, broken, commands, plan, planned, stoppable, three
-from tests.ui.scenes import COMPLETED, NOW, WALL, FakeFeed, Run, app_of, ended, job, records, snapshot
+from tests.ui.scenes import BEGUN, COMPLETED, NOW, WALL, FakeFeed, Run, app_of, ended, job, records, snapshot
 from tests.ui.test_errands import Desk, at
 from ugro_tui.core.commands import Answer, Launch, OpenJob, PlanLaunch, RecallLaunch, Stop
 from ugro_tui.core.decode import decode
@@ -235,7 +235,7 @@ def test_the_age_of_a_checkpoint_is_told_by_its_phase_marks() -> None:
     lines = list(records(Run(ranks=1), 0))
     marks: list[dict[str, Any]] = [
         {"v": 1, "rank": 0, "kind": "phase", "seq": 0, "ts": ts, "name": "checkpoint", "state": state}
-        for ts, state in ((25.0, "begin"), (27.0, "end"))
+        for ts, state in ((BEGUN + 25.0, "begin"), (BEGUN + 27.0, "end"))
     ]
     told = [line | {"seq": seq} for seq, line in enumerate([*lines[:100], *marks, *lines[100:]])]
     state = JobState("gpt2-small")
@@ -274,7 +274,13 @@ async def test_what_was_run_on_nodes_is_listed_filtered_and_copied() -> None:
         assert desk.app.clipboard == "python -c 'import torch'"
         assert "gpu2" in desk.text
         assert "failed, code 1, took 2.4s" in desk.text
-        await desk.pilot.press("escape")
+        await desk.pilot.press("escape", "escape")  # what was copied, the filter
+        helper, why = "exec helper", "the connection was lost"
+        await desk.news(executed=[Executed(WALL, "gpu1", helper, -1, 9.0, why), Executed(WALL, "local", "sbatch", 0)])
+        assert "Commands  2 on 1 node and this machine" in desk.text
+        await desk.pilot.press("g")
+        assert "⌁ lost" in desk.text
+        assert "the connection was lost, took 9.0s" in desk.text
         await desk.news(executed=())
         assert "nothing was run on any node yet" in desk.text
 

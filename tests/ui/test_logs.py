@@ -121,7 +121,7 @@ async def test_where_no_line_tells_a_time_there_is_no_column_of_times_and_the_or
         assert "✖ r1     Traceback (most recent call last):" in bench.rows
         await bench.tell(LogText(JOB), page({0: steps(1, 9), 1: TRACE}))
         assert "rank 1 tells no times" in bench.title
-        assert "  r0     05-16 09:00:01 INFO - step 1/500 loss 9.000" in bench.rows
+        assert "  r0     05-16 09:00:01 INFO - step 1/500 loss 9.223" in bench.rows
         await bench.tell(LogText(JOB, 1), page({1: TRACE}))
         await bench.press("full_stop", "full_stop")
         assert "arrival" not in bench.title

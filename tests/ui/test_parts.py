@@ -21,7 +21,7 @@ from ugro_tui.ui.plane import limits
 from ugro_tui.ui.rank_columns import COLUMNS, RankLines
 from ugro_tui.ui.spark import sparkline
 from ugro_tui.ui.ticks import log_ticks, round_ticks, tick_label, time_label, time_ticks, x_ticks, y_ticks
-from ugro_tui.ui.wording import Words, phrased, shortened, title
+from ugro_tui.ui.wording import Words, cut, phrased, shortened, title
 
 NUMBERS = st.floats(width=64)
 
@@ -214,3 +214,12 @@ def test_the_job_bar_marks_that_there_are_more_jobs_on_the_left() -> None:
     jobs = snapshot(*(job(Run(f"sweep-{number}", ranks=1, steps=2)) for number in range(6))).jobs
     assert job_bar(jobs, "sweep-0", 60).plain.startswith(" 1/6  ● ")
     assert job_bar(jobs, "sweep-5", 40).plain == " 6/6 ‹ ●  sweep-4  ●  sweep-5 "
+
+
+def test_what_is_cut_says_so_at_its_end() -> None:
+    text = Content("one two three four five six")
+    assert cut(text, 13, 3) is text
+    assert cut(text, 13, 1).plain == "one two thre…"
+    assert cut(text, 17, 1, "(4: all)").plain == "one two… (4: all)"
+    for width in range(5, 30):
+        assert len(cut(text, width, 2, "(4: all)").wrap(width)) <= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,9 +15,9 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.ui.alert_scenes import SLOW, straggling
-from tests.ui.rank_scenes import RankFeed, crashed, rank_app
+from tests.ui.rank_scenes import RankFeed, crashed, files, rank_app
 from tests.ui.scenes import NOW, FakeArchive, Record, Run, job, records, snapshot
-from ugro_tui.core.archive import Finding, MetricLines, MetricNames
+from ugro_tui.core.archive import Finding, Lines, MetricLines, MetricNames
 from ugro_tui.core.commands import OpenRank
 from ugro_tui.core.decode import decode
 from ugro_tui.core.job import JobState
@@ -24,6 +25,7 @@ from ugro_tui.core.log_inquiry import LogText
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.core.states import RankState
 from ugro_tui.ui.app import UgroApp
+from ugro_tui.ui.rank_curves import RankCurves
 from ugro_tui.ui.rank_text import head
 
 SMALL, MIDDLE, TINY = (80, 24), (120, 40), (50, 12)
@@ -133,6 +135,25 @@ async def test_a_slow_rank_says_which_phase_and_beside_whom_at_every_size() -> N
             assert bench.parts == ["top"]
             assert "◐ slow" in bench.said("head")
             await bench.press("tab")
+
+
+@pytest.mark.parametrize(("metric", "last"), [("loss", 300), ("lr", 300), ("train/samples", 310)])
+def test_a_chart_tells_no_record_that_the_numbers_beside_it_do_not_know_yet(metric: str, last: int) -> None:
+    """Files are read more often than nodes are asked; event files count steps as they like."""
+    ahead, picture = job(Run(steps=310)), snapshot(job(Run(steps=300))).jobs[0]
+    archive = files(ahead)
+    found: Any = archive.findings[MetricLines(ahead.job_id, "loss", 0)].content
+    lines: Lines = replace(found, metric=metric)
+    for rank in (0, None):
+        archive.findings[MetricLines(ahead.job_id, metric, rank)] = Finding(lines)
+    curves = RankCurves(archive)
+    curves.metric = metric
+    (others, own), _ = curves.traces(picture, 0)
+    assert (others.curve.steps[-1], own.curve.steps[-1]) == (last, last)
+    assert own.ends.last == lines.lines[0].value[last - 1]
+    assert curves.traces(picture, 0)[0][1].curve is own.curve, "the same is not made anew"
+    newest = snapshot(ahead).jobs[0]
+    assert curves.traces(newest, 0)[0][1].curve.steps[-1] == 310
 
 
 def test_the_head_has_the_state_beside_the_rank_whatever_the_names() -> None:

@@ -11,9 +11,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from tests.ui.alert_scenes import SLOW
 from tests.ui.node_scenes import ALL_SCENES
 from tests.ui.scenes import FakeArchive, FakeFeed, app_of
-from tests.ui.screen_scenes import booked, machines
+from tests.ui.screen_scenes import booked, fleet, machines
 from tests.ui.test_dashboard import text
 from ugro_tui.core.commands import Acknowledge, Diagnose, Health, OpenJob, Snooze, Stop, Sync
 from ugro_tui.core.entries import Entry, Mark
@@ -164,7 +165,7 @@ async def test_jobs_tell_state_progress_and_the_verdict_of_the_line() -> None:
         seen = text(app)
         assert "Jobs  1 running  1 failed  1 stopped  1 finished  1 older" in seen
         assert "✖ failed" in seen.splitlines()[2]  # the worst first
-        assert "60% took 00:01:23" in seen
+        assert "60% took 00:01:21" in seen
         assert "rank error: rank 3 on node0: OutOfMemoryError" in seen
         await pilot.press("j")
         await pilot.pause()
@@ -287,9 +288,11 @@ async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> Non
         assert "loss spike (over: " in text(app)
 
 
-async def test_enter_on_an_alert_goes_to_its_job_or_its_node() -> None:
+async def test_enter_on_an_alert_goes_to_its_rank_or_its_node() -> None:
     async with shown(booked(), "4", "j", "enter") as (app, _, pilot):
+        await pilot.pause()
         assert stack(app) == ["jobs", "job"]
+        assert table(app).key == SLOW
         await pilot.press("4", "g", "enter")
         await pilot.pause()
         assert stack(app)[-1] == "nodes"
@@ -308,11 +311,31 @@ async def test_nodes_tell_how_they_are_and_why() -> None:
         assert Health() in feed.asked  # asked at once, as somebody looks
         seen = text(app)
         assert "2 of 3 answer well" in seen
-        assert "2, 97%, 80 °C" in seen
+        assert "answer well  1 unwell" in seen
+        assert "██ 97%, 80 °C" in seen  # a block each
         await pilot.press("exclamation_mark")
         await pilot.pause()
         assert app.screen.query_one(LineTable).key == "gpu2"
         assert "refused the connection: is its sshd running?" in text(app)
         await pilot.press("exclamation_mark")
         await pilot.pause()
-        assert "→ disk: 1 % of /scratch/jobs is free" in text(app)
+        seen = text(app)
+        assert "→ disk: 1 % of /scratch/jobs is free" in seen
+        assert "GPUs 2 × NVIDIA RTX 4090" in seen
+        assert "GPU 1  ████████████████  97%  ██████████████░░  21.0/24.0G    80 °C  380/450 W" in seen
+        assert "runs gpt2-xl ranks 0,3" in seen
+
+
+async def test_each_gpu_of_a_node_is_drawn_and_what_is_said_of_it_leaves_the_table_its_lines() -> None:
+    async with shown(fleet(), "5", "j", "j", size=(80, 24)) as (app, _, pilot):
+        seen = text(app)
+        assert "█████▁▅█ 79%, 88 °C" in seen  # one idles, one is slowed down
+        assert "███✖████" in seen  # one is lost
+        assert "dgx8" in seen
+        assert "more lines (ugro-tui health dgx3)" in seen
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        seen = text(app)
+        assert "61%  ██████████████░░  71.0/80.0G    88 °C  670/700 W  hw_thermal_slowdown" in seen
+        assert "runs llama-8b ranks 16-23" in seen
+        assert "more lines" not in seen

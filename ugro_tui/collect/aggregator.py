@@ -75,6 +75,12 @@ class ResultAggregator:
         """Why it is not written, for people; empty while it is."""
         return self._said
 
+    def refusal(self) -> str:
+        """Why no sync can be asked for here, and where it can; empty where none forbids it by now. Never waits."""
+        if self._role is not Role.READS:
+            return ""
+        return f"{self._said} and syncs by itself once a minute: press S there, or end it first"
+
     def _role_of(self, node: str) -> Role:
         """What this application does with one node's copy: a node that the writer does not watch is asked by us."""
         role = self.role()

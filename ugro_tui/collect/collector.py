@@ -204,8 +204,8 @@ class TrainingMetricsCollector:
             if isinstance(command, OpenTensorBoard | Diagnose | Act):
                 threading.Thread(target=self._go_through, args=(ticket.number, command), daemon=True).start()
                 return ticket
-            if isinstance(command, Sync) and self._aggregator is None:
-                self._keeper.post(Answer(ticket.number, said=IN_PLACE))
+            if isinstance(command, Sync) and (instead := self._instead()):
+                self._keeper.post(Answer(ticket.number, said=instead))
                 return ticket
             if isinstance(command, Order | OpenRank):
                 self._keeper.post(ticket)
@@ -264,6 +264,10 @@ class TrainingMetricsCollector:
             self._wanted.open(run.job_id)
         for source in self._sources:
             source.sync(run)
+
+    def _instead(self) -> str:
+        """Why a sync is not begun, which is no failure of one; empty where it is."""
+        return IN_PLACE if self._aggregator is None else self._aggregator.refusal()
 
     def _sync_view(self, now: float) -> SyncView | None:
         return None if self._sync is None else self._sync.view(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import is_
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -50,6 +51,13 @@ class Line:
     tokens: Floats
     value: Floats
 
+    def until(self, step: float) -> Line:
+        """What of it was told up to this step; itself where that is all."""
+        end = int(np.searchsorted(self.step, step, side="right"))
+        if end == len(self.step):
+            return self
+        return Line(self.rank, self.step[:end], self.time[:end], self.tokens[:end], self.value[:end])
+
 
 @dataclass(frozen=True, slots=True)
 class Lines:
@@ -58,6 +66,11 @@ class Lines:
     metric: str
     lines: tuple[Line, ...]
     ranks: int
+
+    def until(self, step: float) -> Lines:
+        """What of them was told up to this step; they themselves where that is all."""
+        lines = tuple(line.until(step) for line in self.lines)
+        return self if all(map(is_, lines, self.lines)) else Lines(self.metric, lines, self.ranks)
 
 
 @dataclass(frozen=True, slots=True)

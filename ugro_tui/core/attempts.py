@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from ugro_tui.core.archive import Inquiry
+from ugro_tui.core.archive import Inquiry, Lines
 from ugro_tui.core.columns import MAX_COUNT, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.events import parse
@@ -27,9 +27,11 @@ _START = re.compile(rb'"kind"\s*:\s*"start"')
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt in numbers, NaN where not known: `duration` in seconds, `throughput` the mean tokens/s of all ranks.
+    """One attempt in numbers, NaN where not known: `duration` in seconds, `throughput` the mean tokens/s of all ranks
+    over their steps.
 
-    `step` is the one that all ranks read have made, `tokens` the most that one of them has told.
+    `step` is the one that all ranks read have made, `tokens` the most that one of them has told, `begun` the time of
+    the first record, Unix seconds by the node's clock.
     """
 
     number: int
@@ -41,6 +43,19 @@ class Attempt:
     duration: float
     throughput: float
     config: Config
+    begun: float = math.nan
+
+    def as_of(self, loss: Lines | None) -> Attempt:
+        """Its numbers at the newest record of these lines: of a run that goes on both are read in turn, and one of them
+        is a record ahead. `throughput` stays the mean of what was read."""
+        lines = [line for line in loss.lines if len(line.step)] if loss is not None else []
+        if not lines or math.isnan(self.step):
+            return self
+        steps, tokens, times = zip(*((line.step[-1], line.tokens[-1], line.time[-1]) for line in lines), strict=True)
+        took = _greatest(times) - self.begun
+        return replace(
+            self, step=float(min(steps)), tokens=_greatest(tokens), duration=self.duration if math.isnan(took) else took
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +177,7 @@ def _attempt(number: int, parts: Sequence[Part], ranks: int, command: Sequence[s
         duration=_greatest([part.last - part.first for part in parts]),
         throughput=sum(rates) / len(rates) * max(len(rates), min(size, ranks)) if rates else math.nan,
         config=next((part.config for part in parts if part.config is not NOTHING), NOTHING).merged(command),
+        begun=min((part.first for part in parts if not math.isnan(part.first)), default=math.nan),
     )
 
 

@@ -14,7 +14,7 @@ from ugro_tui.core.columns import Column
 from ugro_tui.core.job import Rows
 from ugro_tui.core.numbers import plain
 from ugro_tui.core.ranks import RankTable
-from ugro_tui.core.recent import Round
+from ugro_tui.core.recent import ROUNDS, mean_times
 from ugro_tui.core.records import Matrix
 
 PHASES: Final = ("data", "forward", "backward", "sync_wait", "optimizer")
@@ -28,6 +28,9 @@ _NUMBERS: Final = (
     Column.GPU_POWER_LIMIT, Column.GPU_ECC,
 )  # fmt: skip
 
+MEAN_OF: Final = f"mean of {ROUNDS}"
+"""Whose numbers those of phases are: the newest so many records, by which stragglers are judged too."""
+
 OUTSTANDING: Final = 1.5
 """Times the median from which on a phase stands out."""
 
@@ -39,7 +42,7 @@ LEAST_SHARE: Final = 0.05
 class Beside:
     """A number of one rank, the median of the same over the others, and the least of all with its rank; NaN: unknown.
 
-    Phases are in seconds a step, the mean of the newest records; other numbers in the unit of their `Column`.
+    Phases are in seconds a step, the mean of the newest `ROUNDS` records; other numbers in the unit of their `Column`.
     """
 
     name: str
@@ -68,11 +71,9 @@ def numbers_beside(table: RankTable, newest: Matrix, rows: Rows, row: int) -> tu
 
 def phases_beside(table: RankTable, rows: Rows, row: int) -> tuple[Beside, ...]:
     """The phases of its step, what is left of it, and the whole; empty where none was timed."""
-    rounds = table.rounds[np.append(rows[rows != row], row)]
     ranks = _ranks(table, rows, row)
-    means = _means(rounds)
-    phases = means[:, Round.DATA : Round.OPTIMIZER + 1]
-    step = means[:, Round.STEP_TIME]
+    means = mean_times(table.rounds[np.append(rows[rows != row], row)])
+    step, phases = means[:, 0], means[:, 1:]
     if np.isnan(phases[-1]).all() and np.isnan(step[-1]):
         return ()
     timed = ~np.isnan(phases).all(axis=1)
@@ -108,15 +109,6 @@ def milliseconds(seconds: float) -> str:
 
 def _ranks(table: RankTable, rows: Rows, row: int) -> list[int]:
     return [table.by_row[other].rank for other in (*rows[rows != row].tolist(), row)]
-
-
-def _means(rounds: Floats) -> Floats:
-    """The mean of the records that tell it, shape `[ranks, len(Round)]`; NaN where none does."""
-    finite = np.isfinite(rounds)
-    counts = finite.sum(axis=1)
-    sums = np.where(finite, rounds, 0.0).sum(axis=1)
-    means: Floats = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return means
 
 
 def _beside(name: str, values: Floats, ranks: list[int]) -> Beside:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from ugro_tui.core.archive import Finding, Found, Inquiry, Lines, MetricLines, MetricNames
 from ugro_tui.core.attempts import Attempt, Attempts
 from ugro_tui.core.compared import RunName
-from ugro_tui.core.comparison import LOSS, Comparison, Side, compared
+from ugro_tui.core.comparison import LOSS, Comparison, compared
 from ugro_tui.core.metric_names import record_path, validation_loss
+from ugro_tui.core.side import Side
 from ugro_tui.core.snapshot import JobView
 
 NOTHING: Final[Finding[Lines]] = Finding(problem="not told")
@@ -48,10 +49,15 @@ def gather(run: RunName, view: JobView | None, look: Look, metric: str = LOSS) -
     held = _validation(run, look, names.content or (), past)
     other = loss if metric == LOSS else look(MetricLines(run.job_id, metric, attempt=past))
     number = newest if run.attempt is None else run.attempt
+    summary = view.summary if view is not None and number == view.summary.attempt else None
+    mine = next((attempt for attempt in told if attempt.number == number), None)
+    if summary is not None and not summary.status.over:
+        mine = None if mine is None else mine.as_of(loss.content)
+        held, other = (_known_with(loss.content, one) for one in (held, other))
     side = Side(
         run=run,
-        summary=view.summary if view is not None and number == view.summary.attempt else None,
-        told=next((attempt for attempt in told if attempt.number == number), None),
+        summary=summary,
+        told=mine,
         newest=newest,
         loss=loss.content,
         validation=held.content,
@@ -61,6 +67,14 @@ def gather(run: RunName, view: JobView | None, look: Look, metric: str = LOSS) -
     shown = other.content if other.content is not None and other.content.lines else None
     problem = _unknown(run, told) or ("" if shown is not None else other.problem)
     return Gathered(side, names.content or (), shown, loading, problem)
+
+
+def _known_with(loss: Lines | None, other: Finding[Lines]) -> Finding[Lines]:
+    """What of another metric was told up to the newest record of the loss; event files count steps as they like."""
+    ends = [float(line.step[-1]) for line in loss.lines if len(line.step)] if loss is not None else []
+    if not ends or other.content is None or record_path(other.content.metric) is None:
+        return other
+    return replace(other, content=other.content.until(max(ends)))
 
 
 def _validation(run: RunName, look: Look, names: Sequence[str], past: int | None) -> Finding[Lines]:

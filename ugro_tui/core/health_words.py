@@ -79,11 +79,16 @@ def gpus(health: NodeHealth) -> str:
     """How many GPUs answer, how busy they are on average, and how hot the hottest is."""
     if not health.gpus:
         return "0" if health.gpus_known else UNKNOWN
-    busy = [gpu.util for gpu in health.gpus if not math.isnan(gpu.util)]
-    hottest = max((gpu.temp for gpu in health.gpus if not math.isnan(gpu.temp)), default=math.nan)
     there = sum(not gpu.lost for gpu in health.gpus)
     count = str(there) if there == len(health.gpus) else f"{there} of {len(health.gpus)}"
-    return f"{count}, {percent(sum(busy) / len(busy) if busy else math.nan)}, {degrees(hottest)}"
+    return f"{count}, {gpus_use(health)}"
+
+
+def gpus_use(health: NodeHealth) -> str:
+    """How busy its GPUs are on average, and how hot the hottest is."""
+    busy = [gpu.util for gpu in health.gpus if not math.isnan(gpu.util)]
+    hottest = max((gpu.temp for gpu in health.gpus if not math.isnan(gpu.temp)), default=math.nan)
+    return f"{percent(sum(busy) / len(busy) if busy else math.nan)}, {degrees(hottest)}"
 
 
 def gpus_free(health: NodeHealth) -> str:

@@ -155,10 +155,14 @@ class LaunchView:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """A command that this application ran on a node. `at`: Unix seconds; `code`: None while it runs."""
+    """A command that this application ran on a node. `at`: Unix seconds; `code`: None while it runs.
+
+    `lost`: why nobody knows how it ended, where that was not this application's doing: its connection was lost.
+    """
 
     at: float
     node: str
     command: str
     code: int | None = None
     seconds: float = 0.0
+    lost: str = ""

@@ -39,6 +39,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def counted_bad(number: int, bad: int) -> str:
+    """How many points or records there are, and how many of them are no number: `120, 3 no number`."""
+    return f"{number:,}{f', {bad:,} no number' if bad else ''}"
+
+
 def compact(value: float) -> str:
     """A rate or size in at most five characters (a sign is one more): 0.5, 950, 12.3k, 1.2M."""
     if not math.isfinite(value):
@@ -54,9 +59,11 @@ def compact(value: float) -> str:
 
 
 def gibibytes(value: float) -> str:
-    """Bytes as GiB with one decimal."""
+    """Bytes as GiB with one decimal, from 1,000 of them on as TiB."""
     if not math.isfinite(value):
         return UNKNOWN
+    if 999.95 * 2**30 <= abs(value) < 1e5 * 2**30:
+        return f"{value / 2**40:.1f}T"
     return f"{value / 2**30:.1f}G" if abs(value) < 1e5 * 2**30 else f"{value / 2**30:.0e}G"
 
 

@@ -83,7 +83,7 @@ class Rank:
     """The same of those in which it was the loss, or a loss of 0 stood for one, and not only a gradient norm."""
     last_loss: float = np.nan
     min_loss: float = np.nan
-    """The last finite loss and the least one, of what no rewind has superseded."""
+    """The last finite loss since it started last, and the least one of what no rewind has superseded."""
     ended_at: float = np.nan
     first_ts: float = np.nan
     last_ts: float = np.nan
@@ -153,8 +153,11 @@ def note_losses(rank: Rank, rows: Matrix, *, rewound: bool) -> None:
     """Take in the losses of the rows that its series was given last; `rewound`: some that it had count no more."""
     if rewound:
         rank.last_loss = rank.min_loss = np.nan
-        rows = rank.series.rows
-    finite = [loss for loss in rows[:, Column.LOSS].tolist() if math.isfinite(loss)]
-    if finite:
+    if finite := _finite_losses(rank.attempt_rows if rewound else rows):
         rank.last_loss = finite[-1]
+    if finite := _finite_losses(rank.series.rows) if rewound else finite:
         rank.min_loss = min(finite) if math.isnan(rank.min_loss) else min(rank.min_loss, *finite)
+
+
+def _finite_losses(rows: Matrix) -> list[float]:
+    return [loss for loss in rows[:, Column.LOSS].tolist() if math.isfinite(loss)]

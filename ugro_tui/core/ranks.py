@@ -186,7 +186,7 @@ class RankTable:
         again = rank.start is not None and rank.start.attempt == start.attempt
         rank.restarts = rank.restarts + 1 if again else 0
         rank.start, rank.end, rank.bad = start, None, None
-        rank.ended_at = rank.first_step = np.nan
+        rank.ended_at = rank.first_step = rank.last_loss = np.nan
         rank.first_ts = rank.last_ts = start.ts
         if rank.error is not None and rank.error.precedes(start.ts):
             rank.error = None
@@ -219,10 +219,10 @@ class RankTable:
         rows, row = steps.rows, rank.row
         note(rank, rows[:, Column.SEQ].tolist(), rows[:, Column.TS].tolist())
         rewound = rank.series.append(rows)
-        note_losses(rank, rows, rewound=rewound)
-        rank.records += len(rows)
         first = min(rows[:, Column.STEP].tolist())
         rank.first_step = first if math.isnan(rank.first_step) else min(first, rank.first_step)
+        note_losses(rank, rows, rewound=rewound)
+        rank.records += len(rows)
         if rank.end is not None:  # its `start` was lost, but who steps has not ended
             rank.end, rank.ended_at, self.ended[row] = None, np.nan, Ended.NO
         if steps.metrics:

@@ -18,6 +18,7 @@ from ugro_tui.core.job import JobState
 from ugro_tui.core.launching import Executed, LaunchView, Stage
 from ugro_tui.core.liveness import ended_ages, newest_values, step_ages
 from ugro_tui.core.rank_view import RankView
+from ugro_tui.core.recent import TIME_COLUMNS, mean_times
 from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.rules.rule import Thresholds
@@ -32,8 +33,9 @@ class RankColumns:
 
     These are the ranks of the newest attempt and those that it waits for.
 
-    `step_age` is in seconds; so is `age`, the same but of ranks that have ended: since then.
-    `spark` has shape `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
+    `latest` holds the newest values; but the seconds of a step and of its phases are the means of the newest `ROUNDS`
+    records, by which stragglers are judged: one record is noise. `step_age` is in seconds; so is `age`, the same but of
+    ranks that have ended: since then. `spark` has shape `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
     """
 
     rank: npt.NDArray[np.int32]
@@ -48,7 +50,7 @@ class RankColumns:
         return len(self.rank)
 
     def column(self, column: Column) -> npt.NDArray[np.float64]:
-        """The newest value of one column for each rank, shape `[ranks]`."""
+        """One column of `latest`, shape `[ranks]`."""
         return self.latest[:, column]
 
 
@@ -74,6 +76,12 @@ class JobView:
     def job_id(self) -> str:
         """The job's id."""
         return self.summary.job_id
+
+    def known_to(self, rank: int | None = None) -> float:
+        """The last step of which this picture tells, of a rank or of all; infinite where it tells of none."""
+        steps = self.ranks.column(Column.STEP)
+        steps = steps if rank is None else steps[self.ranks.rank == rank]
+        return float(np.fmax.reduce(steps, initial=-np.inf)) if np.isfinite(steps).any() else math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +226,8 @@ def view(
     states = job.states(now)
     ended = ended_ages(table, states, now)[order]
     stepped = np.where(np.isnan(table.latest[order, Column.STEP]), np.nan, step_ages(table, now)[order])
+    latest = newest_values(table, states)[order]
+    latest[:, TIME_COLUMNS] = mean_times(table.rounds[order])
     columns = RankColumns(
         rank=np.array([rank.rank for rank in ranks], np.int32),
         node=tuple(rank.node for rank in ranks),
@@ -225,7 +235,7 @@ def view(
         step_age=stepped,
         age=np.where(np.isnan(ended), stepped, ended),
         spark=table.spark[order],
-        latest=newest_values(table, states)[order],
+        latest=latest,
     )
     phases = {rank.phase for rank in job.current()} - {""}
     own = next((tuple(rank.metrics) for rank in job.current() if rank.metrics), ())

@@ -28,7 +28,7 @@ class JobSummary:
     """One job in numbers. Times in s, throughput in tokens/s; NaN: not known.
 
     `throughput` and `seconds_per_step` are of now: there is none of ranks that do not step. Their means over the run
-    begin with `avg_`.
+    begin with `avg_`, over the time that steps took: declared pauses and a standstill after the last step are not in it.
     """
 
     job_id: str
@@ -109,7 +109,8 @@ def summarise(
     """The summary of `job` at `now` (monotonic seconds), with the `alerts` of its watch; of a first look without.
 
     `final_loss` is the mean of the ranks' last losses: under DDP that is the loss of the global batch. It is not known
-    where the newest loss of a rank is no number (`loss_bad`); `last_finite_loss` is the mean of the last that were.
+    where the newest loss of a rank is no number (`loss_bad`); `last_finite_loss` is the mean of the last that were. A
+    new attempt knows neither before it has told a loss; `min_loss` is that of the whole run, as its curve is.
     `duration` runs from the attempt's first record to its last, by the node's clock, plus the time since that was
     written while the job lives.
     """
@@ -125,7 +126,8 @@ def summarise(
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
     stepping = bool(np.isin(here, STEPPING).any()) and living
     pace = _pace(current) if stepping else math.nan
-    bad = any(ranks.column("loss_bad"))
+    joined = not job.relaunched(now)  # else all that ranks tell is of an attempt before this one
+    bad = joined and any(ranks.column("loss_bad"))
     return JobSummary(
         job_id=job.job_id,
         status=status,
@@ -139,9 +141,9 @@ def summarise(
         world_size=job.world_size,
         ranks_seen=len(current),
         ranks_ok=int(np.isin(here, _WELL).sum()),
-        final_loss=math.nan if bad else _mean(ranks.column("final_loss")),
+        final_loss=_mean(ranks.column("final_loss")) if joined and not bad else math.nan,
         loss_bad=bad,
-        last_finite_loss=_mean(ranks.column("last_finite_loss")),
+        last_finite_loss=_mean(ranks.column("last_finite_loss")) if joined else math.nan,
         min_loss=_least(ranks.column("min_loss")),
         throughput=_total(ranks.column("throughput")) if stepping else math.nan,
         avg_throughput=_total(ranks.column("avg_throughput")),

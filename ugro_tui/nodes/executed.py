@@ -14,7 +14,7 @@ from ugro_tui.core.launching import Executed
 from ugro_tui.core.ports import Clock
 from ugro_tui.core.redaction import without_secrets, words_without_secrets
 from ugro_tui.core.text import visible
-from ugro_tui.nodes.base import Ran
+from ugro_tui.nodes.base import NodeLost, Ran
 from ugro_tui.nodes.carriers import Connection, Sftp, Stream
 from ugro_tui.nodes.local import LocalNode
 
@@ -23,6 +23,9 @@ KEPT = 1_000
 
 NO_CODE = -1
 """The code of what has ended without one: a connection, or a command that was not waited for to its end."""
+
+LOST = "the connection was lost"
+"""Why a program that was to run on ends without a code, where nobody ended it from here."""
 
 
 class ExecutedLog:
@@ -34,30 +37,43 @@ class ExecutedLog:
         self._numbers = itertools.count()
         self._kept: dict[int, Executed] = {}
         self._begun: dict[int, float] = {}
+        self._carried: dict[int, Callable[[], bool]] = {}
         self._shown: tuple[Executed, ...] | None = ()
 
     def entries(self) -> tuple[Executed, ...]:
-        """All that is kept, the newest last; the same object while nothing is new."""
+        """All that is kept, the newest last; the same object while nothing is new.
+
+        A connection is lost without anybody who asks: what ran over it is over when it is looked at.
+        """
+        for number, alive in tuple(self._carried.items()):
+            if not alive():
+                self.end(number, lost=LOST)
         with self._lock:
             if self._shown is None:
                 self._shown = tuple(self._kept.values())
             return self._shown
 
-    def begin(self, node: str, command: str | Sequence[str]) -> int:
-        """Write down that this begins on `node`: a line of a shell, or words; the number for `end`."""
+    def begin(self, node: str, command: str | Sequence[str], alive: Callable[[], bool] | None = None) -> int:
+        """Write down that this begins on `node`: a line of a shell, or words; the number for `end`.
+
+        `alive` tells at once whether what carries it still does, where it is to run on by itself.
+        """
         text = without_secrets(command) if isinstance(command, str) else shlex.join(words_without_secrets(command))
         with self._lock:
             number = self._keep(Executed(self._clock.time(), node, visible(text)))
             self._begun[number] = self._clock.monotonic()
+            if alive is not None:
+                self._carried[number] = alive
             return number
 
-    def end(self, number: int, code: int = NO_CODE) -> None:
+    def end(self, number: int, code: int = NO_CODE, lost: str = "") -> None:
         """Write down how it ended; what has ended before, or is forgotten, stays as it is."""
         with self._lock:
+            self._carried.pop(number, None)
             begun = self._begun.pop(number, None)
             if begun is not None:
                 took = self._clock.monotonic() - begun
-                self._kept[number] = replace(self._kept[number], code=code, seconds=took)
+                self._kept[number] = replace(self._kept[number], code=code, seconds=took, lost=lost)
                 self._shown = None
 
     def tell(self, node: str, command: str, code: int, seconds: float) -> None:
@@ -72,6 +88,7 @@ class ExecutedLog:
             oldest = next(iter(self._kept))
             del self._kept[oldest]
             self._begun.pop(oldest, None)
+            self._carried.pop(oldest, None)
         self._shown = None
         return number
 
@@ -81,6 +98,9 @@ class ExecutedLog:
         number = self.begin(node, command)
         try:
             yield lambda code: self.end(number, code)
+        except NodeLost as error:
+            self.end(number, lost=visible(str(error)))
+            raise
         finally:
             self.end(number)
 
@@ -157,13 +177,14 @@ class RecordedConnection:
 
     def close(self) -> None:
         """End it, and with it what runs over it."""
+        lost = "" if self.alive else LOST
         self._inner.close()
         for number in self._open:
-            self._log.end(number)
+            self._log.end(number, lost=lost)
 
     @contextmanager
     def _begun(self, command: str) -> Iterator[int]:
-        number = self._log.begin(self._node, command)
+        number = self._log.begin(self._node, command, lambda: self.alive)
         self._open.append(number)
         try:
             yield number

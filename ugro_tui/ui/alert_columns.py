@@ -110,10 +110,10 @@ def columns(now: float) -> Sequence[TableColumn[Entry]]:
         TableColumn(
             "Alert", 18, 1, lambda entry: entry.alert.name, "alert", left=True, grows=True, tone=_tone, least=12
         ),
-        TableColumn("Job", 24, 2, lambda entry: entry.job_id, "job", left=True, grows=True, names=True, least=10),
+        TableColumn("Job", 12, 2, lambda entry: entry.job_id, "job", left=True, grows=True, names=True, least=10),
         TableColumn("Who", 16, 5, _who, "rank", left=True, grows=True),
         TableColumn("Since", 11, 6, lambda entry: when(entry.since), "since", left=True),
         TableColumn("Lasted", 6, 3, lambda entry: age(lasted(entry, now)), "lasted"),
         TableColumn("Times", 5, 8, lambda entry: str(entry.times), "times"),
-        TableColumn("What", 30, 4, _what, "what", left=True, grows=True, least=24),
+        TableColumn("What", 42, 4, _what, "what", left=True, grows=True, least=24),
     )

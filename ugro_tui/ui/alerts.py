@@ -103,9 +103,9 @@ class AlertsScreen(ListScreen):
             return
         if entry.job_id and self.desk.snapshot.job(entry.job_id) is not None:
             self.desk.take_job(entry.job_id)
-            self.post_message(GoTo("job"))
+            self.post_message(GoTo("job", line=entry.alert.rank))
         else:
-            self.post_message(GoTo("nodes"))
+            self.post_message(GoTo("nodes", line=entry.alert.node or None))
 
     def action_acknowledge(self) -> None:
         """Ring no more for the alert under the cursor until it is over."""

@@ -25,6 +25,7 @@ class Arrangement(Generic[R]):
         self.sort: Sort | None = None
         self.narrowed = Filter()
         self.text = ""
+        self._entered = "", Filter()
         self.marks: set[Key] = set()
         self.cursor = 0
         self._anchor: Key | None = None
@@ -48,14 +49,28 @@ class Arrangement(Generic[R]):
         position = self._position(self._anchor)
         self.cursor = self._clamped(self.cursor) if position is None else position
 
+    @property
+    def entered(self) -> str:
+        """The filter that was entered last, whatever is typed by now."""
+        return self._entered[0]
+
     def narrow(self, text: str) -> FilterError | None:
-        """Show the lines that pass this filter; where it cannot be read, say why and leave all as it is."""
+        """Show the lines that pass this filter; where it cannot be read, say why, and the one before stays."""
+        error = self.preview(text)
+        if error is None:
+            self._entered = self.text, self.narrowed
+        return error
+
+    def preview(self, text: str) -> FilterError | None:
+        """Show what this filter, half typed, lets pass; where it cannot be read, say why and show by the entered one.
+
+        Not by the last text that could be read: that is the beginning of this one, which nobody meant.
+        """
         found = parse(text, self.fields)
-        if isinstance(found, FilterError):
-            return found
-        self.text, self.narrowed = text.strip(), found
+        error = found if isinstance(found, FilterError) else None
+        self.text, self.narrowed = self._entered if isinstance(found, FilterError) else (text.strip(), found)
         self.arrange()
-        return None
+        return error
 
     def sort_by(self, name: str, *, falling: bool = False) -> None:
         """Sort by the field of that name; empty, or a name that is no field: as the lines came."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from textual.binding import Binding, BindingType
@@ -152,15 +154,16 @@ class CompareScreen(ChartedScreen):
 
     def _trace(self, one: Gathered) -> Trace:
         """The curve of a run: an empty one keeps the place of a run that is not known yet."""
-        lines, summary, run = one.shown, one.side.summary, one.side.run
+        lines, side, run = one.shown, one.side, one.side.run
         if lines is None:
             return Trace(run.text, EMPTY)
         if run not in self._curves or self._curves[run][0] is not lines:
             self._curves[run] = (lines, curve_of(lines))
         curve = self._curves[run][1]
-        if summary is None or self._metric != LOSS:
-            return Trace(run.text, curve, lines)
-        return Trace(run.text, curve, lines, summary.ends)
+        if side.fresh:
+            return Trace(run.text, curve, lines, replace(curve.ends, last=math.nan, bad=False))
+        known = side.final.ends if side.final is not None and self._metric == LOSS else None
+        return Trace(run.text, curve, lines, known)
 
     def _note(self, found: list[Gathered]) -> str:
         if self._reads:

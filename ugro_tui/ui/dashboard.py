@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ugro_tui.core.alerts import worst
+from ugro_tui.core.beside import MEAN_OF
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import Acknowledge
 from ugro_tui.core.rank_fields import FILTER_EXAMPLE
@@ -30,6 +31,7 @@ from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar
 from ugro_tui.ui.rank_table import RankTable
 from ugro_tui.ui.screen import GoTo
 from ugro_tui.ui.table import LineTable
+from ugro_tui.ui.wording import cut
 
 MOST_ALERTS = 20
 """Alerts that are listed, and as many nodes in trouble; the pane scrolls."""
@@ -39,6 +41,9 @@ HEATED_FROM = 120
 
 SHORT_BELOW = 36
 """Lines below which alerts and log have less room."""
+
+VERDICT = 2
+"""Lines of the verdict: the advice stands at its end."""
 
 _AROUND, _CHART = 6, 8
 """Lines of all that stands above and below the panes, and those that a chart below the ranks needs at the least."""
@@ -137,7 +142,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
             lines = empty(desk.snapshot, desk.place, ready=desk.ready, size=self.size, elapsed=desk.elapsed)
             self.put("empty", lines)
             return
-        self.put("verdict", verdict(view, desk.snapshot, desk.elapsed))
+        self.put("verdict", cut(verdict(view, desk.snapshot, desk.elapsed), self.size.width, VERDICT, "(4: all)"))
         self.put("alert-lines", alert_lines(view, desk.snapshot, MOST_ALERTS, desk.elapsed))
         if self._is_shown("loss"):
             chart = self.chart
@@ -192,7 +197,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         titles = {
             "ranks": ranks,
             "loss": self.chart.title(beside=beside, width=width),
-            "phases": Content("Phases: rank x phase, ms"),
+            "phases": Content(f"Phases, ms, {MEAN_OF} records"),
             "alerts": alerts_title(view, self.desk.snapshot),
             "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
         }

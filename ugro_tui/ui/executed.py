@@ -13,17 +13,18 @@ from textual.content import Content
 from ugro_tui.core.filter_fields import NUMBER, SECONDS, Field
 from ugro_tui.core.launching import Executed
 from ugro_tui.core.numbers import UNKNOWN, counted, duration
+from ugro_tui.core.rank import LOCAL as HERE
 from ugro_tui.ui.columns import TableColumn
 from ugro_tui.ui.lines import Listed
 from ugro_tui.ui.listing import ListScreen
 from ugro_tui.ui.table import LineTable
 
-RUNNING, ENDED, FAILED, CUT = "running", "ended", "failed", "cut"
-_GLYPHS: Final = {RUNNING: "●", ENDED: "✔", FAILED: "✖", CUT: "■"}
-_TONES: Final = {RUNNING: "good", FAILED: "bad", CUT: "quiet", ENDED: "quiet"}
+RUNNING, ENDED, FAILED, CUT, LOST = "running", "ended", "failed", "cut", "lost"
+_GLYPHS: Final = {RUNNING: "●", ENDED: "✔", FAILED: "✖", CUT: "■", LOST: "⌁"}
+_TONES: Final = {RUNNING: "good", FAILED: "bad", CUT: "quiet", LOST: "warn", ENDED: "quiet"}
 
 FIELDS: Final = (
-    Field("state", words=(RUNNING, ENDED, FAILED, CUT)),
+    Field("state", words=(RUNNING, ENDED, FAILED, CUT, LOST)),
     Field("age", SECONDS, aliases=("time",)),
     Field("node", aliases=("host",)),
     Field("command"),
@@ -33,9 +34,11 @@ FIELDS: Final = (
 
 
 def state(entry: Executed) -> str:
-    """How far it is: it runs, has ended well or not, or was cut off before it told."""
+    """How far it is: it runs, has ended well or not, was cut off from here before it told, or with its connection."""
     if entry.code is None:
         return RUNNING
+    if entry.lost:
+        return LOST
     if entry.code < 0:
         return CUT
     return FAILED if entry.code else ENDED
@@ -62,6 +65,14 @@ def _code(entry: Executed) -> str:
 
 def _took(entry: Executed) -> str:
     return UNKNOWN if entry.code is None else duration(entry.seconds)
+
+
+def _told(entry: Executed) -> str:
+    """How it ended, in words."""
+    if entry.code is None:
+        return "runs"
+    how = f"code {entry.code}" if entry.code >= 0 else "ended from here"
+    return f"{entry.lost or f'{state(entry)}, {how}'}, took {_took(entry)}"
 
 
 def _tone(entry: Executed, _: str) -> str:
@@ -101,8 +112,10 @@ class ExecutedScreen(ListScreen):
         """How many there are, and how many failed."""
         entries = self.desk.snapshot.executed
         failed = sum(state(entry) == FAILED for entry in entries)
-        nodes = len({entry.node for entry in entries})
-        where = f"  {len(entries):,} on {counted(nodes, 'node')}"
+        names = {entry.node for entry in entries}
+        nodes, here = len(names - {HERE}), HERE in names
+        places = [counted(nodes, "node")] * bool(nodes) + ["this machine"] * here
+        where = f"  {len(entries):,} on {' and '.join(places)}"
         return Content.assemble(("Commands", "bold"), where, (f"  {failed} failed" if failed else "", "$error"))
 
     def show_lines(self) -> bool:
@@ -129,8 +142,7 @@ class ExecutedScreen(ListScreen):
         if entry is None:
             return Content()
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
-        ended = "runs" if entry.code is None else f"{state(entry)}, code {_code(entry)}, took {_took(entry)}"
-        return Content.assemble((f"{entry.node}  {when}  {ended}\n", "$text-muted"), entry.command)
+        return Content.assemble((f"{entry.node}  {when}  {_told(entry)}\n", "$text-muted"), entry.command)
 
     def copied(self) -> str:
         """The command under the cursor, whole."""

@@ -66,9 +66,12 @@ class FilterBar(Vertical):
         yield Static(classes="answer")
 
     def open(self, text: str = "") -> None:
-        """Let the user type, beginning with `text`."""
-        self.add_class("-open")
+        """Let the user type, beginning with `text`; go on where it is open."""
         line = self.query_one(Input)
+        if self.is_open:
+            line.focus()
+            return
+        self.add_class("-open")
         line.value = text
         line.cursor_position = len(text)
         line.focus()

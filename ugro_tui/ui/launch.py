@@ -190,10 +190,8 @@ class LaunchScreen(UgroScreen):
         self._plan.forget()
 
     def tick(self) -> None:
-        """Ask for the plan when nothing was typed for a moment; give a text its room anew, which it may lack."""
+        """Ask for the plan when nothing was typed for a moment."""
         super().tick()
-        for text in self.query("#progress-text" if self._watch.job else "#plan-text"):
-            text.refresh(layout=True)
         self._plan_when_due()
 
     def _plan_when_due(self) -> None:
@@ -292,7 +290,7 @@ class LaunchScreen(UgroScreen):
     def draw_ages(self) -> None:
         """How far the launch is, and since when."""
         watch, longer = self._watch, self.query_one("#plan").max_scroll_y > 0
-        self.put("title", title_text(watch.over if watch.job else None, more=longer))
+        self.put("title", title_text(watch.over if watch.job else None, self.size.width, more=longer))
         if watch.job:
             seconds, room = self.desk.clock() - watch.begun, self.size.width - _MARGIN
             self.put("progress-text", progress_text(watch.job, watch.view, seconds, room))

@@ -21,6 +21,11 @@ NODES: Final = "nodes"
 """The field that has a table beside it."""
 
 
+def _fitted(hint: str, room: int) -> str:
+    """What stands in an empty line: one that is cut says so. `room` is 0 before the line has its place."""
+    return Content(hint).truncate(room, ellipsis=True).plain if room else hint
+
+
 class LaunchForm(Vertical):
     """Up and down go from field to field. `table` shows the nodes that may be chosen."""
 
@@ -33,6 +38,7 @@ class LaunchForm(Vertical):
         self._lines = {field.name: self._line(field, values.get(field.name, "")) for field in FIELDS}
         self._errors = {field.name: Static(classes="error", id=f"error-{field.name}") for field in FIELDS}
         self._shown: Mapping[str, str] = {}
+        self._wanted: Collection[str] = ()
 
     def _line(self, field: FormField, value: str) -> Input | Choice:
         """What a field is filled in with."""
@@ -79,17 +85,25 @@ class LaunchForm(Vertical):
 
     def show(self, wanted: Collection[str], errors: Mapping[str, str]) -> None:
         """Show these fields, and what is wrong with some of them."""
-        backend = backend_of(self.values)
+        backend, self._wanted = backend_of(self.values), wanted
+        room = self._lines[FIELDS[0].name].content_size.width  # that of all of them; a hidden one has none
         for field in FIELDS:
             name, text = field.name, errors.get(field.name, "")
             line, error = self._lines[name], self._errors[name]
             self.query_one(f"#field-{name}").display = name in wanted
             if isinstance(line, Input):
-                line.placeholder = field.hint_for(backend)
+                line.placeholder = _fitted(field.hint_for(backend), room)
             if text != self._shown.get(name, ""):
                 error.update(Content(f"✖ {text}" if text else ""))
                 error.display = bool(text)
         self._shown = dict(errors)
+
+    def on_resize(self) -> None:
+        """Hints are as long as there is room for, once that is known."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        self.show(self._wanted, self._shown)
 
     @on(Input.Changed)
     @on(Choice.Changed)

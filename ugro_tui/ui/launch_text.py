@@ -15,6 +15,7 @@ from ugro_tui.core.launching import LaunchPlan, LaunchRequest, LaunchView, NodeP
 from ugro_tui.core.numbers import counted, duration
 from ugro_tui.core.redaction import HIDDEN, is_secret_name, without_secrets, words_without_secrets
 from ugro_tui.core.text import visible
+from ugro_tui.ui.wording import Words, title
 
 _GLYPHS: Final = {
     Stage.WAITING: "○",
@@ -36,15 +37,21 @@ _STYLES: Final = {
 }
 
 
-def title_text(over: bool | None, *, more: bool) -> Content:
+def title_text(over: bool | None, width: int, *, more: bool) -> Content:
     """The keys of the form, or of a launch; `over`: whether that has ended, None: no launch; `more` of the plan."""
     if over is None:
-        hint = f"  ctrl+s launches · ctrl+o more fields{' · pgdn: more of the plan' if more else ''} · esc leaves"
+        keys = [("ctrl+s launches", "ctrl+s"), ("ctrl+o more fields", "ctrl+o more", "ctrl+o")]
+        keys += [("pgdn: more of the plan", "pgdn: plan", "pgdn")] if more else []
+        keys += [("esc leaves", "esc")]
     elif over:
-        hint = "  esc: back to the form, as it was · ctrl+s tries again"
+        keys = [("esc: back to the form, as it was", "esc: back"), ("ctrl+s tries again", "ctrl+s: again")]
     else:
-        hint = "  esc leaves, and it goes on · ctrl+k ends it"
-    return Content.assemble((" Launch", "bold"), (hint, "$text-muted"))
+        keys = [("esc leaves, and it goes on", "esc leaves"), ("ctrl+k ends it", "ctrl+k")]
+    parts = [Words((Content.styled(" Launch ", "bold"),))]
+    for place, forms in enumerate(keys):
+        said = tuple(Content.styled(f"{' ·' if place else ''} {form}", "$text-muted") for form in forms)
+        parts.append(Words(said, len(forms)))
+    return title(parts, width)
 
 
 def waits_text(errors: Mapping[str, str]) -> Content:

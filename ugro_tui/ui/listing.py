@@ -53,18 +53,20 @@ class FilteredScreen(UgroScreen):
 
     def action_filter(self) -> None:
         """Let the user type a filter."""
-        self.query_one(FilterBar).open(self.table.filter_text)
+        self.query_one(FilterBar).open(self.table.entered)
 
     def peel(self) -> bool:
-        """Take the filter away."""
-        if not self.table.filter_text:
+        """Take the filter away, and the line in which one was typed."""
+        bar = self.query_one(FilterBar)
+        if not (bar.is_open or self.table.filter_text):
             return False
+        bar.close()
         self.table.narrow("")
         return True
 
     @on(FilterBar.Changed)
     def _narrow(self, event: FilterBar.Changed) -> None:
-        error = self.table.narrow(event.text)
+        error = self.table.preview(event.text)
         self.query_one(FilterBar).answer(error, *self.table.counts)
 
     @on(FilterBar.Kept)
@@ -81,7 +83,7 @@ class FilteredScreen(UgroScreen):
     @on(LineTable.Arranged)
     def _arranged(self) -> None:
         table = self.table
-        self.desk.keep(self._kept_as, {"sort": list(table.sorted_by), "filter": table.filter_text, "wide": table.wide})
+        self.desk.keep(self._kept_as, {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide})
         self.show()
 
     @on(LineTable.Noted)
@@ -95,7 +97,7 @@ class ListScreen(FilteredScreen):
     DEFAULT_CSS = """
     ListScreen #title { background: $panel; }
     ListScreen LineTable { height: 1fr; }
-    ListScreen #detail { height: auto; max-height: 50%; padding: 0 1; border-top: solid $primary 40%; }
+    ListScreen #detail { height: auto; max-height: 80%; padding: 0 1; border-top: solid $primary 40%; }
     ListScreen.-tiny #detail { display: none; }
     ListScreen #empty { display: none; height: 1fr; content-align: center middle; text-align: center; }
     ListScreen.-empty #empty { display: block; }
@@ -117,6 +119,12 @@ class ListScreen(FilteredScreen):
     def detail(self) -> Content:
         """What is said of the line under the cursor."""
         return Content()
+
+    @property
+    def detail_room(self) -> int:
+        """Lines that `detail` may have: those that the table leaves free, a third of the screen in any case."""
+        around = 5  # title, titles of the columns, border, what nodes and keys say
+        return max(self.size.height // 3, self.size.height - around - self.table.counts[0])
 
     def nothing(self) -> Content:
         """What is said where there is no line: what to do next."""

@@ -9,11 +9,16 @@ from typing import Final
 from textual.content import Content
 
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.ui.wording import cut
 
 SAID_SECONDS = 60.0
 """How long a message stands: a URL has to be read, and copied."""
 
-MOST_LINES = 2
+MOST_LINES = 4
+"""Lines of a message, where the screen is high; what is longer is told to go on."""
+
+_LINES_OF_SCREEN = 6
+"""Lines of the screen for each that a message may take; it may always take one."""
 
 _HINTS = ("   esc takes this away", "   esc", "")
 
@@ -61,13 +66,14 @@ class Message:
         """Whether it goes by itself."""
         return bool(self.text) and not self.problem and now - self.at >= SAID_SECONDS
 
-    def lines(self, width: int) -> Content:
-        """The message, and behind it how to take it away where there is room for that."""
+    def lines(self, width: int, height: int) -> Content:
+        """The message on a screen of this size, and behind it how to take it away where there is room for that."""
         if not self.text:
             return Content()
+        most = max(1, min(MOST_LINES, height // _LINES_OF_SCREEN))
         said = Content.styled(f" {self.text}", "bold $error" if self.problem else "$accent")
         whole = [Content.assemble(said, (hint, "$text-muted")) for hint in _HINTS]
-        return next((one for one in whole if len(one.wrap(max(1, width))) <= MOST_LINES), said)
+        return next((one for one in whole if len(one.wrap(max(1, width))) <= most), cut(said, width, most))
 
 
 SILENT: Final = Message()

@@ -17,9 +17,14 @@ from ugro_tui.ui.columns import TableColumn
 from ugro_tui.ui.lines import Listed
 from ugro_tui.ui.marks import NODE_GLYPHS
 from ugro_tui.ui.nodes import condition, well
+from ugro_tui.ui.spark import level
 
 UNWELL_BELOW: Final = 70
 """The score below which `ugro-tui health` says that a node is unwell."""
+
+
+MOST_BLOCKS: Final = 8
+"""GPUs of a node that are drawn as a block each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +114,31 @@ def _score_tone(line: NodeLine, _: str) -> str:
     return "bad" if line.health.score < UNWELL_BELOW else "warn" if line.health.score < 100 else "good"
 
 
+def _gpus(line: NodeLine) -> str:
+    """How busy each GPU is, as a block each; all together, and the hottest. As numbers where they are too many."""
+    gpus = line.health.gpus
+    if not 0 < len(gpus) <= MOST_BLOCKS:
+        return words.gpus(line.health)
+    blocks = "".join("✖" if gpu.lost else "·" if math.isnan(gpu.util) else level(gpu.util / 100) for gpu in gpus)
+    return f"{blocks} {words.gpus_use(line.health)}"
+
+
 def columns(elapsed: float) -> Sequence[TableColumn[NodeLine]]:
     """The columns, `elapsed` seconds after the snapshot."""
     return (
         TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True, names=True, least=8),
         TableColumn(
-            "State", 22, 1, state_cell(elapsed), "state", left=True, tone=lambda line, _: state_tone(line), least=1
+            "State", 19, 1, state_cell(elapsed), "state", left=True, tone=lambda line, _: state_tone(line), least=1
         ),
         TableColumn("Heard", 5, 3, lambda line: age(line.view.age + elapsed), "heard"),
         TableColumn("Score", 5, 2, lambda line: words.score(line.health), "score", tone=_score_tone),
         TableColumn("Ranks", 5, 5, lambda line: str(line.ranks), "ranks", falling=True),
-        TableColumn("GPUs", 14, 4, lambda line: words.gpus(line.health), "gpus", left=True),
+        TableColumn("GPUs", 20, 4, _gpus, "gpus", left=True, tone=lambda *_: "trend"),
         TableColumn("Load", 8, 8, lambda line: words.load(line.health), "load", falling=True),
         TableColumn("Memory", 14, 9, lambda line: words.memory(line.health), "mem", falling=True, left=True),
         TableColumn("Disk", 9, 6, lambda line: words.disk(line.health), "disk"),
         TableColumn("RTT", 6, 10, lambda line: words.latency(line.health), "rtt", falling=True),
         TableColumn("Clock", 7, 11, lambda line: words.clock_offset(line.health), "clock", falling=True),
         TableColumn("Via", 7, 12, lambda line: line.view.via, left=True),
-        TableColumn("Why", 30, 7, why, "why", left=True, grows=True),
+        TableColumn("Why", 26, 7, why, "why", left=True, grows=True),
     )

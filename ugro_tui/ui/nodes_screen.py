@@ -9,23 +9,19 @@ from textual import on
 from textual.content import Content
 
 from ugro_tui.core.commands import Health
-from ugro_tui.core.health_words import gpu_line
-from ugro_tui.core.numbers import gibibytes
 from ugro_tui.core.snapshot import NodeView
 from ugro_tui.ui.listing import ListScreen
-from ugro_tui.ui.node_columns import FIELDS, columns, node_lines
+from ugro_tui.ui.node_columns import FIELDS, UNWELL_BELOW, columns, node_lines
+from ugro_tui.ui.node_detail import machine_lines
 from ugro_tui.ui.nodes import sentences, troubled
 from ugro_tui.ui.table import LineTable
 
 WATCH_SECONDS = 10.0
 """How often how nodes are is asked anew while somebody looks at it."""
 
-MOST_LINES = 8
-"""Lines that are said of the node under the cursor."""
-
 
 class NodesScreen(ListScreen):
-    """A line for each node; below it what is wrong with it, its disks and its GPUs."""
+    """A line for each node; below it what is wrong with it, its machine, its GPUs and its disks."""
 
     NAME = "nodes"
     SAYS = "Nodes"
@@ -52,7 +48,12 @@ class NodesScreen(ListScreen):
         nodes = self.desk.snapshot.nodes
         there, bad = len(nodes), len(troubled(nodes))
         said = f"{there - bad} of {there} answer well" if bad else f"all {there} answer well"
-        return Content.assemble(("Nodes", "bold"), f"  {said if bad or there > 1 else f'{there} answers well'}")
+        unwell = sum(one.score < UNWELL_BELOW for one in self.desk.snapshot.health if one.state.reached)
+        return Content.assemble(
+            ("Nodes", "bold"),
+            f"  {said if bad or there > 1 else f'{there} answers well'}",
+            (f"  {unwell} unwell" if unwell else "", "$error"),
+        )
 
     def show_lines(self) -> bool:
         """All nodes."""
@@ -69,7 +70,7 @@ class NodesScreen(ListScreen):
         return next((node for node in self.desk.snapshot.nodes if node.name == self.table.key), None)
 
     def detail(self) -> Content:
-        """What is wrong with the node under the cursor, its disks, its GPUs."""
+        """All that is known of the node under the cursor, as far as there is room."""
         node, snapshot = self._node, self.desk.snapshot
         if node is None:
             return Content()
@@ -78,21 +79,13 @@ class NodesScreen(ListScreen):
         if health is None:
             lines.append(Content.styled("how this node is has not been told yet", "$text-muted"))
         else:
-            lines += [Content.assemble(("→ ", "$warning"), reason) for reason in health.reasons]
-            lines += [
-                Content(f"disk {disk.role}: {_bytes(disk.free)} of {_bytes(disk.total)} free at {disk.path}")
-                for disk in health.disks
-            ]
-            lines += [Content(f"GPU {gpu.label}  {gpu_line(gpu)}") for gpu in health.gpus]
-        more = len(lines) - MOST_LINES
+            lines += machine_lines(health, self.size.width)
+        more = len(lines) - self.detail_room
         if more > 0:
-            lines = [*lines[: MOST_LINES - 1], Content.styled(f"… and {more + 1} more lines", "$text-muted")]
+            rest = f"… and {more + 1} more lines (ugro-tui health {node.name})"
+            lines = [*lines[: self.detail_room - 1], Content.styled(rest, "$text-muted")]
         return Content("\n").join(lines)
 
     @on(LineTable.Opened)
     def _opened(self, event: LineTable.Opened) -> None:
         self.say(f"ugro-tui health {event.key} tells all of it")
-
-
-def _bytes(size: int | None) -> str:
-    return gibibytes(float("nan") if size is None else float(size))

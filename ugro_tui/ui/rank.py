@@ -28,7 +28,7 @@ from ugro_tui.ui.rank_curves import RankCurves
 from ugro_tui.ui.rank_pane import RankPane
 from ugro_tui.ui.rank_text import beside_text, facts_text, head, hint, trouble_text, trouble_title
 from ugro_tui.ui.screen import GoTo
-from ugro_tui.ui.wording import shortened
+from ugro_tui.ui.wording import cut, shortened
 
 LOOK_SECONDS = 0.25
 """How often the archive is asked for what is new, while this is in front."""
@@ -38,6 +38,9 @@ LEAST_LOG = 3
 
 TROUBLE = 27
 """Per cent of the parts' height that what is wrong may take; the styles say the same."""
+
+HEAD, HEAD_TINY = 3, 6
+"""Lines for who and why; more of them where hardly anything else is shown."""
 
 _METRIC_LENGTH = 24
 """Cells of a metric's name in a title that says more."""
@@ -55,7 +58,7 @@ class RankScreen(ChartedScreen):
     SAYS = "Rank"
 
     DEFAULT_CSS = """
-    RankScreen #head { height: auto; max-height: 3; text-wrap: wrap; background: $panel; }
+    RankScreen #head { height: auto; text-wrap: wrap; background: $panel; }
     RankScreen #pane-title { display: none; color: $text-muted; }
     RankScreen #top { layout: horizontal; height: auto; max-height: 50%; }
     RankScreen #facts, RankScreen #beside { width: 1fr; height: auto; min-height: 5; }
@@ -77,7 +80,6 @@ class RankScreen(ChartedScreen):
     RankScreen.-compact.-empty #top, RankScreen.-compact.-empty .pane { display: none; }
     RankScreen.-compact.-empty #pane-title { display: none; }
     RankScreen.-tiny #pane-title { display: none; }
-    RankScreen.-tiny #head { max-height: 6; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -201,7 +203,8 @@ class RankScreen(ChartedScreen):
         why = "" if known is None else known.why
         line = head(view.job_id, self.rank, view.summary.world_size, node, state, why, self.size.width)
         said = hint(known) if known is not None and self.has_class("-compact") else ""
-        return Content.assemble(line, (f"\n {said}" if said else "", "$warning"))
+        most = HEAD_TINY if self.has_class("-tiny") else HEAD
+        return cut(Content.assemble(line, (f"\n {said}" if said else "", "$warning")), self.size.width, most)
 
     def _draw_files(self, view: JobView) -> None:
         """The chart and the log, which lie in files, and what is wrong."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ugro_tui.core.archive import Lines, MetricLines
-from ugro_tui.core.curve import EMPTY, Curve, curve_of
+from ugro_tui.core.archive import MetricLines
 from ugro_tui.core.metric_names import OWN
 from ugro_tui.core.ports import Archive
 from ugro_tui.core.snapshot import JobView
-from ugro_tui.ui.job_curves import LOSS, JobCurves
+from ugro_tui.ui.job_curves import LOSS, Drawn, JobCurves, drawn
 from ugro_tui.ui.strokes import Trace
 
 
@@ -19,7 +18,7 @@ class RankCurves:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._job = JobCurves(archive)
-        self._made: tuple[Lines | None, Curve] = (None, EMPTY)
+        self._made: Drawn | None = None
         self.metric = LOSS
 
     def traces(self, view: JobView, rank: int) -> tuple[list[Trace], str]:
@@ -32,9 +31,8 @@ class RankCurves:
         if lines is None or not lines.lines:
             none = f"rank {rank} has recorded no {self.title}"
             return others, found.problem or (f"reading that of rank {rank} …" if found.loading else none)
-        if self._made[0] is not lines:
-            self._made = (lines, curve_of(lines, begin=view.curve.begin))
-        own = Trace(f"rank {rank}", self._made[1], lines)
+        self._made = drawn(self._made, lines, view, rank)
+        own = Trace(f"rank {rank}", self._made.curve, self._made.told)
         return [*others, own], found.problem
 
     @property

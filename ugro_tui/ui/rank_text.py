@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.beside import STEP, Beside, milliseconds
+from ugro_tui.core.beside import MEAN_OF, STEP, Beside, milliseconds
 from ugro_tui.core.numbers import plain
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.rank_words import Compared, Facts, facts, number_rows, starts_lines
@@ -112,7 +112,7 @@ def _phases(view: RankView, width: int) -> list[Content]:
     bars = min(_MOST_BAR, width - _PHASE - 2 * (_NUMBER + 1) - 2)
     lengths = [value for one in told if one.name != STEP for value in (one.own, one.median) if value == value]
     most = max(lengths, default=0.0)
-    title = f"{'phase':<{_PHASE}} {'own':>{_NUMBER}} {'others':>{_NUMBER}}"
+    title = f"{f'phase, {MEAN_OF}':<{_PHASE}} {'own':>{_NUMBER}} {'others':>{_NUMBER}}"
     lines = [Content.styled(title + (_SCALE if bars >= len(_SCALE) - 2 else ""), "$text-muted")]
     lines += [_phase(one, most, bars, outstanding=view.stands_out.startswith(f"{one.name} ")) for one in told]
     return [*lines, _BLANK]

@@ -18,6 +18,7 @@ from ugro_tui.core.archive import Finding, MetricNames
 from ugro_tui.core.commands import Command
 from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.key_line import KeyLine
+from ugro_tui.ui.lines import Key
 from ugro_tui.ui.message import SILENT, Message
 from ugro_tui.ui.strip import strip
 
@@ -32,12 +33,16 @@ TICK_SECONDS = 1.0
 
 
 class GoTo(Event):
-    """Asks the application for another screen, by its name. `said` is what it says there of what led to it."""
+    """Asks the application for another screen, by its name.
 
-    def __init__(self, place: str, said: Message = SILENT) -> None:
+    `said` is what it says there of what led to it, `line` the identity of the line that the cursor is to be on.
+    """
+
+    def __init__(self, place: str, said: Message = SILENT, line: Key | None = None) -> None:
         super().__init__()
         self.place = place
         self.said = said
+        self.line = line
 
 
 class UgroScreen(Screen[None]):
@@ -62,7 +67,7 @@ class UgroScreen(Screen[None]):
     UgroScreen .pane { border: round $primary 40%; background: $surface; border-title-color: $foreground; }
     UgroScreen .pane:focus-within { border: round $accent; }
     UgroScreen #parts { height: 1fr; }
-    UgroScreen #message { display: none; height: auto; max-height: 2; text-wrap: wrap; }
+    UgroScreen #message { display: none; height: auto; text-wrap: wrap; }
     UgroScreen.-said #message { display: block; }
     UgroScreen.-compact .pane { border: none; }
     UgroScreen Footer { background: $panel; }
@@ -163,7 +168,7 @@ class UgroScreen(Screen[None]):
     def _draw_own_ages(self) -> None:
         desk = self.desk
         self.dress({"-said": bool(desk.message.text)})
-        self.put("message", desk.message.lines(self.size.width))
+        self.put("message", desk.message.lines(*self.size))
         keys = self.has_class("-compact") and not self.TYPES
         self.put("sources", strip(desk.snapshot, desk.view, desk.errands, self.size.width, desk.elapsed, keys=keys))
         self.draw_ages()

@@ -41,7 +41,10 @@ class ScreensApp(TerminalApp):
 
     def on_go_to(self, message: GoTo) -> None:
         """A screen asks for another one."""
-        self.go(message.place)
+        if message.line is None:
+            self.go(message.place)
+        else:
+            self.go_to_line(message.place, message.line)
         if message.said.text:
             self.desk.message = message.said
             self.front.show()

@@ -20,10 +20,11 @@ def sparkline(values: Sequence[float]) -> str:
         return " " * len(values)
     least = min(known)
     span = max(known) - least
-    cells = [_cell((half - least) / span if span > 0 else 0.0) for half in halves]
+    cells = [level((half - least) / span if span > 0 else 0.0) for half in halves]
     first = next(index for index, half in enumerate(halves) if math.isfinite(half))
     return " " * first + "".join(cells[first:])
 
 
-def _cell(share: float) -> str:
+def level(share: float) -> str:
+    """The block that is so high: 0 to 1; `!` where that is no number."""
     return _BLOCKS[min(7, int(share * 8))] if math.isfinite(share) else _BAD

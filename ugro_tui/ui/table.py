@@ -1,10 +1,10 @@
 """`LineTable`: a table that paints only the lines that are visible, so 8,192 lines cost what 8 do.
 
 A table of one's own is `LineTable(columns, fields)`: `columns` say how cells read, `fields` by what lines are filtered
-and sorted. `show_lines` takes the lines (`Listed` makes them of objects), `narrow` a filter as typed; `title_parts`,
-`sort_by`, `wide` are for the screen around it. It posts `Opened` (enter, double click), `Arranged` (sort, filter, marks
-or columns changed), `Moved` (the cursor is elsewhere) and `Noted` (something to say). The cursor stays on its line when
-lines, sort or filter change.
+and sorted. `show_lines` takes the lines (`Listed` makes them of objects), `narrow` a filter, `preview` one half typed;
+`title_parts`, `sort_by`, `wide` are for the screen around it. It posts `Opened` (enter, double click), `Arranged`
+(sort, filter, marks or columns changed), `Moved` (the cursor is elsewhere) and `Noted` (something to say). The cursor
+stays on its line when lines, sort or filter change.
 """
 
 from __future__ import annotations
@@ -91,11 +91,17 @@ class LineTable(LineView[R]):
         self._settle(before)
 
     def narrow(self, text: str) -> FilterError | None:
-        """Show the lines that pass this filter; where it cannot be read, say why and leave all as it is."""
+        """Show the lines that pass this filter; where it cannot be read, say why, and the one before stays."""
         before = self._offset()
         error = self._arrangement.narrow(text)
-        if error is None:
-            self._rearranged(before)
+        self._rearranged(before)
+        return error
+
+    def preview(self, text: str) -> FilterError | None:
+        """Show the lines that this filter, half typed, lets pass; those of the entered one where it cannot be read."""
+        before = self._offset()
+        error = self._arrangement.preview(text)
+        self._rearranged(before)
         return error
 
     def sort_by(self, field: str, *, falling: bool = False) -> None:
@@ -128,8 +134,13 @@ class LineTable(LineView[R]):
 
     @property
     def filter_text(self) -> str:
-        """The filter as it was typed; empty where there is none."""
+        """The filter as it was typed, by which lines are shown; empty where there is none."""
         return self._arrangement.text
+
+    @property
+    def entered(self) -> str:
+        """The filter that was entered: what is typed now may be none, or half of one."""
+        return self._arrangement.entered
 
     @property
     def sorted_by(self) -> tuple[str, bool]:

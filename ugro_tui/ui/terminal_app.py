@@ -62,6 +62,15 @@ class TerminalApp(App[str]):
         """Let Textual write what is new on the terminal, and nothing else."""
         super()._display(screen, self._painted.over(screen, renderable))
 
+    def _end_batch(self) -> None:
+        """Wake the screens: Textual wakes the application alone. A layout that was asked for while a batch was open
+        (the line of keys is made anew in one, over several turns of the loop) would wait for a screen's next message.
+        """
+        super()._end_batch()
+        if not self._batch_count and self.is_running:
+            for screen in self._screen_stack:
+                screen.check_idle()
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What happens to each line before it is sent."""
         return self._line_filters

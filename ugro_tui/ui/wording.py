@@ -42,6 +42,16 @@ def phrased(text: str, width: int) -> list[str]:
     return lines
 
 
+def cut(content: Content, width: int, most: int, more: str = "") -> Content:
+    """`content` in at most `most` lines of `width` cells; where that is not all, `…` and `more` stand at its end."""
+    lines = content.wrap(max(1, width))
+    if len(lines) <= most:
+        return content
+    end = f"… {more}" if more and 2 * cell_len(more) < width else "…"
+    last = lines[most - 1].truncate(max(0, width - cell_len(end))).rstrip()
+    return Content("\n").join([*lines[: most - 1], Content.assemble(last, (end, "$text-muted"))])
+
+
 class Words(NamedTuple):
     """A part of a title, its `forms` from the longest to the shortest: the higher its `rank`, the sooner it is cut."""
 
