@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 
 from ugro_tui.collect.collector import TrainingMetricsCollector
@@ -10,6 +11,7 @@ from ugro_tui.core.errors import BadInput, NoSource, Partial, UgroError
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.health_score import LATE_SECONDS
 from ugro_tui.core.ports import Clock
+from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import Question, Snapshot
 from ugro_tui.core.text import visible
@@ -82,6 +84,7 @@ class Looks:
 
     def health(self, names: Sequence[str], node: str | None) -> tuple[NodeHealth, ...]:
         """How a node is, or all of them are; see `Agent.health`."""
+        node = LOCAL if node == socket.gethostname() and node not in names and LOCAL in names else node
         if node is not None and node not in names:
             raise BadInput(f"no node {visible(node)!r} is watched: {', '.join(map(visible, names))}")
         wanted = names if node is None else [node]

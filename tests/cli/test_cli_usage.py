@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -174,6 +175,13 @@ def test_a_machine_that_nobody_has_trained_on_yet_is_well_and_has_no_jobs(
     code, out, err = call(*argv, "--metrics-dir", str(tmp_path / "none"))
     assert code == expected
     assert "none does not exist yet" in out + err or argv == ("health",)
+
+
+def test_this_machine_is_told_of_by_its_own_name_and_understood_by_both(call: Call, root: Path) -> None:
+    here = socket.gethostname()
+    for name in (here, "local"):
+        code, out, _ = call("health", name)
+        assert (code, out.splitlines()[0].split(maxsplit=1)) == (0, ["node", f"{here} (local)"])
 
 
 @pytest.mark.parametrize("command", ["summary", "monitor"])

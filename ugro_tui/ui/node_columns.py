@@ -57,7 +57,7 @@ def _trouble(line: NodeLine) -> float:
 
 def _values(elapsed: float) -> dict[str, Callable[[NodeLine], float] | Callable[[NodeLine], str]]:
     return {
-        "node": lambda line: line.view.name,
+        "node": lambda line: line.view.label,
         "state": lambda line: line.view.state.value,
         "heard": lambda line: line.view.age + elapsed,
         "score": lambda line: math.nan if words.is_open(line.health) else line.health.score,
@@ -126,7 +126,7 @@ def _gpus(line: NodeLine) -> str:
 def columns(elapsed: float) -> Sequence[TableColumn[NodeLine]]:
     """The columns, `elapsed` seconds after the snapshot."""
     return (
-        TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True, names=True, least=8),
+        TableColumn("Node", 10, 0, lambda line: line.view.label, "node", left=True, grows=True, names=True, least=8),
         TableColumn(
             "State", 19, 1, state_cell(elapsed), "state", left=True, tone=lambda line, _: state_tone(line), least=1
         ),

@@ -134,7 +134,7 @@ def verdict(view: JobView, snapshot: Snapshot, elapsed: float = 0.0) -> Content:
         return _worst_alert(view, marks(snapshot, view.job_id, view.summary.attempt))
     node = _node_in_trouble(view, snapshot.nodes) if not status.over and status is not JobStatus.UNKNOWN else None
     if node is not None:
-        text = f" {NODE_GLYPHS[node.state]} node {node.name}: {brief(node)}; {view.summary.verdict}"
+        text = f" {NODE_GLYPHS[node.state]} node {node.label}: {brief(node)}; {view.summary.verdict}"
         return Content.styled(text, f"bold {NODE_STYLES[node.state]}")
     return Content.styled(f" {JOB_GLYPHS[status.value]} {view.summary.verdict}", JOB_STYLES[status.value])
 
