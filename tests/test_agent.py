@@ -141,10 +141,11 @@ def test_a_job_without_records_says_so(agent: Agent, root: Path) -> None:
         agent.get_job_summary("empty")
 
 
-def test_without_a_metrics_directory_there_is_no_source(agent: Agent, root: Path) -> None:
+def test_without_a_metrics_directory_there_are_no_jobs(agent: Agent, root: Path) -> None:
     root.rmdir()
     with agent:
-        with pytest.raises(NoSource, match=r"does not exist yet: start a training script"):
+        assert agent.look().jobs == ()
+        with pytest.raises(BadInput, match=r"does not exist yet: start a training script"):
             agent.get_job_summary("job")
         with pytest.raises(NodeMissing, match=r"does not exist yet"):
             agent.follow("job")

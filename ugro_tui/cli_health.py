@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ugro_tui import exits
+from ugro_tui.core.rank import LOCAL
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -90,8 +92,8 @@ def _row(health: NodeHealth) -> tuple[str, ...]:
     from ugro_tui.core import health_words as words
 
     return (
-        health.node,
-        str(health.score),
+        f"{socket.gethostname()} ({LOCAL})" if health.node == LOCAL else health.node,
+        words.score(health),
         words.reach(health),
         words.latency(health),
         words.clock_offset(health),

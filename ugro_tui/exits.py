@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -80,11 +81,11 @@ def of_doctor(nodes: Sequence[Diagnosis], central: Diagnosis | None) -> int:
 
 
 def of_health(healths: Sequence[NodeHealth]) -> int:
-    """The code for how nodes are. One that does not answer counts as that, not as unwell."""
+    """The code for how nodes are. One that does not answer, or could not tell, counts as that, not as unwell."""
     from ugro_tui.core.health_score import is_well  # the whole catalogue: who asks for health alone needs it
 
     nodes = [one for one in healths if one.node != CENTRAL]
-    away = [one for one in nodes if not one.state.reached]
+    away = [one for one in nodes if not one.state.reached or (one.error and math.isnan(one.age))]
     if any(not is_well(one) for one in healths if one not in away):
         return UNWELL
     return _of_nodes(away, nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 
 from ugro_tui.collect.collector import TrainingMetricsCollector
@@ -10,6 +11,7 @@ from ugro_tui.core.errors import BadInput, NoSource, Partial, UgroError
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.health_score import LATE_SECONDS
 from ugro_tui.core.ports import Clock
+from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import Question, Snapshot
 from ugro_tui.core.text import visible
@@ -82,6 +84,7 @@ class Looks:
 
     def health(self, names: Sequence[str], node: str | None) -> tuple[NodeHealth, ...]:
         """How a node is, or all of them are; see `Agent.health`."""
+        node = LOCAL if node == socket.gethostname() and node not in names and LOCAL in names else node
         if node is not None and node not in names:
             raise BadInput(f"no node {visible(node)!r} is watched: {', '.join(map(visible, names))}")
         wanted = names if node is None else [node]
@@ -151,7 +154,8 @@ class Looks:
         return self._ask(question)
 
     def _with_source(self, snapshot: Snapshot) -> Snapshot:
-        errors = [node.error for node in snapshot.nodes if node.error]
+        """The same. Raises NoSource: no node was reached, and no copy tells of a job."""
+        errors = [node.error for node in unread(snapshot)]
         if not errors or len(errors) < len(snapshot.nodes) or snapshot.jobs or snapshot.listed:
             return snapshot
         if len(errors) == 1:
@@ -161,7 +165,8 @@ class Looks:
     def _absent(self, job_id: str, snapshot: Snapshot) -> UgroError:
         known = [job.job_id for job in snapshot.jobs] + list(snapshot.listed)
         if not (away := unread(snapshot)):
-            return BadInput(self.unknown(job_id, known))
+            no_place = [node.error for node in snapshot.nodes if node.error and not known]
+            return BadInput("\n  ".join([self.unknown(job_id, known), *no_place]))
         errors = [node.error for node in away]
         if len(away) == len(snapshot.nodes):
             return NoSource("\n  ".join([f"no copy of job {job_id} here, and no node could be read:", *errors]))
@@ -181,7 +186,12 @@ class Looks:
         place = visible(self._place)
         if job_id in known:
             return f"job {job_id} in {place} has no records yet: see what its training script prints, or wait"
-        return f"no job {job_id} in {place}{_there(known)}: choose one of them, or another directory with --metrics-dir"
+        remedy = (
+            "choose one of them, or another directory with --metrics-dir"
+            if known
+            else "name another directory with --metrics-dir"
+        )
+        return f"no job {job_id} in {place}{_there(known)}: {remedy}"
 
 
 def _there(known: Sequence[str]) -> str:

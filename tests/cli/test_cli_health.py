@@ -23,7 +23,9 @@ from ugro_tui.config import Config
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.health import CENTRAL, DiskHealth, GpuHealth, JobProcess, Late, NodeHealth
 from ugro_tui.core.health_score import judged
+from ugro_tui.core.snapshot import NodeView
 from ugro_tui.core.states import NodeState
+from ugro_tui.ui.node_columns import NodeLine, columns
 
 __all__ = ["shared_fleet"]
 
@@ -103,6 +105,19 @@ def test_the_exit_code_says_how_many_answer(on: On, nodes: Fleet) -> None:
     assert last.startswith(CENTRAL)
     assert on("n1", "health")[0] == exits.NONE_REACHED
     assert on("n1,n3", "health", "n3")[0] == exits.WELL
+
+
+def test_a_node_that_nothing_is_known_of_has_no_score_and_is_not_counted_as_well() -> None:
+    asked, dead = NodeHealth("n1"), judged(NodeHealth("n2", state=NodeState.WAITING))
+    mute = judged(NodeHealth("n3", state=NodeState.OK, error="n3: the connection was lost"))
+    well = replace(asked, state=NodeState.OK, age=1.0)
+    lines = [*health_lines([asked, dead, mute, well])][1:]
+    assert [line.split()[1] for line in lines] == ["–", "0", "–", "100"]
+    assert [exits.of_health([well, one]) for one in (asked, dead, mute, well)] == [exits.PARTIAL] * 3 + [exits.WELL]
+    shown = [*columns(0.0)]
+    (score,) = (column for column in shown if column.title == "Score")
+    told = [NodeLine(NodeView(one.node, 1.0), one) for one in (asked, dead, mute, well)]
+    assert [score.cell(line) for line in told] == ["–", "0", "–", "100"]
 
 
 def test_a_node_that_is_not_watched_is_a_mistake(on: On) -> None:

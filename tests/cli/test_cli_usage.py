@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -152,9 +153,6 @@ def test_a_directory_without_jobs_says_what_to_do(call: Call, root: Path) -> Non
 @pytest.mark.parametrize("argv", [("status",), ("status", "--json"), ("summary", "job"), ("monitor", "job")])
 def test_a_metrics_directory_that_cannot_be_read_is_code_3(call: Call, tmp_path: Path, argv: tuple[str, ...]) -> None:
     where = ("--metrics-dir", str(tmp_path / "none"))
-    code, out, err = call(*argv, *where)
-    assert (code, out) == (3, "")
-    assert "none does not exist yet: start a training script that writes there, or name another" in err
     (tmp_path / "none").touch()
     assert "none is not a directory" in call(*argv, *where)[2]
     (tmp_path / "none").unlink()
@@ -162,6 +160,28 @@ def test_a_metrics_directory_that_cannot_be_read_is_code_3(call: Call, tmp_path:
     with as_ordinary_user():
         code, _, err = call(*argv, *where)
     assert (code, "none may not be read: allow it (chmod u+rx)" in err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (("status",), 0), (("status", "--json"), 0), (("alerts",), 0), (("health",), 0), (("doctor",), 0),
+        (("summary", "job"), 2), (("monitor", "job"), 2), (("rank", "job", "0"), 2), (("logs", "job"), 2),
+    ],
+)  # fmt: skip
+def test_a_machine_that_nobody_has_trained_on_yet_is_well_and_has_no_jobs(
+    call: Call, tmp_path: Path, argv: tuple[str, ...], expected: int
+) -> None:
+    code, out, err = call(*argv, "--metrics-dir", str(tmp_path / "none"))
+    assert code == expected
+    assert "none does not exist yet" in out + err or argv == ("health",)
+
+
+def test_this_machine_is_told_of_by_its_own_name_and_understood_by_both(call: Call, root: Path) -> None:
+    here = socket.gethostname()
+    for name in (here, "local"):
+        code, out, _ = call("health", name)
+        assert (code, out.splitlines()[0].split(maxsplit=1)) == (0, ["node", f"{here} (local)"])
 
 
 @pytest.mark.parametrize("command", ["summary", "monitor"])

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tests.collect.bench import DAY, Bench, counts, view
-from tests.writing import as_ordinary_user, finished_job, wait_until, whole_job
+from tests.writing import RankWriter, as_ordinary_user, finished_job, wait_until, whole_job
 from ugro_tui.core.commands import OpenJob, Refresh, Sync
 from ugro_tui.core.states import JobStatus
 from ugro_tui.nodes import local
@@ -109,6 +109,21 @@ def test_a_job_that_grows_old_while_it_is_shown_stays_and_is_not_counted_twice_w
     snapshot = bench.done(collector)
     assert (counts(view(snapshot, "job")), snapshot.listed) == ((20, 0, 20), ())
     assert counts(view(bench.done(collector, OpenJob("job")), "job")) == (20, 0, 20)
+
+
+def test_a_job_whose_start_failed_goes_with_its_directory_and_comes_back_with_it(bench: Bench) -> None:
+    """A launch that fails takes back what it has made: who looked meanwhile saw a job that waits."""
+    begun = {"v": 1, "job_id": "job", "attempt": 1, "world_size": 2, "status": "pending", "backend": "ssh"}
+    writer = RankWriter(bench.root / "job", 0, bench.clock)
+    writer.document("job.json", begun)
+    collector = bench.collector()
+    snapshot = bench.done(collector)
+    assert [(job.job_id, job.summary.state) for job in snapshot.jobs] == [("job", "pending")]
+    shutil.rmtree(bench.root / "job")
+    snapshot = bench.done(collector)
+    assert (snapshot.jobs, snapshot.notices) == ((), ())
+    whole_job(bench.root / "job", bench.clock)
+    assert counts(view(bench.done(collector), "job")) == (20, 0, 20)
 
 
 def test_a_directory_that_vanishes_is_said_and_its_return_is_not_counted_twice(bench: Bench) -> None:

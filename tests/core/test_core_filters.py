@@ -197,3 +197,12 @@ def test_sorting_is_stable_in_both_directions(values: list[float], falling: bool
     unknown = [row for row, value in enumerate(values) if math.isnan(value)]
     expected = sorted(known, key=lambda row: sign * values[row]) + unknown
     assert order == expected
+
+
+def test_what_has_two_names_is_found_by_either() -> None:
+    """This machine is told of by its own name and by `local`."""
+    values = {"node": ["box (local)", "local", "box", "gpu1"]}
+    for typed, found in (("box", [0, 2]), ("local", [0, 1]), ("gpu1", [3]), ("bo", [])):
+        narrowed = parse(f"node:{typed}", (Field("node"),))
+        assert isinstance(narrowed, Filter)
+        assert arranged(4, values.__getitem__, narrowed, None).tolist() == found

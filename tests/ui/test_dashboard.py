@@ -25,6 +25,7 @@ from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.core.watch import JobWatch
 from ugro_tui.ui.app import UgroApp
 from ugro_tui.ui.dashboard import TrainingDashboard
+from ugro_tui.ui.desk import Desk
 from ugro_tui.ui.help import HelpScreen
 from ugro_tui.ui.metric_picker import MetricPicker
 from ugro_tui.ui.metric_question import READING
@@ -101,6 +102,17 @@ async def test_brackets_follow_the_list_of_jobs_as_it_is_sorted_and_filtered() -
             desk.flip(1)
             assert desk.job == expected[(place + 1) % len(expected)]
         assert len(desk.order) == 4  # the palette knows them all
+
+
+def test_a_job_in_hand_that_is_gone_is_said_to_be_and_another_is_taken() -> None:
+    many = ALL_SCENES["many_jobs"]()
+    desk = Desk(FakeFeed(many), FakeArchive(), "here")
+    desk.take(many)
+    assert desk.job == "llama-8b-sft"
+    desk.take(replace(many, version=2, jobs=many.jobs[1:]))
+    assert (desk.job, desk.message.text) == (
+        many.jobs[1].job_id, "llama-8b-sft is gone: it was taken away before it had recorded anything",
+    )  # fmt: skip
 
 
 async def test_the_job_of_the_command_line_is_shown_although_another_is_worse() -> None:

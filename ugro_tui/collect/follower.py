@@ -170,9 +170,9 @@ class Follower:
         """Let go of the readers of jobs that are not followed any more, and say so of those that are gone."""
         for job_id in self._readers.keys() - followed:
             reader = self._let_go(job_id)
-            if job_id not in there and reader.found_files:
-                gone = "its directory is gone: what is shown is what was last known"
-                self._post(Delivery(self._name, job_id, reader.epoch, denied=(gone,)))
+            if job_id not in there:
+                said = ("its directory is gone: what is shown is what was last known",) if reader.found_files else ()
+                self._post(Delivery(self._name, job_id, reader.epoch, denied=said, gone=True))
 
     def _let_go(self, job_id: str) -> JobReader:
         reader = self._readers.pop(job_id)

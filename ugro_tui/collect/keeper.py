@@ -181,6 +181,8 @@ class Keeper:
             kept = self._jobs[delivery.job_id] = Kept(delivery.job_id, delivery.epoch, kept)
         if kept.take(delivery):
             self._spare.expect(self._clock.monotonic())
+        if kept.was_nothing:
+            del self._jobs[delivery.job_id]
 
     def _cycle(self, cycle: Cycle) -> None:
         self._nodes.take(cycle)

@@ -42,6 +42,7 @@ class Kept:
         self.picture: JobView | None = before.picture if before else None
         self._reading: dict[str, bool] = dict.fromkeys(before._reading, True) if before else {}
         self._rewritten: dict[str, int] = {}
+        self._gone: frozenset[str] = frozenset()
         self._watch = JobWatch()
         self._curve: Curve = EMPTY
         self._curved = -1
@@ -53,6 +54,7 @@ class Kept:
         """Take in the news of one node; whether that was the last of much."""
         read_through = self._reading.get(delivery.node, False) and not delivery.more
         self._reading[delivery.node] = delivery.more
+        self._gone = self._gone | {delivery.node} if delivery.gone else self._gone - {delivery.node}
         self.denied[delivery.node] = delivery.denied
         self._rewritten[delivery.node] = delivery.rewritten
         for piece in delivery.pieces:
@@ -63,6 +65,12 @@ class Kept:
     def is_new(self) -> bool:
         """Whether all was told of it, and nobody has seen it yet."""
         return self.picture is None and bool(self.state.version) and not self.reading
+
+    @property
+    def was_nothing(self) -> bool:
+        """Whether no node holds anything of it any more, and no rank had recorded anything: its start failed."""
+        unseen = self.picture is None or self.picture.blank
+        return unseen and self._gone >= self._reading.keys() and not any(rank.next_seq for rank in self.state.ranks)
 
     @property
     def reading(self) -> bool:

@@ -46,6 +46,8 @@ class Delivery:
     more: bool = False
     rewritten: int = 0
     """Metrics files that lie under the names of others now and do not begin as a run does."""
+    gone: bool = False
+    """Whether the node holds nothing of the job any more."""
 
 
 _KINDS = (FileKind.MANIFEST, FileKind.METRICS, FileKind.HEARTBEAT, FileKind.ERROR, FileKind.LOG, FileKind.EVENTS)

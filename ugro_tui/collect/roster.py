@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ugro_tui.collect.messages import Cycle
 from ugro_tui.core.job import Away
+from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.snapshot import NodeView
 from ugro_tui.core.states import NodeState
 
@@ -89,4 +91,5 @@ def _view(news: _News, now: float) -> NodeView:
         rule=last.rule if last.sure and not last.state.reached else "",
         behind=math.nan if last.complete else now - news.whole_at,
         looked=now - last.at,
+        host=socket.gethostname() if last.node == LOCAL else "",
     )

@@ -94,8 +94,14 @@ class Term:
 
     def _text(self, values: Sequence[str], choice: Choice) -> Mask:
         if self.op == ":":
-            return _texts(values, lambda value: value.casefold() == choice.text)
+            return _texts(values, lambda value: choice.text in _names(value.casefold()))
         return _texts(values, lambda value: choice.text in value.casefold())
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """What something is called: `box (local)` is `box` as well as `local`."""
+    first, opens, other = text.removesuffix(")").partition(" (")
+    return (text, first, other) if opens and text.endswith(")") else (text,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import math
 from ugro_tui.core.health import NO_DRIVER, GpuHealth, NodeHealth
 from ugro_tui.core.health_score import NOT_KNOWN
 from ugro_tui.core.numbers import UNKNOWN, duration, gibibytes
+from ugro_tui.core.states import NodeState
 
 
 def reach(health: NodeHealth) -> str:
@@ -15,6 +16,16 @@ def reach(health: NodeHealth) -> str:
     if health.breaker == "open":
         return f"{word}, retry {duration(health.retry)}" if math.isfinite(health.retry) else word
     return f"{word}, tried now" if health.breaker == "half-open" else word
+
+
+def score(health: NodeHealth) -> str:
+    """Its points; of a node that has told nothing yet, and may be well, none."""
+    return UNKNOWN if is_open(health) else str(health.score)
+
+
+def is_open(health: NodeHealth) -> bool:
+    """Whether nothing is known of how it is: neither that, nor that it does not answer."""
+    return math.isnan(health.age) and health.state in (NodeState.CONNECTING, NodeState.OK)
 
 
 def latency(health: NodeHealth) -> str:

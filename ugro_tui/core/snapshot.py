@@ -108,6 +108,13 @@ class NodeView:
     """For how long there has been more to read than one answer held; NaN where all was read."""
     looked: float = math.nan
     """Seconds since the last look at it ended."""
+    host: str = ""
+    """What the machine calls itself, where that is this one."""
+
+    @property
+    def label(self) -> str:
+        """How people are told of it: this machine by its own name, as its ranks are."""
+        return f"{self.host} ({self.name})" if self.host else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,12 @@ class NodeError(UgroError):
 
 
 class NodeMissing(NodeError):
-    """The metrics directory does not exist (yet): look again later."""
+    """The metrics directory does not exist (yet): look again later.
+
+    The node is reached all the same: who asks for a job there asks for one that there is not.
+    """
+
+    exit_code = 2
 
     reaction = Reaction.WAIT
     brief = "no metrics dir"

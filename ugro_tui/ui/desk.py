@@ -75,7 +75,10 @@ class Desk:
         """This is the newest picture from now on."""
         if snapshot.version != self.snapshot.version:
             self._taken = self.clock()
-        self.snapshot = snapshot
+        before, self.snapshot = self.view, snapshot
+        if before is not None and self.view is None and self.job not in snapshot.listed:
+            self.say(f"{self.job} is gone: it was taken away before it had recorded anything")
+            self.job = None
         if not self.message.holds(snapshot):
             self.say("")
         for command, answer in self._requests.answered(snapshot.answers):

@@ -30,7 +30,7 @@ _NAN: Final = math.nan
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """One job. Numbers are NaN where not known; `crit` and `warn` count its alerts."""
+    """One job. Numbers are NaN where not known; `crit`, `warn` and `info` count its alerts."""
 
     job_id: str
     state: str
@@ -48,6 +48,7 @@ class JobLine:
     world_size: float = _NAN
     crit: int = 0
     warn: int = 0
+    info: int = 0
     age: float = _NAN
     says: str = ""
     unwell: bool = False
@@ -85,6 +86,7 @@ def _line(job: JobView) -> JobLine:
         summary.world_size,
         severities.count(Severity.CRIT),
         severities.count(Severity.WARN),
+        severities.count(Severity.INFO),
         summary.shown_age,
         summary.verdict,
         summary.unwell,
@@ -121,7 +123,7 @@ _VALUES: Final = {
     "loss": lambda line: math.inf if line.loss_bad else line.loss,
     "tok": lambda line: line.throughput,
     "ranks": lambda line: line.world_size,
-    "alerts": lambda line: float(line.crit + line.warn),
+    "alerts": lambda line: float(line.crit + line.warn + line.info),
     "age": lambda line: line.age,
     "says": lambda line: line.says,
 }
@@ -141,8 +143,8 @@ def _progress(line: JobLine) -> str:
 
 
 def _alerts(line: JobLine) -> str:
-    said = [(SEVERITY_GLYPHS[Severity.CRIT], line.crit), (SEVERITY_GLYPHS[Severity.WARN], line.warn)]
-    return " ".join(f"{glyph}{number}" for glyph, number in said if number)
+    said = ((Severity.CRIT, line.crit), (Severity.WARN, line.warn), (Severity.INFO, line.info))
+    return " ".join(f"{SEVERITY_GLYPHS[severity]}{number}" for severity, number in said if number)
 
 
 def _loss(line: JobLine) -> str:
@@ -167,6 +169,6 @@ COLUMNS: Final[Sequence[TableColumn[JobLine]]] = (
     TableColumn("Trend", _SPARK, 9, lambda line: sparkline(line.spark), left=True, tone=lambda *_: "trend"),
     TableColumn("Tok/s", 5, 8, lambda line: compact(line.throughput), "tok", falling=True),
     TableColumn("Ranks", 7, 5, _ranks, "ranks", falling=True),
-    TableColumn("Alerts", 7, 2, _alerts, "alerts", falling=True, tone=lambda line, _: "bad" if line.crit else "warn"),
+    TableColumn("Alerts", 8, 2, _alerts, "alerts", falling=True, tone=lambda line, _: "bad" if line.crit else "warn"),
     TableColumn("Age", 4, 10, lambda line: age(line.age), "age"),
 )

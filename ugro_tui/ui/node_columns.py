@@ -10,7 +10,7 @@ from typing import Final
 from ugro_tui.core import health_words as words
 from ugro_tui.core.filter_fields import MILLISECONDS, NUMBER, PERCENT, SECONDS, Field
 from ugro_tui.core.health import NodeHealth
-from ugro_tui.core.numbers import UNKNOWN, age
+from ugro_tui.core.numbers import age
 from ugro_tui.core.snapshot import NodeView, Snapshot
 from ugro_tui.core.states import NodeState
 from ugro_tui.ui.columns import TableColumn
@@ -57,10 +57,10 @@ def _trouble(line: NodeLine) -> float:
 
 def _values(elapsed: float) -> dict[str, Callable[[NodeLine], float] | Callable[[NodeLine], str]]:
     return {
-        "node": lambda line: line.view.name,
+        "node": lambda line: line.view.label,
         "state": lambda line: line.view.state.value,
         "heard": lambda line: line.view.age + elapsed,
-        "score": lambda line: line.health.score if _is_told(line) else math.nan,
+        "score": lambda line: math.nan if words.is_open(line.health) else line.health.score,
         "rtt": lambda line: line.view.round_trip,
         "clock": lambda line: line.view.clock_offset,
         "load": lambda line: line.health.load[0],
@@ -86,10 +86,6 @@ FIELDS: Final = (
     Field("ranks", NUMBER, whole=True),
     Field("why", aliases=("reason",)),
 )
-
-
-def _is_told(line: NodeLine) -> bool:
-    return not math.isnan(line.health.age)
 
 
 def why(line: NodeLine) -> str:
@@ -118,10 +114,6 @@ def _score_tone(line: NodeLine, _: str) -> str:
     return "bad" if line.health.score < UNWELL_BELOW else "warn" if line.health.score < 100 else "good"
 
 
-def _score(line: NodeLine) -> str:
-    return str(line.health.score) if _is_told(line) else UNKNOWN
-
-
 def _gpus(line: NodeLine) -> str:
     """How busy each GPU is, as a block each; all together, and the hottest. As numbers where they are too many."""
     gpus = line.health.gpus
@@ -134,12 +126,12 @@ def _gpus(line: NodeLine) -> str:
 def columns(elapsed: float) -> Sequence[TableColumn[NodeLine]]:
     """The columns, `elapsed` seconds after the snapshot."""
     return (
-        TableColumn("Node", 10, 0, lambda line: line.view.name, "node", left=True, grows=True, names=True, least=8),
+        TableColumn("Node", 10, 0, lambda line: line.view.label, "node", left=True, grows=True, names=True, least=8),
         TableColumn(
             "State", 19, 1, state_cell(elapsed), "state", left=True, tone=lambda line, _: state_tone(line), least=1
         ),
         TableColumn("Heard", 5, 3, lambda line: age(line.view.age + elapsed), "heard"),
-        TableColumn("Score", 5, 2, _score, "score", tone=_score_tone),
+        TableColumn("Score", 5, 2, lambda line: words.score(line.health), "score", tone=_score_tone),
         TableColumn("Ranks", 5, 5, lambda line: str(line.ranks), "ranks", falling=True),
         TableColumn("GPUs", 20, 4, _gpus, "gpus", left=True, tone=lambda *_: "trend"),
         TableColumn("Load", 8, 8, lambda line: words.load(line.health), "load", falling=True),

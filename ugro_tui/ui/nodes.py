@@ -83,15 +83,15 @@ def line(nodes: Sequence[NodeView], room: int, elapsed: float) -> Content:
 def _alone(node: NodeView) -> Content:
     """The only node, and it answers: its age stands still between two looks, for it says nothing that needs a paint."""
     if node.error:
-        return Content.styled(f"{node.name} ✖ {node.error}", "$error")
-    return Content.styled(f"{node.name} {age(node.age)}{_via(node)}", "$text-muted")
+        return Content.styled(f"{node.label} ✖ {node.error}", "$error")
+    return Content.styled(f"{node.label} {age(node.age)}{_via(node)}", "$text-muted")
 
 
 def _part(node: NodeView, elapsed: float, *, short: bool) -> Content:
     words = condition(node, elapsed, short=short)
     if well(node):
-        return Content.styled(f"{node.name} {words}{_via(node)}", "$text-muted")
-    return Content.styled(f"{node.name} {NODE_GLYPHS[node.state]} {words}{_via(node)}", NODE_STYLES[node.state])
+        return Content.styled(f"{node.label} {words}{_via(node)}", "$text-muted")
+    return Content.styled(f"{node.label} {NODE_GLYPHS[node.state]} {words}{_via(node)}", NODE_STYLES[node.state])
 
 
 def _via(node: NodeView) -> str:
@@ -159,7 +159,7 @@ def _sentence(node: NodeView, elapsed: float) -> Content:
         NodeState.PERSON: "  → nothing is tried until you press r",
     }.get(node.state, "")
     return Content.assemble(
-        (f"{NODE_GLYPHS[node.state]} node {node.name}", f"bold {NODE_STYLES[node.state]}"),
+        (f"{NODE_GLYPHS[node.state]} node {node.label}", f"bold {NODE_STYLES[node.state]}"),
         f"  {why}",
         (f"  {answered}" if not node.state.reached else "", "$text-muted"),
         advice,
@@ -171,7 +171,7 @@ def roll_call(nodes: Sequence[NodeView], most: int, width: int, elapsed: float) 
     others = [node for node in nodes if node.state is NodeState.CONNECTING]
     ranked = [*troubled(nodes), *others, *(node for node in nodes if well(node))]
     shown = ranked if len(ranked) <= most else ranked[: max(1, most - 1)]
-    names = max((len(node.name) for node in shown), default=0)
+    names = max((len(node.label) for node in shown), default=0)
     lines = [(line, _style(node)) for node in shown for line in _reported(node, names, width, elapsed)]
     if len(shown) < len(ranked):
         lines.append((f"… and {len(ranked) - len(shown)} more", "$text-muted"))
@@ -184,7 +184,7 @@ def _reported(node: NodeView, names: int, width: int, elapsed: float) -> list[st
     indent = " " * (names + 2)
     room = max(width, names + 12)
     return textwrap.wrap(
-        _report(node, elapsed), room, initial_indent=f"{node.name:<{names}}  ", subsequent_indent=indent
+        _report(node, elapsed), room, initial_indent=f"{node.label:<{names}}  ", subsequent_indent=indent
     )
 
 

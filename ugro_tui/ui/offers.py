@@ -146,7 +146,8 @@ def rank(app: Deeds, number: str) -> Offer:
 def nodes(app: Deeds) -> Iterator[Offer]:
     """All nodes."""
     for node in app.desk.snapshot.nodes:
-        yield Offer(f"{NODE} {node.name}", node.state.value, partial(app.go_to_line, "nodes", node.name))
+        for name in filter(None, (node.host, node.name)):
+            yield Offer(f"{NODE} {name}", node.state.value, partial(app.go_to_line, "nodes", node.name))
 
 
 def themes(app: Deeds) -> Iterator[Offer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from textual.content import Content
@@ -133,7 +134,7 @@ def verdict(view: JobView, snapshot: Snapshot, elapsed: float = 0.0) -> Content:
         return _worst_alert(view, marks(snapshot, view.job_id, view.summary.attempt))
     node = _node_in_trouble(view, snapshot.nodes) if not status.over and status is not JobStatus.UNKNOWN else None
     if node is not None:
-        text = f" {NODE_GLYPHS[node.state]} node {node.name}: {brief(node)}; {view.summary.verdict}"
+        text = f" {NODE_GLYPHS[node.state]} node {node.label}: {brief(node)}; {view.summary.verdict}"
         return Content.styled(text, f"bold {NODE_STYLES[node.state]}")
     return Content.styled(f" {JOB_GLYPHS[status.value]} {view.summary.verdict}", JOB_STYLES[status.value])
 
@@ -202,10 +203,17 @@ def _upto(lines: list[Content], most: int) -> list[Content]:
 
 
 def alerts_title(view: JobView, snapshot: Snapshot) -> Content:
-    """How many alerts, and how many nodes in trouble."""
-    nodes = len(troubled(snapshot.nodes))
-    beside = f" · {counted(nodes, 'node')} in trouble" if nodes else ""
-    return Content(f"Alerts {len(view.summary.alerts) + len(snapshot.heard)}{beside}")
+    """How many alerts the job has, and apart from them the nodes; and how many nodes are in trouble."""
+    nodes, theirs = len(troubled(snapshot.nodes)), _counted(snapshot.heard)
+    beside = [f"nodes {theirs}"] if snapshot.heard else []
+    beside += [f"{counted(nodes, 'node')} in trouble"] if nodes else []
+    return Content(" · ".join([f"Alerts {_counted(view.summary.alerts)}", *beside]))
+
+
+def _counted(alerts: Sequence[Alert]) -> str:
+    """How many of each severity, the worst first: `✖1 ⚠2`."""
+    found = Counter(alert.severity for alert in alerts)
+    return " ".join(f"{SEVERITY_GLYPHS[one]}{found[one]}" for one in reversed(Severity) if found[one]) or "0"
 
 
 def _alert_line(alert: Alert, mark: Mark | None) -> Content:
