@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ugro_tui.core.comparing import Gathered
     from ugro_tui.core.comparison import Comparison, Row
 
+_STAR = " *"
+"""Behind the best of a row."""
+
 _PAUSE = 0.02  # seconds between two looks at what is being read
 
 
@@ -101,6 +104,8 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         for one in comparison.differences
     ]
     yield from table(rows)
+    if any(cell.endswith(_STAR) for row in rows for cell in row[1:]):
+        yield f"{_STAR.strip()} best beyond noise"
     yield ""
     yield f"configuration: {comparison.settings_text}"
     if comparison.settings:
@@ -109,7 +114,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _starred(texts: Sequence[str], best: Sequence[int]) -> list[str]:
-    return [f"{text} *" if place in best else text for place, text in enumerate(texts)]
+    return [f"{text}{_STAR}" if place in best else text for place, text in enumerate(texts)]
 
 
 def comparison_dict(comparison: Comparison) -> dict[str, Any]:

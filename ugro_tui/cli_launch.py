@@ -52,7 +52,10 @@ def _add_launch(app: typer.Typer, configured: Configured) -> None:
         ] = None,
         python: Annotated[str, typer.Option(metavar="PATH", help="The Python on the nodes.  [default: python3]")] = "",
         workdir: Annotated[
-            str, typer.Option(metavar="DIR", help="Where it runs there.  [default: the home; with --local: here]")
+            str,
+            typer.Option(
+                metavar="DIR", help="Where it runs, there or in --sync-code.  [default: the home; with --local: here]"
+            ),
         ] = "",
         master_addr: Annotated[str, typer.Option(metavar="ADDR", help="How nodes reach the first one.")] = "",
         rdzv: Annotated[str, typer.Option(metavar="KIND", help="static, or c10d.")] = "static",
@@ -120,7 +123,10 @@ def _add_relaunch(app: typer.Typer, configured: Configured) -> None:
         wait: Wait = False,
         as_json: Json = False,
     ) -> None:
-        """Start a job that has ended again, by the same plan, as its next attempt."""
+        """Start a job that has ended again, by the same plan, as its next attempt.
+
+        It asks for nothing but secrets that are in no file (--secret NAME), and the passphrase of a key.
+        """
         config = configured(context)
         _go(
             config,
@@ -141,10 +147,11 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
         from ugro_tui.headless import headless_door
 
         config = configured(context)
-        if not yes:
-            _ask_before(name, job)
         door = headless_door(config)
         try:
+            if not yes:
+                door.look(job)
+                _ask_before(name, job)
             standing = door.stop(job, grace)
         finally:
             door.close()

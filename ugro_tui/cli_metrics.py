@@ -35,8 +35,9 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         Names are those of records (loss, phases.data, gpu.util), of the script's own numbers (metrics.NAME), and tags
         of TensorBoard's event files, which are copied first; a tag that is called as one of the others is the same
         series, and is listed once. Of more than 64 ranks some are read, evenly spread; long lines are thinned to 65,536
-        points or less, which keep lows and highs, and MEAN is theirs. Exit code 4 (3: no node at all) where a node
-        could not be read.
+        points or less, which keep lows and highs, and MEAN is theirs. What is no number (NaN, infinite) is in none of
+        MIN, MAX and MEAN, and is counted beside POINTS (`non_finite` in JSON). Exit code 4 (3: no node at all) where a
+        node could not be read.
         """
         from ugro_tui.core.archive import MetricLines, MetricNames
         from ugro_tui.headless import complain, headless
@@ -74,12 +75,13 @@ def table_lines(lines: Lines) -> Iterator[str]:
 
 def _row(line: Line) -> tuple[str, ...]:
     from ugro_tui.core.line_numbers import line_numbers
-    from ugro_tui.core.numbers import count, loss_text, plain
+    from ugro_tui.core.numbers import count, counted_bad, loss_text, plain
 
     numbers = line_numbers(line)
     last = loss_text(numbers.last, bad=math.isnan(numbers.last))
     ends = map(plain, (numbers.low, numbers.high, numbers.mean))
-    return (str(numbers.rank), count(numbers.step), last, *ends, count(numbers.points))
+    points = counted_bad(numbers.points, numbers.non_finite)
+    return (str(numbers.rank), count(numbers.step), last, *ends, points)
 
 
 def lines_dict(job: str, lines: Lines) -> dict[str, Any]:

@@ -109,6 +109,10 @@ class LaunchDoor:
         """What to ask for to start a job again; see `LaunchCoordinator.relaunch`."""
         return self._unlocked(lambda one: one.relaunch(job_id, resume=resume))
 
+    def look(self, job_id: str) -> JobStanding:
+        """Where a job stands; see `LaunchCoordinator.look`."""
+        return self._unlocked(lambda one: one.look(job_id))
+
     def stop(self, job_id: str, grace: float) -> JobStanding:
         """End a job everywhere; see `LaunchCoordinator.stop`."""
         return self._unlocked(lambda one: one.stop(job_id, grace))

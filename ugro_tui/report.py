@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ugro_tui.core.alerts import Alert
-from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, loss_text, per_step, plain
+from ugro_tui.core.numbers import UNKNOWN, age, clock, compact, count, counted_bad, loss_text, per_step, plain
 from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.core.states import JobStatus, RankState
@@ -75,7 +75,7 @@ def summary_lines(summary: JobSummary) -> Iterator[str]:
         ("steps", progress(summary)),
         ("pace", f"{per_step(summary.seconds_per_step)}  (mean {per_step(summary.avg_seconds_per_step)})"),
         ("loss", _losses(summary)),
-        ("throughput", f"{compact(summary.throughput)} tok/s  (mean {compact(summary.avg_throughput)})"),
+        ("throughput", f"{compact(summary.throughput)} tok/s  (mean over its steps {compact(summary.avg_throughput)})"),
         ("duration", clock(summary.duration)),
         ("ranks", f"{summary.ranks_ok} of {summary.world_size} well, {_stopped(summary)}{summary.ranks_seen} seen"),
     )
@@ -114,7 +114,7 @@ def _rank_row(rank: RankSummary) -> tuple[str, ...]:
         plain(rank.min_loss),
         compact(rank.throughput),
         compact(rank.avg_throughput),
-        str(rank.records),
+        counted_bad(rank.records, rank.non_finite),
         str(rank.lost + rank.skipped),
     )
 

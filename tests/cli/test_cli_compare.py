@@ -42,6 +42,7 @@ def test_two_jobs_as_text(call: Call) -> None:
         ["min loss", "0.5000", "0.2500"],
         ["at step", "20", "1"],
         ["loss at step 20", "0.5000", "0.2500 (-0.250) *"],
+        ["* best beyond noise"],
         ["lr", "0.0003", "0.0005"],
         ["configuration: 1 differs, 3 are the same"],
     ):

@@ -63,7 +63,9 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     assert (found["attempt"], asked_for["args"]) == (2, ["--nodes", "x y", "--json"])
     assert asked_for["from_checkpoint"] is True
     assert "token" not in found
-    assert call("stop", "job", "--json")[0] == 2
+    code, out, err = call("stop", "job", "--json")
+    assert (code, out) == (2, "")
+    assert "no terminal to ask on whether job job is to be ended, so it was left alone: say --yes" in err
     assert len(list(living(home))) > 2
     code, out, _ = call("stop", "job", "--yes", "--json")
     assert (code, json.loads(out)["status"]) == (0, "stopped")
@@ -74,8 +76,8 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     ("words", "code", "said"),
     [
         (["stop", "nothing", "-y"], 2, "there is no job nothing"),
-        (["stop", "job"], 2, "no terminal to ask on whether job job is to be ended, so it was left alone: say --yes"),
-        (["cancel", "job", "--json"], 2, "say --yes"),
+        (["stop", "nothing"], 2, "there is no job nothing"),
+        (["cancel", "nothing", "--json"], 2, "there is no job nothing"),
         (["cancel", "../x", "-y"], 2, "is not a job id"),
         (["relaunch", "nothing"], 2, "there is no job nothing"),
         (["--read-only", "stop", "job", "-y"], 2, "read_only is set (command line: --read-only)"),

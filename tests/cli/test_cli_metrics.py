@@ -45,8 +45,8 @@ def test_names_and_one_metric_as_text_and_as_json(call: Call) -> None:
     code, out, _ = call("metrics", "job", "loss")
     assert [line.split() for line in out.splitlines()] == [
         ["RANK", "STEP", "LAST", "MIN", "MAX", "MEAN", "POINTS"],
-        ["0", "4", "NaN", "3.333", "10.00", "6.111", "4"],
-        ["1", "4", "NaN", "3.333", "10.00", "6.111", "4"],
+        ["0", "4", "NaN", "3.333", "10.00", "6.111", "4,", "1", "no", "number"],
+        ["1", "4", "NaN", "3.333", "10.00", "6.111", "4,", "1", "no", "number"],
         ["2", "ranks:", "last", "NaN", "min", "3.333", "(rank", "0)"],
     ]
     told = json.loads(call("metrics", "job", "val/loss", "--rank", "0", "--json")[1])
@@ -54,7 +54,11 @@ def test_names_and_one_metric_as_text_and_as_json(call: Call) -> None:
     assert told["lines"][0]["points"] == {
         "step": [2, 4], "time": [1_700_000_000] * 2, "tokens": [None, None], "value": [2, 4],
     }  # fmt: skip
-    assert json.loads(call("metrics", "job", "loss", "--json")[1])["lines"][1]["points"]["value"][-1] == "NaN"
+    assert (told["lines"][0]["points"]["step"], told["lines"][0]["non_finite"]) == ([2, 4], 0)
+    rank_1 = json.loads(call("metrics", "job", "loss", "--json")[1])["lines"][1]
+    assert (rank_1["points"]["value"][-1], rank_1["non_finite"]) == ("NaN", 1)
+    told_by_summary = [line.split("  ")[-2].strip() for line in call("summary", "job")[1].splitlines()[-2:]]
+    assert told_by_summary == ["4, 1 no number"] * 2
 
 
 @pytest.mark.usefixtures("job")
@@ -110,7 +114,7 @@ def test_some_of_many_ranks_and_numbers_that_are_none() -> None:
     lines = Lines("loss", (huge, none), 1024)
     first, last, _, more = list(table_lines(lines))[1:]
     assert first.split() == ["3", "2", *["1.00e+308"] * 4, "2"]
-    assert last.split() == ["900", "2", "inf", "–", "–", "–", "2"]
+    assert last.split() == ["900", "2", "inf", "–", "–", "–", "2,", "2", "no", "number"]
     assert more == "2 of 1,024 ranks, evenly spread; another one with --rank"
     told = lines_dict("job", lines)
     assert json.dumps(told, allow_nan=False)

@@ -48,6 +48,13 @@ def test_a_short_phase_does_not_glow_with_its_noise() -> None:
     assert heat.times[:, 0].max() < 0.1
 
 
+def test_less_than_a_millisecond_is_not_told_as_nothing() -> None:
+    ranks = snapshot(job(Run(ranks=4))).jobs[0].ranks
+    ranks.latest[:, Column.DATA : Column.OPTIMIZER + 1] = 0.0001
+    ranks.latest[2, Column.DATA] = 0.00035
+    assert phase_heat(ranks, 10).worst == "rank 2 data 0.35 ms, median 0.10 ms"
+
+
 def test_what_is_not_known_is_left_out() -> None:
     ranks = snapshot(job(Run(ranks=3))).jobs[0].ranks
     ranks.latest[:, Column.FORWARD] = np.nan

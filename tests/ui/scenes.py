@@ -88,6 +88,8 @@ class Run:
     ends: Mapping[int, Record] = field(default_factory=dict)
     ages: Mapping[int, float] = field(default_factory=dict)
     hosts: Callable[[int], str] = lambda rank: f"node{rank // 8}"
+    shift: float = 0.0
+    """By how much its loss is above that of the other runs."""
     remote: bool = False
     """Whether each host is a node that is read by its name."""
 
@@ -120,7 +122,7 @@ def records(run: Run, rank: int) -> Iterable[Record]:
         "total_steps": run.total, "emit_every": 1, "versions": {},
     }  # fmt: skip
     for step in range(1, run.steps + 1):
-        loss = loss_at(step) + noise.gauss(0, 0.06)
+        loss = loss_at(step) + run.shift + noise.gauss(0, 0.06)
         sample = {"util": 90 + rank % 8, "mem_used": 61 << 30, "mem_total": 80 << 30, "temp": 66, "power": 610.0}
         yield common | {
             "kind": "step", "seq": step, "ts": BEGUN + step * STEP_SECONDS, "step": step, "loss": loss, "lr": 3e-4,

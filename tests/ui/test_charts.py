@@ -99,6 +99,15 @@ async def test_the_mouse_puts_the_cursor_and_zooms() -> None:
         assert app.chart.view.window[1] == pytest.approx(LOSS.curve.steps[-1])
 
 
+async def test_the_title_keeps_what_was_set_last() -> None:
+    async with charted(trace_of(RANKS), size=(50, 12)) as (app, pilot):
+        app.chart.look(ChartView(level=4, log=True))
+        await pilot.press("plus")
+        assert re.search(r" zoom [\d,]+–[\d,]+$", app.chart.title(width=50).plain)
+        await pilot.press("full_stop")
+        assert "smooth 0.9" in app.chart.title(width=50).plain
+
+
 async def test_a_zoom_shows_more_than_the_whole_did() -> None:
     spiky = np.full(40_000, 2.0)
     spiky[20_000:20_200:2] = 3.0
@@ -163,6 +172,12 @@ def test_a_narrow_title_says_less_and_cuts_no_word() -> None:
     assert found[-1] == whole
     assert found[81] == "loss  last 2.335 (mean)  min 1.942  ✖ NaN at step 400  time · smooth · log · zoom"
     assert found[53] == "loss  last 2.335  ✖ NaN  time · smooth · log · zoom"
+    last = {name: metric_title(traces, view, None, room=62, newest=name).plain for name in ("axis", "level", "window")}
+    assert {name: text.partition("  ✖ NaN  ")[2] for name, text in last.items()} == {
+        "axis": "over time · smooth · log · zoom",
+        "level": "time · smooth 0.9 · log · zoom",
+        "window": "time · smooth · log · zoom 1m15s–2m5s",
+    }
     names = [trace_of([RANKS[0]], f"a-very-long-name-of-a-run-{number}") for number in range(4)]
     brief = metric_title(names, ChartView(), None, room=70).plain
     assert len(brief) <= 70
@@ -208,6 +223,8 @@ def test_several_curves_are_told_apart_by_numbers() -> None:
     assert [stroke.glyph for stroke in made.strokes] == ["A", "B"]
     assert made.band is None
     assert metric_title([one, two], ChartView(), made, room=40).plain == "last  A loss 2.002  B eval_loss 3.002"
+    lows = metric_title([one, two], ChartView(), made, room=60).plain
+    assert re.fullmatch(r"last  A loss 2.002 min \S+  B eval_loss 3.002 min \S+", lows)
     read = metric_title([one, two], ChartView(cursor=500.0), made).plain
     assert read == "step 500: A loss 3.002  B eval_loss 4.002"
 

@@ -86,12 +86,21 @@ async def test_brackets_flip_between_jobs_and_ask_for_them() -> None:
         assert dashboard(app).desk.job == order[0]
 
 
-async def test_order_of_jobs_does_not_change_under_the_fingers() -> None:
-    async with shown("many_jobs") as (app, feed, pilot):
-        feed.current = snapshot(job(Run("a-new-one")), job(Run("gpt2-small")), job(Run("llama-8b-sft")), version=2)
-        app.look()
-        await pilot.press("right_square_bracket")
-        assert dashboard(app).desk.job == "gpt2-small"
+async def test_brackets_follow_the_list_of_jobs_as_it_is_sorted_and_filtered() -> None:
+    async with shown("many_jobs") as (app, _, _):
+        desk = app.desk
+        for kept, expected in (
+            ({"sort": ["job", False]}, ["ablation-lr-1e-3", "ablation-lr-3e-4", "gpt2-small", "llama-8b-sft"]),
+            ({"sort": ["step", True]}, ["ablation-lr-3e-4", "llama-8b-sft", "gpt2-small", "ablation-lr-1e-3"]),
+            ({"sort": ["job", True], "filter": "ablation"}, ["gpt2-small", "ablation-lr-3e-4", "ablation-lr-1e-3"]),
+        ):
+            desk.keep_arranged("jobs", kept)
+            desk.take_job("gpt2-small")
+            assert desk.shown == expected  # the job in hand before the others where the filter hides it
+            place = expected.index("gpt2-small")
+            desk.flip(1)
+            assert desk.job == expected[(place + 1) % len(expected)]
+        assert len(desk.order) == 4  # the palette knows them all
 
 
 async def test_the_job_of_the_command_line_is_shown_although_another_is_worse() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from ugro_tui.act.lent import code
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.core.text import visible
@@ -26,10 +27,33 @@ def check_files(request: LaunchRequest, typed: Typed) -> None:
         BadInput: says what is not.
     """
     secrets_of(request, typed)
-    if request.sync_code and request.script:
-        path = Path(request.sync_code, request.workdir, request.script)
-        if not path.is_file():
-            raise BadInput(f"there is no training script {visible(str(path), 200)}: give its path below --sync-code")
+    check_code(request)
+
+
+def check_code(request: LaunchRequest) -> None:
+    """See that the code that is copied holds the folder to run in, and the script.
+
+    Raises:
+        BadInput: says what is not among it.
+    """
+    if not request.sync_code:
+        return
+    folder = visible(request.sync_code, 200)
+    for option, path in (("--workdir", request.workdir), ("the training script", request.script)):
+        if path.startswith("/") or ".." in PurePosixPath(path).parts:
+            raise BadInput(
+                f"{option}: {visible(path, 200)} is not in the copy that --sync-code makes of {folder}: "
+                "give its path below that, or leave --sync-code out"
+            )
+    files = {PurePosixPath(name) for name, _ in code(Path(request.sync_code))}
+    place = PurePosixPath(request.workdir)
+    if request.script and place / request.script not in files:
+        raise BadInput(
+            f"there is no training script {visible(str(place / request.script), 200)} among what --sync-code copies of "
+            f"{folder}: give its path below that; what git ignores is not copied"
+        )
+    if not any(place in file.parents for file in files):
+        raise BadInput(f"--workdir: there is no folder {visible(str(place), 200)} among what --sync-code copies")
 
 
 def secrets_of(request: LaunchRequest, typed: Typed) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ugro_tui.act import slurm_standing
 from ugro_tui.act.backend import JobStanding, Telling
-from ugro_tui.act.brought import Typed, check_files, secrets_of
+from ugro_tui.act.brought import Typed, check_code, check_files, secrets_of
 from ugro_tui.act.clerk import Clerk, Manifest, Survey, Told, brought
 from ugro_tui.act.errors import LaunchError, StopError
 from ugro_tui.act.judgement import without_checkpoint
@@ -68,6 +68,7 @@ class Cluster:
             BadInput: Slurm cannot be asked for this, the name is taken, or there is nothing to resume.
             UgroError: the login node does not answer.
         """
+        check_code(request)
         survey = self._survey(request)
         run = Run(attempt_of(request, survey), token, request.nproc or request.slurm.gpus_per_node or 1)
         place = place_of(request, survey, run.attempt)
@@ -90,8 +91,6 @@ class Cluster:
         name, request = self._clerk.name, plan.request
         told(NodeProgress(name, Stage.PREFLIGHT, "looking at the shared filesystem"))
         check_files(request, self._typed)
-        if request.sync_code:
-            code(Path(request.sync_code))
         survey = self._survey(request)
         if problem := missing(request, survey):
             raise LaunchError(f"{name}: {problem}")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from ugro_tui.act.brought import check_code
 from ugro_tui.act.lent import PACKAGES, SCRIPT
 from ugro_tui.act.sites import Survey
 from ugro_tui.core.errors import BadInput
@@ -40,6 +41,7 @@ def checked(request: LaunchRequest) -> None:
     texts = (request.script, *request.args, request.python, request.workdir, request.master_addr)
     for text in (*texts, *request.environment.values()):
         _check_text(text)
+    check_code(request)
 
 
 def _check_names(request: LaunchRequest) -> None:

@@ -27,7 +27,8 @@ _START = re.compile(rb'"kind"\s*:\s*"start"')
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt in numbers, NaN where not known: `duration` in seconds, `throughput` the mean tokens/s of all ranks.
+    """One attempt in numbers, NaN where not known: `duration` in seconds, `throughput` the mean tokens/s of all ranks
+    over their steps.
 
     `step` is the one that all ranks read have made, `tokens` the most that one of them has told, `begun` the time of
     the first record, Unix seconds by the node's clock.

@@ -111,7 +111,7 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
         replace(_numbers("steps", [side.step for side in sides], count), note=_AS_OF if goes_on else ""),
         _numbers("tokens", [side.tokens for side in sides], compact),
         _numbers("duration", [side.duration for side in sides], clock),
-        _numbers("tok/s, mean", [side.throughput for side in sides], compact, max),
+        _numbers(_MEAN_RATE, [side.throughput for side in sides], compact, max),
         _numbers("tok/s per rank", [side.throughput / (side.size or math.nan) for side in sides], compact, max),
         _numbers("ranks", [side.size for side in sides], count),
         _texts("GPU", [side.told.gpu if side.told is not None else "" for side in sides]),
@@ -119,7 +119,7 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
     ]
     means = any(ends.ranks > 1 or side.size > 1 for side, ends in zip(sides, losses, strict=True))
     return [
-        replace(row, note="mean") if means and row.name.startswith("last ") else row
+        replace(row, note=_note(row, means=means)) if not row.note else row
         for row in rows
         if row.name in _ALWAYS or any(text != UNKNOWN for text in row.texts)
     ]
@@ -134,6 +134,15 @@ def _as_far(sides: Sequence[Side]) -> bool:
     steps = {side.step for side in sides}
     return {side.status for side in sides} <= {"finished", ""} or len(steps) == 1
 
+
+def _note(row: Row, *, means: bool) -> str:
+    """What number it is: the mean of several ranks, or that of the time that its steps took."""
+    if row.name == _MEAN_RATE:
+        return "over steps"
+    return "mean" if means and row.name.startswith("last ") else ""
+
+
+_MEAN_RATE: Final = "tok/s, mean"
 
 _ALWAYS: Final = ("status", "last loss", "min loss", "steps", "duration")
 

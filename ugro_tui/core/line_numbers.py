@@ -14,11 +14,12 @@ from ugro_tui.core.archive import Line
 class LineNumbers:
     """One metric of one rank in numbers. `last`, at the step `step`, may be anything; the others are of finite values.
 
-    `points` are those that are kept: `mean` is theirs.
+    `points` are those that are kept, `non_finite` of them no number; `mean` is that of the others.
     """
 
     rank: int
     points: int
+    non_finite: int
     step: float
     last: float
     low: float
@@ -31,7 +32,8 @@ def line_numbers(line: Line) -> LineNumbers:
     finite = line.value[np.isfinite(line.value)]
     low, high, mean = (finite.min(), finite.max(), _mean(finite)) if len(finite) else (math.nan,) * 3
     last = float(line.value[-1])
-    return LineNumbers(line.rank, len(line.value), float(line.step[-1]), last, float(low), float(high), float(mean))
+    points, step = len(line.value), float(line.step[-1])
+    return LineNumbers(line.rank, points, points - len(finite), step, last, float(low), float(high), float(mean))
 
 
 def _mean(values: np.ndarray) -> float:

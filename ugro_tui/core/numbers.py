@@ -39,6 +39,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def counted_bad(number: int, bad: int) -> str:
+    """How many points or records there are, and how many of them are no number: `120, 3 no number`."""
+    return f"{number:,}{f', {bad:,} no number' if bad else ''}"
+
+
 def compact(value: float) -> str:
     """A rate or size in at most five characters (a sign is one more): 0.5, 950, 12.3k, 1.2M."""
     if not math.isfinite(value):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ugro_tui.core.archive import Floats
 from ugro_tui.core.columns import PHASE_FIELDS, Column
+from ugro_tui.core.numbers import plain
 from ugro_tui.core.snapshot import RankColumns
 from ugro_tui.core.sorting import medians
 
@@ -70,5 +71,11 @@ def _worst(ranks: RankColumns, names: tuple[str, ...], seconds: Floats, times: F
     rank, phase = np.unravel_index(int(np.nanargmax(times)), times.shape)
     if times[rank, phase] < STANDS_OUT:
         return "no phase of a rank stands out"
-    took, median = (1000 * float(value) for value in (seconds[rank, phase], usual[phase]))
-    return f"rank {ranks.rank[rank]} {names[phase]} {took:,.0f} ms, median {median:,.0f} ms"
+    took, median = _ms(float(seconds[rank, phase])), _ms(float(usual[phase]))
+    return f"rank {ranks.rank[rank]} {names[phase]} {took}, median {median}"
+
+
+def _ms(seconds: float) -> str:
+    """Milliseconds; of less than one two digits, for nothing takes no time."""
+    ms = 1000 * seconds
+    return f"{ms:,.0f} ms" if ms >= 0.995 else f"{plain(ms, 2)} ms"

@@ -23,7 +23,9 @@ from ugro_tui.core.states import RankState
 class RankSummary:
     """One rank in numbers. Losses are as recorded, throughputs in tokens/s of this rank; NaN where not known.
 
-    `loss_bad`: its newest loss is no number (any more); `final_loss` is then not known, whatever it was before.
+    `avg_throughput` is the mean over its steps, as in `JobSummary`; `non_finite` of its `records` hold a loss or a
+    gradient norm that is no number. `loss_bad`: its newest loss is no number (any more); `final_loss` is then not
+    known, whatever it was before.
     """
 
     rank: int

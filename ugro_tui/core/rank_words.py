@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ugro_tui.core.beside import Beside, milliseconds
-from ugro_tui.core.numbers import UNKNOWN, compact, count, duration, gibibytes, plain
+from ugro_tui.core.numbers import UNKNOWN, compact, count, counted, duration, gibibytes, plain
 from ugro_tui.core.rank_view import Begun, RankView
 
 Facts = list[tuple[str, str]]
@@ -64,7 +64,7 @@ def _how(view: RankView) -> Iterator[tuple[str, str]]:
     yield "records", count(counts.records)
     missing = (("lost", counts.lost), ("dropped", counts.dropped), ("unreadable", counts.skipped))
     yield "missing", ", ".join(f"{count(many)} {name}" for name, many in missing if many)
-    yield "not finite", f"{count(counts.non_finite)} records" if counts.non_finite else ""
+    yield "not finite", counted(counts.non_finite, "record") if counts.non_finite else ""
     yield "skipped", f"{count(counts.skipped_steps)} steps by loss scaling" if counts.skipped_steps > 0 else ""
 
 

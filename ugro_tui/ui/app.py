@@ -95,7 +95,7 @@ class UgroApp(ScreensApp):
             return
         self._landed = True
         self.desk.settle()
-        if len(self.desk.order) == 1 and self.front.NAME == "jobs":
+        if len(self.desk.snapshot.jobs) == 1 and self.front.NAME == "jobs":
             self.go("job")
 
     def _look_soon(self) -> None:
@@ -237,7 +237,7 @@ class UgroApp(ScreensApp):
         self.desk.save()
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
-        views = [self.desk.view, *self.desk.jobs]
+        views = [self.desk.view, *self.desk.views(self.desk.order)]
         self.exit(
             "" if self._stops_training else next(filter(None, (outcome(view, self._again) for view in views)), "")
         )

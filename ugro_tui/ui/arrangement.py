@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Generic
 
@@ -77,6 +77,15 @@ class Arrangement(Generic[R]):
         field = field_named(name, self.fields) if name else None
         self.sort = Sort(field, falling) if field is not None else None
         self.arrange()
+
+    def restore(self, kept: Mapping[str, object]) -> None:
+        """Sort and filter as it was kept: `sort`, a field's name and whether it falls, `filter`, as it was typed."""
+        match kept:
+            case {"sort": [str(field), bool(falling)]} if field:
+                self.sort_by(field, falling=falling)
+        match kept:
+            case {"filter": str(text)}:
+                self.narrow(text)
 
     def invert(self) -> None:
         """Turn the sort round; without one, sort by the first field from the end."""

@@ -29,19 +29,25 @@ _LENGTHS = (_NAME_LENGTH, 24, 16, 10, 0)
 
 
 def metric_title(
-    traces: Sequence[Trace], view: ChartView, made: Drawing | None, *, brief: bool = False, room: int | None = None
+    traces: Sequence[Trace],
+    view: ChartView,
+    made: Drawing | None,
+    *,
+    brief: bool = False,
+    room: int | None = None,
+    newest: str = "",
 ) -> Content:
     """The title of a chart of these curves; `made` is what is drawn of them.
 
     `room`: the cells that it may take: what explains itself is left out first, then how the chart is looked at is said
-    in fewer words.
+    in fewer words, but for what was set last, the field `newest` of `view`.
     """
     if not traces:
         return Content("")
     parts = [_words(((name_of(traces[0]), "bold"), "  "))] if len(traces) == 1 else []
     parts += _readout(traces, view, made) if view.cursor is not None else _summary(traces)
     parts += [] if brief else _legend(traces, view, traces[0].curve.ranks)
-    parts += [*_marks(traces), *_hints(view, made)]
+    parts += [*_marks(traces), *_hints(view, made, newest)]
     return title(parts, room)
 
 
@@ -55,16 +61,17 @@ def name_of(trace: Trace, length: int = _NAME_LENGTH) -> str:
 
 
 def _summary(traces: Sequence[Trace]) -> list[Words]:
-    """The newest and the lowest value of each curve; where room is short the newest alone."""
+    """The newest and the lowest value of each curve; where not even short names leave room for it, the newest alone."""
     ends = [trace.ends for trace in traces]
     if len(traces) == 1:
         newest = _words([f"last {ends[0].last_text}"], [f"last {_bare(ends[0])}"], rank=2)
         return [newest, *_fewer([f"  min {plain(ends[0].least)}"], rank=3), *_fewer([ends[0].who_text], rank=6)]
-    whole, last, bare = (
+    whole, both, last, bare = (
         [(place, trace, said(end)) for place, (trace, end) in enumerate(zip(traces, ends, strict=True))]
-        for said in (lambda end: end.text, lambda end: end.last_text, _bare)
+        for said in (lambda end: end.text, _both, lambda end: end.last_text, _bare)
     )
-    forms = [_several(whole, _NAME_LENGTH), *(["last  ", *_several(last, length)] for length in _LENGTHS[:-2])]
+    forms = [_several(whole, _NAME_LENGTH), *(["last  ", *_several(both, length)] for length in _LENGTHS[:-1])]
+    forms += [["last  ", *_several(last, length)] for length in _LENGTHS[:-2]]
     return [_words(*forms, *(_several(bare, length) for length in _LENGTHS), rank=1)]
 
 
@@ -74,6 +81,10 @@ def _several(told: Iterable[tuple[int, Trace, str]], length: int) -> list[Part]:
         [(f"{SIGNS[place]} {name_of(trace, length)}" if length else SIGNS[place], LINE_STYLES[place % 4]), f" {value}"]
         for place, trace, value in told
     )
+
+
+def _both(ends: Ends) -> str:
+    return f"{_bare(ends)} min {plain(ends.least)}"
 
 
 def _bare(ends: Ends) -> str:
@@ -160,21 +171,27 @@ def _marks(traces: Sequence[Trace]) -> list[Words]:
     return parts
 
 
-def _hints(view: ChartView, made: Drawing | None) -> list[Words]:
-    """How it is looked at, where that is not as at first; where room is short in one word each."""
-    hints: list[tuple[str, str]] = []  # in full, and in a word
+def _hints(view: ChartView, made: Drawing | None, newest: str) -> list[Words]:
+    """How it is looked at, where that is not as at first: in a word where room is short, what was set last at last."""
+    hints: list[tuple[str, str, str]] = []  # what of the view it is, in full, and in a word
     if view.axis is not Axis.STEP:
-        hints.append((f"over {view.axis.value}", view.axis.value))
+        hints.append(("axis", f"over {view.axis.value}", view.axis.value))
     if view.weight:
-        hints.append((f"smooth {view.weight:g}", "smooth"))
+        hints.append(("level", f"smooth {view.weight:g}", "smooth"))
     if view.log:
         hidden = 0 if made is None else made.hidden
         left_out = f"{counted(hidden, 'point')} ≤ 0 left out"
-        hints.append((f"log y ({left_out})", f"log ({hidden} ≤ 0 out)") if hidden else ("log y", "log"))
+        said = (f"log y ({left_out})", f"log ({hidden} ≤ 0 out)") if hidden else ("log y", "log")
+        hints.append(("log", *said))
     if view.window is not None:
-        hints.append((f"zoom {x_text(view.axis, view.window[0])}–{x_text(view.axis, view.window[1])}", "zoom"))
-    forms = [[(f"  {' · '.join(words)}", "$text-muted")] for words in zip(*hints, strict=True)]
-    return [_words(*forms, rank=5)] if hints else []
+        zoom = f"zoom {x_text(view.axis, view.window[0])}–{x_text(view.axis, view.window[1])}"
+        hints.append(("window", zoom, "zoom"))
+    parts: list[Words] = []
+    for name, *forms in hints:
+        before = " · " if parts else "  "
+        told = [[(f"{before}{form}", "$text-muted")] for form in forms]
+        parts.append(_words(*told, rank=0 if name == newest else 5))
+    return parts
 
 
 def x_text(axis: Axis, x: float) -> str:

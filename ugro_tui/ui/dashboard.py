@@ -130,7 +130,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
             self._drawn_job = view.job_id
             self.chart.look(ChartView())  # another run has other steps
             self.table.clear_marks()
-        self.put("jobs", job_bar(desk.jobs, desk.job, self.size.width))
+        self.put("jobs", job_bar(desk.views(desk.shown), desk.job, self.size.width))
         self.put("header", header(view, desk.snapshot.reading, self.size.width))
         accused = {alert.rank for alert in view.summary.alerts if alert.rank is not None}
         self.query_one(RankTable).show(view.ranks, accused)
@@ -183,7 +183,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         few = self.has_class("-compact") and leave_room and not self.has_class("-tiny")
         pane = PANES[self._pane]
         classes = {
-            "-empty": view is None, "-single": len(self.desk.order) < 2, "-one": one, "-few": few,
+            "-empty": view is None, "-single": len(self.desk.snapshot.jobs) < 2, "-one": one, "-few": few,
             "-half": self._zoom == 1, "-short": height < SHORT_BELOW,
             "-narrow": width < HEATED_FROM and pane != "phases",
         } | {f"-at-{name}": name == pane for name in PANES}  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from ugro_tui.core.attempts import Attempts
@@ -12,12 +12,16 @@ from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.kept import Kept
 from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.snapshot import JobView, Snapshot
+from ugro_tui.ui.job_order import JOBS, all_jobs, shown_jobs
 from ugro_tui.ui.message import SILENT, Message, always, of_attempt, of_living
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.requests import Requests, about
 from ugro_tui.ui.strip import Errands, port
 
 T = TypeVar("T")
+
+_USUAL: Mapping[str, object] = {"sort": ["", False], "filter": "", "wide": False}
+"""Of a table that nobody arranged: lines as they came (no field, not falling), all of them, the columns that fit."""
 
 _LAST_JOB = "job"
 """What the id of the job in hand is kept under."""
@@ -60,8 +64,6 @@ class Desk:
         self.again = ""
         """The job that is to be launched again, when the form is shown next."""
         self.snapshot = Snapshot()
-        self.order: list[str] = []
-        """The jobs, in an order that does not change under the fingers: the worst first when they came."""
         self.marked: tuple[str, ...] = ()
         """The jobs that are marked to be compared."""
         self.message = SILENT
@@ -80,16 +82,13 @@ class Desk:
             self.say("")
         for command, answer in self._requests.answered(snapshot.answers):
             self._hear(command, answer)
-        known = {job.job_id for job in snapshot.jobs}
-        self.order = [job for job in self.order if job in known]
-        self.order += [job.job_id for job in snapshot.jobs if job.job_id not in self.order]
         self.settle()
 
     def settle(self) -> None:
         """Take a job in hand where none is, once all was looked at: the one of the last time, else the worst."""
-        if self.job is None and self.order and self.ready:
-            last = self.kept(_LAST_JOB, "")
-            self.job = last if last in self.order else self.order[0]
+        if self.job is None and self.snapshot.jobs and self.ready:
+            last, order = self.kept(_LAST_JOB, ""), self.order
+            self.job = last if last in order else order[0]
 
     @property
     def view(self) -> JobView | None:
@@ -97,9 +96,31 @@ class Desk:
         return self.snapshot.job(self.job) if self.job else None
 
     @property
-    def jobs(self) -> list[JobView]:
-        """All jobs, in `order`."""
-        return [job for name in self.order if (job := self.snapshot.job(name)) is not None]
+    def order(self) -> list[str]:
+        """All jobs that are read, in the order of their list."""
+        return all_jobs(self.snapshot, self.arranged(JOBS))
+
+    @property
+    def shown(self) -> list[str]:
+        """The jobs that their list shows, in its order; before them the job in hand, where its filter hides that."""
+        shown = shown_jobs(self.snapshot, self.arranged(JOBS))
+        return shown if self.job in shown or self.view is None else [self.view.job_id, *shown]
+
+    def arranged(self, table: str) -> dict[str, object]:
+        """How the table of that name was left, as `Arrangement.restore` takes it."""
+        return {what: self.kept(f"table.{table}.{what}", usual) for what, usual in _USUAL.items()}
+
+    def keep_arranged(self, table: str, now: Mapping[str, object]) -> None:
+        """Write down what was changed here, each by itself: another application may have changed the rest."""
+        before = self.arranged(table)
+        for what in now:
+            if now[what] != before[what]:
+                self.keep(f"table.{table}.{what}", now[what])
+
+    def views(self, names: Iterable[str]) -> list[JobView]:
+        """The jobs of these names, as far as they are known."""
+        known = {job.job_id: job for job in self.snapshot.jobs}
+        return [known[name] for name in names if name in known]
 
     @property
     def compared(self) -> tuple[RunName, ...]:
@@ -175,13 +196,14 @@ class Desk:
         return always
 
     def flip(self, direction: int) -> None:
-        """Take the next or the previous job in hand."""
-        if len(self.order) > 1 and self.job in self.order:
-            self.take_job(self.order[(self.order.index(self.job) + direction) % len(self.order)])
+        """Take the next or the previous job in hand, of those that their list shows."""
+        shown = self.shown
+        if len(shown) > 1 and self.job in shown:
+            self.take_job(shown[(shown.index(self.job) + direction) % len(shown)])
 
     def go_back(self) -> None:
         """Take the job in hand that was it before this one."""
-        if self._previous in self.order and self._previous is not None:
+        if self._previous is not None and self.snapshot.job(self._previous) is not None:
             self.take_job(self._previous)
 
     def may_act(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -16,9 +16,6 @@ from ugro_tui.ui.filter_bar import FilterBar
 from ugro_tui.ui.lines import Key
 from ugro_tui.ui.screen import UgroScreen
 from ugro_tui.ui.table import LineTable
-
-_UNSORTED: Final[list[object]] = ["", False]
-"""What is kept of a table whose lines are as they came: the name of a field, and whether the greatest come first."""
 
 
 class FilteredScreen(UgroScreen):
@@ -35,23 +32,7 @@ class FilteredScreen(UgroScreen):
 
     def on_mount(self) -> None:
         """Sort, filter and columns are those of the last time."""
-        table = self.table
-        match self.desk.kept(self._kept_as("sort"), _UNSORTED):
-            case [str(field), bool(falling)] if field:
-                table.sort_by(field, falling=falling)
-        table.narrow(self.desk.kept(self._kept_as("filter"), ""))
-        table.wide = self.desk.kept(self._kept_as("wide"), default=False)
-
-    def _kept_as(self, what: str) -> str:
-        return f"table.{self.NAME}.{what}"
-
-    def _keep_as_arranged(self) -> None:
-        """Write down what was changed here, each by itself: another application may have changed the rest."""
-        table = self.table
-        now = {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide}
-        for what, usual in (("sort", _UNSORTED), ("filter", ""), ("wide", False)):
-            if now[what] != self.desk.kept(self._kept_as(what), usual):
-                self.desk.keep(self._kept_as(what), now[what])
+        self.table.restore(self.desk.arranged(self.NAME))
 
     def go_to(self, key: Key) -> None:
         """Put the cursor on the line of this identity, or say why not."""
@@ -96,7 +77,9 @@ class FilteredScreen(UgroScreen):
 
     @on(LineTable.Arranged)
     def _arranged(self) -> None:
-        self._keep_as_arranged()
+        table = self.table
+        now = {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide}
+        self.desk.keep_arranged(self.NAME, now)
         self.show()
 
     @on(LineTable.Noted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -88,6 +88,8 @@ class MetricChart(ChartCanvas, can_focus=True):
         super().__init__(id=id)
         self._given: tuple[Trace, ...] = ()
         self._details: dict[int, _Detail] = {}
+        self._newest = ""
+        """What of the view was set last."""
 
     def show(self, traces: Sequence[Trace], note: str = NOTHING) -> None:
         """Show these curves from now on; `note` is said where there is no point of them. How it is looked at stays."""
@@ -102,6 +104,10 @@ class MetricChart(ChartCanvas, can_focus=True):
     def look(self, view: ChartView) -> None:
         """Look at them in another way: as at first for another job, or as was kept."""
         if view != self._view:
+            changed = (
+                field.name for field in fields(view) if getattr(view, field.name) != getattr(self._view, field.name)
+            )
+            self._newest = next(changed, "")
             self._look(view)
             self.post_message(self.Changed())
 
@@ -109,7 +115,8 @@ class MetricChart(ChartCanvas, can_focus=True):
         """What stands above the chart, in `width` cells (None: as wide as it is) of which other words take `beside`."""
         wide = self.size.width - _CORNERS if width is None else width
         room = max(0, wide - beside) if wide > 0 else None
-        return metric_title(self._traces, self._view, self.made(), brief=0 < self.size.width < LEGEND_FROM, room=room)
+        brief = 0 < self.size.width < LEGEND_FROM
+        return metric_title(self._traces, self._view, self.made(), brief=brief, room=room, newest=self._newest)
 
     def _look(self, view: ChartView, note: str | None = None) -> None:
         if self._given and not self._given[0].curve.has(view.axis):

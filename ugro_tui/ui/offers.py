@@ -121,7 +121,7 @@ def places(app: Deeds) -> Iterator[Offer]:
 
 def jobs(app: Deeds) -> Iterator[Offer]:
     """All jobs, also those that were not read because they are old."""
-    for view in app.desk.jobs:
+    for view in app.desk.views(app.desk.order):
         yield Offer(f"{JOB} {view.job_id}", view.summary.state, partial(app.go_to_job, view.job_id))
     for name in app.desk.snapshot.listed:
         yield Offer(f"{JOB} {name}", "older than a day", partial(app.go_to_job, name))

@@ -9,7 +9,7 @@ stays on its line when lines, sort or filter change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -108,6 +108,13 @@ class LineTable(LineView[R]):
         """Sort by the field of that name; empty: as the lines came."""
         before = self._offset()
         self._arrangement.sort_by(field, falling=falling)
+        self._rearranged(before)
+
+    def restore(self, kept: Mapping[str, object]) -> None:
+        """Sort, filter and columns as they were kept."""
+        before = self._offset()
+        self._arrangement.restore(kept)
+        self.wide = kept.get("wide") is True
         self._rearranged(before)
 
     @property
