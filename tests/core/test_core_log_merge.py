@@ -99,6 +99,19 @@ def test_what_comes_later_without_a_time_is_below_what_came_before() -> None:
     assert said == ["a", "c", "d", "b", "e", "late", "Error: g", "f", "h", "i", "half"]
 
 
+def test_what_a_rank_without_times_said_before_stays_where_it_was_when_more_comes() -> None:
+    timed = [f"2026-05-16 09:00:0{second} step {second}" for second in range(3)]
+    whole, later, trace = LogMerge(100), ["print 3"], ["Traceback (most recent call last):", "  File", "OSError: x"]
+    readers = {rank: LineReader(rank) for rank in range(3)}
+    prints = [f"print {number}" for number in range(3)]
+    whole.add({0: readers[0].read(timed), 1: readers[1].read(prints), 2: readers[2].read(["begin", *trace])})
+    said = [message for _, message in told(whole.lines())]
+    assert said[0] == "step 0"
+    assert said[-5:] == ["step 2", "print 2", *trace], "the error came last, what stood before it did not"
+    whole.add({1: readers[1].read(later)})
+    assert [message for _, message in told(whole.lines())] == [*said, *later]
+
+
 def test_where_nothing_tells_the_time_what_comes_later_is_below_too() -> None:
     merge = LogMerge(500)
     merge.add(logs({0: ["a", "b", "c"], 1: ["a", "d"]}))

@@ -12,7 +12,7 @@ import pytest
 from tests.collect.copies import small_disk
 from tests.faults.lab import Lab, settle, steps
 from tests.writing import now_clock, wait_until, whole_job
-from ugro_tui.collect import source
+from ugro_tui.collect import copying
 
 INODES = 120
 
@@ -50,7 +50,7 @@ def no_inodes(central: Path) -> Iterator[None]:
 def test_what_cannot_be_copied_is_shown_said_and_copied_later(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[Path], AbstractContextManager[None]], said: str
 ) -> None:
-    monkeypatch.setattr(source, "COPY_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(copying, "COPY_AGAIN_SECONDS", 0.5)
     growers = lab.grow(lab.fleet.add(), lab.add_sftp())
     with small_disk(lab.central, 8 << 20, INODES):
         agent = lab.watch(0.2)

@@ -14,7 +14,7 @@ from tests.faults.growing import append
 from tests.faults.lab import JOB, Lab, all_text, node, settle, steps
 from tests.faults.liar import CONTROLS
 from tests.writing import RankWriter, now_clock, wait_until
-from ugro_tui.collect import source
+from ugro_tui.collect import copying
 from ugro_tui.core.states import NodeState
 
 SECRET = b"a secret that lies outside of the metrics directory\n"
@@ -101,7 +101,7 @@ def test_thousands_of_files_are_copied_beside_the_records_of_others(lab: Lab, co
 
 
 def test_a_full_disk_is_said_and_made_up_for_when_there_is_room(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "COPY_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(copying, "COPY_AGAIN_SECONDS", 0.5)
     growers = lab.grow(lab.fleet.add(), lab.fleet.add())
     with small_disk(lab.central, 2 << 20, 400):
         ballast = lab.central / "ballast"

@@ -282,6 +282,7 @@ async def test_what_was_run_on_nodes_is_listed_filtered_and_copied() -> None:
         assert "⌁ lost" in desk.text
         assert "the connection was lost, took 9.0s" in desk.text
         await desk.news(executed=())
+        assert "Commands  none" in desk.text
         assert "nothing was run on any node yet" in desk.text
 
 

@@ -18,7 +18,8 @@ from ugro_tui.core.rules.catalogue import DEFAULTS
 from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.states import NodeState
 from ugro_tui.nodes import helper_health
-from ugro_tui.nodes.base import HEALTH_FRESH_SECONDS, HEALTH_WAIT_SECONDS, Node, NodeError, NodeMissing, Reaction
+from ugro_tui.nodes.base import Node, NodeError, NodeMissing, Reaction
+from ugro_tui.nodes.health_pace import HEALTH_FRESH_SECONDS, HEALTH_WAIT_SECONDS
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ugro_tui.collect.breaker import Breaker
+from ugro_tui.collect.copying import Copying
 from ugro_tui.collect.follower import Copy, Follower, Role, kinds_of
 from ugro_tui.collect.health import AdaptiveHealthMonitor
 from ugro_tui.collect.looked import Looked, as_noted
 from ugro_tui.collect.messages import Cycle, Message
-from ugro_tui.collect.mirror import MirrorError
 from ugro_tui.collect.node_notes import Note
 from ugro_tui.collect.rsyncs import RsyncRuns
 from ugro_tui.collect.syncs import SyncRun
@@ -26,21 +26,12 @@ from ugro_tui.nodes.helper import OVERHEAD
 
 log = logging.getLogger(__name__)
 
-SYNC_SECONDS = 60.0
-"""How often event files are copied unasked: TensorBoard itself looks every 30 s, and links are thin."""
-
-COPY_AGAIN_SECONDS = 30.0
-"""How long jobs are read without their copy after writing it failed, before it is tried again."""
-
 SLIGHT_BYTES, SLIGHT_REPLIES = 512, 8
 """A node whose replies bring less, so often in a row, is asked no more at once, whatever it says there is."""
 
 
 class Source:
-    """Watches one node. `look` is called by one thread at a time, the rest by any.
-
-    With `keep`, logs are copied at every look and event files once in `SYNC_SECONDS`; else only when a sync asks.
-    """
+    """Watches one node. `look` is called by one thread at a time, the rest by any. `keep`: as in `Copying`."""
 
     def __init__(
         self,
@@ -63,15 +54,11 @@ class Source:
         self._clock = clock
         self._post = post
         self._breaker = breaker
-        self._copy = copy
-        self._keep = keep
+        self._copying = Copying(follower, clock, copy, keep=keep)
         self._rsync = rsync
         self._health = health
         self._last = Cycle(node.name, math.nan, state=NodeState.CONNECTING)
-        self._begun = False
         self._heard = 0.0
-        self._events_due = -math.inf
-        self._copy_due = math.inf
         self._slight = 0
         self._worked = False
         self._once_more = False
@@ -87,7 +74,7 @@ class Source:
         """Monotonic seconds before which the node is left alone; minus infinity where it is not."""
         now = self._clock.monotonic()
         wait = self._breaker.retry_in(now)
-        return now + wait if wait > 0 and self._role() is not Role.READS else -math.inf
+        return now + wait if wait > 0 and self._copying.role is not Role.READS else -math.inf
 
     def ask(self, ticket: Ticket) -> None:
         """Have the next whole look answer this. For a person who asks, nothing is waited out."""
@@ -117,17 +104,17 @@ class Source:
             allowed = self._breaker.allows(now)
         if self._stopping.is_set():
             return False
-        if not allowed and self._role() is not Role.READS:
+        if not allowed and self._copying.role is not Role.READS:
             self._put_off()
             return False
         self._once_more |= anew
         looked = self._try(anew=anew)
-        self._worked = looked.reply is not None and self._role() is not Role.READS
+        self._worked = looked.reply is not None and self._copying.role is not Role.READS
         if looked.failure is not None:
-            self._try_to(self._follower.remember)
+            self._copying.remember()
         more = looked.reply is not None and self._has_more(looked.reply) and not self._stopping.is_set()
         if self._health is not None and looked.reached:
-            self._health.look(self._node, more=more, reads=self._role() is Role.READS)
+            self._health.look(self._node, more=more, reads=self._copying.role is Role.READS)
         self._tell(looked, more=more)
         return more
 
@@ -142,15 +129,12 @@ class Source:
         if self._health is not None:
             self._health.heard(self._last)
         if self._tickets or self._follower.behind:
-            self._try_to(self._follower.remember)
+            self._copying.remember()
         if self._tickets:
             looked = Looked(error=self._last.error)
             answers = tuple(self._answer(ticket, looked) for ticket in self._tickets)
             self._post(replace(self._last, answers=answers))
         self._end(Looked(error=self._last.error))
-
-    def _role(self) -> Role:
-        return Role.NONE if self._copy is None else self._copy.role()
 
     def _try(self, *, anew: bool) -> Looked:
         began = self._clock.monotonic()
@@ -164,25 +148,19 @@ class Source:
             log.exception("polling %s failed", self.name)
             return Looked(error=f"{self.name} cannot be polled: {failure!r}: an error in ugro-tui, see its log")
 
-    def _try_to(self, do: Callable[[], None]) -> None:
-        try:
-            do()
-        except MirrorError as error:
-            log.warning("the copy of %s: %s", self.name, error)
-
     def _look(self, *, anew: bool) -> Reply:
-        role = self._role()
+        role = self._copying.role
         self._follower.write(role is Role.WRITES)
-        if self._copy is not None and role is Role.READS:
-            return self._follower.ask(self._copy.shown, POLLED)
+        if self._copying.copy is not None and role is Role.READS:
+            return self._follower.ask(self._copying.copy.shown, POLLED)
         if role is Role.WRITES:
-            self._prepare()
-        kinds = self._kinds() if role is Role.WRITES else POLLED
+            self._copying.prepare()
+        kinds = self._copying.kinds(self._syncs) if role is Role.WRITES else POLLED
         reply = self._ask_node(self._asked_of_node(kinds), anew=anew)
         for run in self._syncs:
             run.brought(self.name, reply.chunks, kinds_of(reply), reply.denied)
         if FileKind.EVENTS in kinds and not reply.more:
-            self._events_due = self._clock.monotonic() + SYNC_SECONDS
+            self._copying.brought_events()
             self._begin_rsync()
         return reply
 
@@ -206,34 +184,10 @@ class Source:
             self._rsync.begin(self._node, self._follower.jobs, runs)
             self._syncs = [run for run in self._syncs if run not in runs]
 
-    def _prepare(self) -> None:
-        """Begin with what the copy holds, and go back to it where writing it has failed a while ago."""
-        if not self._begun:
-            self._begun = True
-            self._try_to(self._follower.remember)
-        now = self._clock.monotonic()
-        if not self._follower.troubles:
-            self._copy_due = now + COPY_AGAIN_SECONDS
-        elif now >= self._copy_due:
-            self._copy_due = now + COPY_AGAIN_SECONDS
-            self._follower.try_copies_again()
-
-    def _kinds(self) -> frozenset[FileKind]:
-        kinds = set(POLLED)
-        if self._keep:
-            kinds.add(FileKind.LOG)
-            if self._clock.monotonic() >= self._events_due:
-                kinds.add(FileKind.EVENTS)
-        for run in self._syncs:
-            kinds |= run.kinds
-        if self._follower.troubles and not self._syncs:  # they could not be kept, and would come again and again
-            kinds -= {FileKind.LOG, FileKind.EVENTS}
-        return frozenset(kinds)
-
     def _tell(self, looked: Looked, *, more: bool) -> None:
         """Say what became of the look; of a whole one also to those who asked for it."""
         state, brief, retry = self._judged(looked)
-        reads = self._role() is Role.READS
+        reads = self._copying.role is Role.READS
         self._last = Cycle(
             node=self.name,
             at=self._clock.monotonic(),
@@ -249,8 +203,8 @@ class Source:
             round_trip=math.nan if reads else looked.took,
             clock_offset=looked.offset,
             question=looked.question,
-            troubles=self._troubles(),
-            reading=self._copy.said() if self._copy is not None and reads else "",
+            troubles=self._copying.troubles,
+            reading=self._copying.reading,
         )
         self._note(looked, reads=reads)
         if self._health is not None:
@@ -262,23 +216,17 @@ class Source:
 
     def _note(self, looked: Looked, *, reads: bool) -> None:
         """Tell those who only read the copies how the node is found; or take over what is told so."""
-        notes = None if self._copy is None else self._copy.notes
+        notes = None if self._copying.copy is None else self._copying.copy.notes
         if notes is None:
             return
         if reads:
             self._last = as_noted(self._last, notes.read(), self._clock.time())
-        elif self._role() is Role.WRITES:
+        elif self._copying.role is Role.WRITES:
             if looked.reply is not None:
                 self._heard = self._clock.time()
                 notes.examined(looked.reply.processes)
             last = self._last
             notes.write(Note(last.state.value, last.brief, last.error, last.rule, last.sure, self._heard))
-
-    def _troubles(self) -> tuple[str, ...]:
-        """What keeps the copy from being written, though this application is to write it."""
-        if self._copy is not None and self._role() is Role.NONE:
-            return (self._copy.said(),)
-        return self._follower.troubles
 
     def _end(self, looked: Looked) -> None:
         self._tickets.clear()
@@ -286,15 +234,8 @@ class Source:
         waiting = [run for run in self._syncs if self._rsync and FileKind.EVENTS in run.kinds and not looked.error]
         for run in self._syncs:
             if run not in waiting:  # another rsync is still under way: theirs comes next
-                run.ended(self.name, looked.error or self._unable())
+                run.ended(self.name, looked.error or self._copying.unable)
         self._syncs = waiting
-
-    def _unable(self) -> str:
-        """Why nothing can be synced, whatever the node says; empty where it can. Without a copy no sync is begun."""
-        role = self._role()
-        if role is Role.WRITES or self._copy is None:
-            return "; ".join(self._follower.troubles)
-        return f"{self._copy.said()}: sync there" if role is Role.READS else self._copy.said()
 
     def _judged(self, looked: Looked) -> tuple[NodeState, str, float]:
         """The state of the node after a look, in words too, and when it is asked again."""
@@ -315,4 +256,4 @@ class Source:
             if command.job_id in {*self._follower.jobs, *self._follower.listed}:
                 return Answer(ticket.number, said=command.job_id)
             return Answer(ticket.number, looked.error or f"no job {command.job_id} here")
-        return Answer(ticket.number, looked.error or (self._unable() if isinstance(command, Sync) else ""))
+        return Answer(ticket.number, looked.error or (self._copying.unable if isinstance(command, Sync) else ""))

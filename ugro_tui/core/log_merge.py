@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from ugro_tui.core.log_blocks import Said, folded, grown, joined, unfolded, what_is_said
@@ -107,11 +107,12 @@ def _merged(logs: Mapping[int, Sequence[Keyed]]) -> list[Said]:
     logs = {rank: logs[rank] for rank in sorted(logs) if logs[rank]}
     if len(logs) == 1:
         return [line for pairs in logs.values() for _, line in pairs]
-    timed = [pair for pairs in logs.values() if pairs[-1][0] == pairs[-1][0] for pair in _begun(pairs)]
-    found = _once(sorted(timed, key=_time))
-    for pairs in logs.values():
-        if math.isnan(pairs[-1][0]):
-            found = _fitted(found, [line for _, line in pairs])
+    parts = {rank: _parted(pairs) for rank, pairs in logs.items()}
+    found = _once(sorted((pair for _, timed in parts.values() for pair in timed), key=_time))
+    for rank, (untimed, _) in parts.items():
+        if untimed:
+            end = next((place for place, line in enumerate(found) if rank in line.ranks), len(found))
+            found = [*_fitted(found[:end], untimed), *found[end:]]
     return found
 
 
@@ -119,10 +120,17 @@ def _time(pair: Keyed) -> float:
     return pair[0]
 
 
-def _begun(pairs: Sequence[Keyed]) -> Iterator[Keyed]:
-    """The lines of a rank; those before the first that tells a time have that time."""
-    first = next(time for time, _ in pairs if time == time)
-    return ((first if math.isnan(time) else time, line) for time, line in pairs)
+def _parted(pairs: Sequence[Keyed]) -> tuple[list[Said], list[Keyed]]:
+    """The lines of a rank of which no time is known, which go in between by their place, and those that have one.
+
+    Lines before the first that tells its time have that time. One that was only given a time, as it came late or is the
+    error at the end, says nothing of when those before it were said.
+    """
+    count = next((place for place, (time, _) in enumerate(pairs) if time == time), len(pairs))
+    if not count or count == len(pairs) or math.isnan(pairs[count][1].time):
+        return [line for _, line in pairs[:count]], list(pairs[count:])
+    first = pairs[count][0]
+    return [], [*((first, line) for _, line in pairs[:count]), *pairs[count:]]
 
 
 def _paced(lines: Sequence[Said], since: float) -> list[Keyed]:

@@ -13,8 +13,6 @@ from ugro_tui.core.fields import number
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.health_facts import told
 from ugro_tui.nodes.base import (
-    HEALTH_FRESH_SECONDS,
-    HEALTH_WAIT_SECONDS,
     Ask,
     NodeLied,
     NodeLost,
@@ -24,6 +22,7 @@ from ugro_tui.nodes.base import (
 )
 from ugro_tui.nodes.bootstrap import health_part
 from ugro_tui.nodes.channel import Channel
+from ugro_tui.nodes.health_pace import HEALTH_FRESH_SECONDS, HEALTH_WAIT_SECONDS
 from ugro_tui.nodes.helper import MAX_DOCUMENT
 from ugro_tui.nodes.pace import Pace
 from ugro_tui.nodes.probing import probe_of

@@ -12,12 +12,6 @@ from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.layout import POLLED, FileKind
 from ugro_tui.core.vital import Vital
 
-HEALTH_WAIT_SECONDS = 0.25
-"""How long an answer about a machine's health waits for what it began to look at: so long may polls be held up."""
-
-HEALTH_FRESH_SECONDS = 5.0
-"""What was found so short a time ago is told again rather than looked at again."""
-
 
 class Reaction(Enum):
     """What is to be done after an error."""

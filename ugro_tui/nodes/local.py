@@ -14,8 +14,6 @@ from ugro_tui.core.layout import node_layout
 from ugro_tui.core.text import visible
 from ugro_tui.nodes import helper, helper_health
 from ugro_tui.nodes.base import (
-    HEALTH_FRESH_SECONDS,
-    HEALTH_WAIT_SECONDS,
     Ask,
     NodeDenied,
     NodeError,
@@ -26,6 +24,7 @@ from ugro_tui.nodes.base import (
     Reply,
 )
 from ugro_tui.nodes.carriers import CAP_OF_RUN, Stream
+from ugro_tui.nodes.health_pace import HEALTH_FRESH_SECONDS, HEALTH_WAIT_SECONDS
 from ugro_tui.nodes.helper_files import Shelves
 from ugro_tui.nodes.probing import probe_of
 from ugro_tui.nodes.processes import ProcessStream

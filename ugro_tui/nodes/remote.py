@@ -17,7 +17,8 @@ from ugro_tui.nodes.carriers import Connection, Sftp, Stream
 from ugro_tui.nodes.channel import Channel, NoHelper
 from ugro_tui.nodes.local import refused
 from ugro_tui.nodes.pace import Pace
-from ugro_tui.nodes.sftp import SftpLink, where_is
+from ugro_tui.nodes.sftp import SftpLink
+from ugro_tui.nodes.sftp_root import where_is
 
 CONNECT_SECONDS = 8.0
 """How long a connection may take until the node can be read."""

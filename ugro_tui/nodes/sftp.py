@@ -8,7 +8,6 @@ cannot open a file without following links, so they are refused by what is said 
 from __future__ import annotations
 
 import hashlib
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.jobid import is_job_id
 from ugro_tui.core.text import visible
 from ugro_tui.nodes.asking import ANSWER_SECONDS, Clocks
-from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeError, NodeSilent, Probe, Reply
-from ugro_tui.nodes.carriers import Connection, Sftp, SftpStat
+from ugro_tui.nodes.base import Ask, Chunk, Denied, JobEntry, Known, NodeSilent, Probe, Reply
+from ugro_tui.nodes.carriers import Sftp, SftpStat
 from ugro_tui.nodes.helper import MAX_DOCUMENT
 from ugro_tui.nodes.helper_files import (
     MAX_ENTRIES,
@@ -39,30 +38,6 @@ LIST_SECONDS = 15.0
 
 _FRESH = 2.5
 """Seconds within which a file may change again without its time showing it."""
-
-
-def where_is(root: str, connection: Connection, sftp: Sftp, clocks: Clocks, deadline: float) -> tuple[str, float]:
-    """`root` as an absolute path, and by how many seconds the node's clock is ahead; 0 where no command runs there.
-
-    Raises:
-        NodeError: neither can be found out.
-    """
-    home, offset = "", 0.0
-    try:
-        # SFTP begins in the home that the user database names, other programs in that of the environment.
-        ran = connection.run(["sh", "-c", 'echo "ugro $(date +%s) $HOME"'], b"", deadline)
-        told = re.search(rb"^ugro (\d{1,12}) (/[^\n]*)$", ran.out, re.MULTILINE)
-        if told:
-            offset = int(told.group(1)) + 0.5 - clocks.time()
-            home = told.group(2).decode("utf-8", "surrogateescape")
-    except NodeError:
-        if not connection.alive:
-            raise
-    if root.startswith("/"):
-        return root, offset
-    home = home or sftp.realpath(".", deadline)
-    below = root[1:].lstrip("/") if root == "~" or root.startswith("~/") else root
-    return f"{home.rstrip('/')}/{below}".rstrip("/"), offset
 
 
 @dataclass(slots=True)

@@ -82,9 +82,9 @@ def fitting(columns: Sequence[TableColumn[R]], width: int) -> list[TableColumn[R
 
 
 def scrolled(columns: Sequence[TableColumn[R]], width: int, first: int) -> list[TableColumn[R]]:
-    """The first column, and of the others those from the `first` one on that fit into `width` cells."""
-    kept = list(columns[:1])
-    for column in columns[1 + first :]:
+    """The first column, and of the others the `first` one and those behind it that fit into `width` cells."""
+    kept = [*columns[:1], *columns[1 + first : 2 + first]]
+    for column in columns[2 + first :]:
         if taken([*kept, column]) > width:
             break
         kept.append(column)

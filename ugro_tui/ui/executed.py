@@ -115,7 +115,7 @@ class ExecutedScreen(ListScreen):
         names = {entry.node for entry in entries}
         nodes, here = len(names - {HERE}), HERE in names
         places = [counted(nodes, "node")] * bool(nodes) + ["this machine"] * here
-        where = f"  {len(entries):,} on {' and '.join(places)}"
+        where = f"  {len(entries):,} on {' and '.join(places)}" if places else "  none"
         return Content.assemble(("Commands", "bold"), where, (f"  {failed} failed" if failed else "", "$error"))
 
     def show_lines(self) -> bool:

@@ -182,7 +182,8 @@ class LineView(ScrollView, Generic[R], can_focus=True):
         titles = [column.heading(sign if name and column.field == name else "") for column in self._columns]
         line = " " * self._margin + GAP.join(titles)
         more = self._wide and self._columns and self._columns[-1].title != self._all[-1].title
-        return line.ljust(self.size.width - 1) + MORE if more else line
+        room = self.size.width - 1
+        return line.ljust(room)[:room] + MORE if more else line
 
     def _column_at(self, x: int) -> TableColumn[R] | None:
         """The column under the cell `x`."""

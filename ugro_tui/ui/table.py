@@ -262,9 +262,11 @@ class LineTable(LineView[R]):
 
     def _bring(self, field: str) -> None:
         """Scroll sideways until the column of that field is shown, where all columns can be."""
-        while self._wide and field and field not in [column.field for column in self._fitting(self.size.width)]:
-            place = next(index for index, column in enumerate(self._all) if column.field == field)
-            self._left = place - 1 if place - 1 < self._left else self._left + 1
+        place = next((index for index, column in enumerate(self._all) if column.field == field), 0)
+        if self._wide and place:
+            self._left = min(self._left, place - 1)
+            while self._left < place - 1 and field not in [one.field for one in self._fitting(self.size.width)]:
+                self._left += 1
         self._anew()
 
     def _move(self, position: int) -> None:
