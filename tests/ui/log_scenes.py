@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from tests.ui.scenes import PLACE, FakeArchive, FakeFeed, crashed, loss_at
-from ugro_tui.core.archive import Finding
+from ugro_tui.core.archive import Finding, Inquiry
 from ugro_tui.core.log_inquiry import LogError, LogErrors, LogFirstError, LogPage, LogPlace, LogText
 from ugro_tui.core.log_lines import LineReader
 from ugro_tui.core.log_merge import merged
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.states import JobStatus
 from ugro_tui.ui.app import UgroApp
 
 JOB = "gpt2-small"
@@ -75,12 +77,13 @@ def showing(shown: LogPage) -> FakeArchive:
 
 
 def printed(snapshot: Snapshot) -> FakeArchive:
-    """An archive that knows what rank 0 of each job has printed lately: nothing unusual."""
-    totals = {job.job_id: job.summary.total_steps or 0 for job in snapshot.jobs}
-    jobs = {job.job_id: int(np.nan_to_num(job.summary.step)) for job in snapshot.jobs}
-    return FakeArchive(
-        {
-            LogText(name, 0): Finding(page({0: steps(max(1, step - 20), step, total=totals[name])}))
-            for name, step in jobs.items()
-        }
-    )
+    """An archive that knows what rank 0 of each job has printed lately, and the ranks that alerts name."""
+    found: dict[Inquiry[Any], Finding[Any]] = {}
+    for job in snapshot.jobs:
+        step, total = int(np.nan_to_num(job.summary.step)), job.summary.total_steps or 0
+        accused = {alert.rank for alert in job.summary.alerts if alert.rank is not None}
+        for rank in {0, *accused}:
+            failed = rank in accused and job.summary.status is JobStatus.FAILED
+            lines = [*steps(max(1, step - 20), step, rank, total=total), *(TRACE if failed else ())]
+            found[LogText(job.job_id, rank)] = Finding(page({rank: lines}))
+    return FakeArchive(found)

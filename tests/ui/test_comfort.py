@@ -92,19 +92,31 @@ async def test_a_filter_is_kept_when_it_was_entered_and_not_as_far_as_it_was_typ
         await pilot.press("1", "slash", *"done<50", "enter", "slash", "ctrl+u", *"foo>>3")
         assert "no field 'foo'" in str(app.front.query_one(".answer", Static).content)
         app.desk.save()
-        assert notes.values["table.jobs"]["filter"] == "done<50"  # type: ignore[index]
+        assert notes.values["table.jobs.filter"] == "done<50"
         await pilot.press("ctrl+u", *"gpt")
         assert table(app).filter_text == "gpt"
         app.desk.save()
-        assert notes.values["table.jobs"]["filter"] == "done<50"  # type: ignore[index]
+        assert notes.values["table.jobs.filter"] == "done<50"
         table(app).focus()
         await pilot.press("escape")
         assert (app.front.NAME, table(app).entered) == ("jobs", "")
         assert not app.front.query_one(FilterBar).is_open
 
 
+async def test_what_was_changed_in_another_application_meanwhile_is_left_as_it_is() -> None:
+    notes = Notes({"table.jobs.sort": ["done", True], "table.jobs.filter": "gpt", "theme": "dark", "job": "gpt2-xl"})
+    async with at(SCENES["many_jobs"](), notes) as (app, pilot):
+        notes.values |= {"table.jobs.filter": "llama", "theme": "light", "job": "llama-8b-sft"}  # by the other one
+        await pilot.press("1", "i", "space", "W")
+        app.end()
+    assert notes.values == {
+        "table.jobs.sort": ["done", False], "table.jobs.wide": True,
+        "table.jobs.filter": "llama", "theme": "light", "job": "llama-8b-sft",
+    }  # fmt: skip
+
+
 async def test_what_was_kept_by_hand_or_by_another_version_harms_nothing() -> None:
-    odd: dict[str, object] = {"jobs": {"sort": ["nosuch", True], "filter": "rank:("}, "job": [1], "nodes": {"sort": 3}}
+    odd: dict[str, object] = {"jobs.sort": ["nosuch", True], "jobs.filter": "rank:(", "job.wide": [1], "nodes.sort": 3}
     notes = Notes({"theme": "nosuch", "job": 3} | {f"table.{name}": kept for name, kept in odd.items()})
     async with at(SCENES["many_jobs"](), notes) as (app, pilot):
         for key in "125":
@@ -165,13 +177,16 @@ async def test_a_theme_is_seen_before_it_is_chosen() -> None:
 async def test_y_copies_what_the_cursor_is_on_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     async with at(SCENES["many_jobs"]()) as (app, pilot):
         copied: list[str] = []
+        monkeypatch.setenv("TMUX", "/run/tmux,1,0")
         monkeypatch.setattr(app, "copy_to_clipboard", copied.append)
         await pilot.press("1", "g", "j", "4", "2", "S")
         assert copied == []
         await pilot.press("1", "g", "Y", "2", "Y")
         assert "\tllama-8b-sft\t" in f"\t{copied[0]}\t"
         assert copied[1].startswith("0\tnode0\t")
-        assert app.desk.message.text.startswith("copied: 0 node0 ")
+        assert app.desk.message.text.startswith("sent to the clipboard: 0 node0 ")
+        assert app.desk.message.text.endswith(" (not there? in tmux: set -g set-clipboard on)")
+        monkeypatch.delenv("TMUX")
         await pilot.press("4", "Y")
         assert copied[2].startswith("llama-8b-sft: ")
         app.desk.url = "http://127.0.0.1:6006"

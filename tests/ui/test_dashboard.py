@@ -95,7 +95,7 @@ async def test_brackets_follow_the_list_of_jobs_as_it_is_sorted_and_filtered() -
             ({"sort": ["step", True]}, ["ablation-lr-3e-4", "llama-8b-sft", "gpt2-small", "ablation-lr-1e-3"]),
             ({"sort": ["job", True], "filter": "ablation"}, ["gpt2-small", "ablation-lr-3e-4", "ablation-lr-1e-3"]),
         ):
-            desk.keep("table.jobs", kept)
+            desk.keep_table("jobs", kept)
             desk.take_job("gpt2-small")
             assert desk.shown == expected  # the job in hand before the others where the filter hides it
             place = expected.index("gpt2-small")
@@ -378,6 +378,14 @@ async def test_a_pane_grows_to_half_and_all_of_the_screen_and_is_found_so_again(
 async def test_the_log_is_that_of_the_rank_under_the_cursor() -> None:
     async with shown("healthy") as (app, _, pilot):
         assert "Log of rank 0" in text(app)
+        await pilot.press("j", "j")
+        await pilot.pause()
+        assert "Log of rank 2" in text(app)
+
+
+async def test_the_log_is_that_of_the_rank_that_broke_until_one_is_chosen() -> None:
+    async with shown("crashed") as (app, _, pilot):
+        assert "Log of rank 1" in text(app)
         await pilot.press("j", "j")
         await pilot.pause()
         assert "Log of rank 2" in text(app)

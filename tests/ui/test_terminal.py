@@ -149,7 +149,7 @@ def test_no_byte_of_a_node_moves_the_terminal(terminal: Callable[..., Terminal],
         tty.wait(lambda screen, title=title: title in screen.splitlines()[0])  # type: ignore[misc]
     assert b"\x1b]52;" not in tty.bytes.read_bytes()
     tty.type("Y")
-    tty.wait(lambda screen: "copied: " in screen)
+    tty.wait(lambda screen: "sent to the clipboard: " in screen)
     tty.type("q")
     tty.wait(at_prompt)
     data = tty.bytes.read_bytes()

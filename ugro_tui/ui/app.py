@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import ClassVar
@@ -29,7 +30,7 @@ LOOK_SECONDS = 0.25
 """How often the timer asks for a newer snapshot: asking costs nothing, and news wait no longer than this."""
 
 SAID = 60
-"""Characters that are shown of what was copied."""
+"""Characters that are shown of what was sent to the clipboard."""
 
 SOON_SECONDS = 0.03
 """How often it asks before anything is known: the first picture is waited for."""
@@ -205,13 +206,19 @@ class UgroApp(ScreensApp):
             self.push_screen(CommandPalette(placeholder=HINT, id="--command-palette"))
 
     def action_copy(self) -> None:
-        """Put into the clipboard what the screen has under its cursor, else TensorBoard's address, else the verdict."""
+        """Send to the clipboard what the screen has under its cursor, else TensorBoard's address, else the verdict.
+
+        No terminal says whether it took it, so nothing is claimed.
+        """
         view = self.desk.view
         text = self.front.copied() or self.desk.url
         text = text or ("" if view is None else f"{view.job_id}: {view.summary.verdict}")
         if text:
             self.copy_to_clipboard(text)
-        self.front.say(f"copied: {visible(text, SAID)}" if text else "nothing to copy here")
+        needs = "in tmux: set -g set-clipboard on" if "TMUX" in os.environ else "the terminal must allow OSC 52"
+        self.front.say(
+            f"sent to the clipboard: {visible(text, SAID)} (not there? {needs})" if text else "nothing to copy here"
+        )
 
     def action_help(self) -> None:
         """Show the keys of the screen in front, and those that work everywhere."""

@@ -24,7 +24,7 @@ from ugro_tui.ui.heatmap import PhaseHeatmap
 from ugro_tui.ui.job_columns import AGE_WORDS
 from ugro_tui.ui.job_curves import LOSS, JobCurves
 from ugro_tui.ui.listing import FilteredScreen
-from ugro_tui.ui.log_tail import log_tail
+from ugro_tui.ui.log_tail import broken_rank, log_tail
 from ugro_tui.ui.metric_chart import MetricChart
 from ugro_tui.ui.metric_question import MetricQuestion
 from ugro_tui.ui.panels import alert_lines, alerts_title, empty, header, job_bar, marks, verdict
@@ -86,6 +86,8 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
     _pane = 0
     _zoom = 0
     _drawn_job = ""
+    _chose = ""
+    """The job in which the cursor was put on a rank."""
     _pictured = False
     """Whether a picture of a job was painted: what is read from files waits for it, so that it comes sooner."""
 
@@ -158,9 +160,15 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
             self._pictured = True
             self.show()
 
+    @property
+    def _told(self) -> int | None:
+        """The rank whose log is shown: until a line was chosen, the one that broke, else that under the cursor."""
+        broken = None if self._chose == self.desk.job else broken_rank(self.desk.view)
+        return self.query_one(RankTable).rank if broken is None else broken
+
     def _draw_tail(self) -> None:
-        rank, view = self.query_one(RankTable).key, self.desk.view
-        if self._pictured and view is not None and isinstance(rank, int) and self._is_shown("log"):
+        rank, view = self._told, self.desk.view
+        if self._pictured and view is not None and rank is not None and self._is_shown("log"):
             lines = max(1, self.query_one("#log-tail").size.height)
             self.put("log-tail", log_tail(self.desk.archive, view.job_id, rank, lines))
 
@@ -199,7 +207,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
             "loss": self.chart.title(beside=beside, width=width),
             "phases": Content(f"Phases, ms, {MEAN_OF} records"),
             "alerts": alerts_title(view, self.desk.snapshot),
-            "log": Content("Log" if self.table.key is None else f"Log of rank {self.table.key}"),
+            "log": Content("Log" if self._told is None else f"Log of rank {self._told}"),
         }
         for name, text in titles.items():
             if self.is_new(f"{name} title", text):
@@ -269,6 +277,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
     @on(LineTable.Moved)
     def _moved(self) -> None:
         if self.desk.view is not None:
+            self._chose = self.desk.job or ""
             self._draw_tail()
             self._name_panes(self.desk.view)
 

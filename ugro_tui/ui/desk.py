@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from ugro_tui.core.attempts import Attempts
@@ -12,7 +12,8 @@ from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.kept import Kept
 from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.ui.job_order import KEPT_AS, all_jobs, shown_jobs
+from ugro_tui.ui.arrangement import USUAL
+from ugro_tui.ui.job_order import LIST, all_jobs, shown_jobs
 from ugro_tui.ui.message import SILENT, Message, always, of_attempt, of_living
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.requests import Requests, about
@@ -30,7 +31,7 @@ PATIENCE = 2.0
 class Desk:
     """Belongs to the application; every screen reads and changes it. `job` is the id of the job in hand.
 
-    `keep` and `kept` are for what a person arranged: by a name such as `table.jobs`, found again at the next start.
+    `keep` and `kept` are for what a person arranged: by a name, as `table.jobs.sort`, found again at the next start.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Desk:
     @property
     def _arranged(self) -> dict[str, object]:
         """How the list of jobs was arranged last."""
-        return self.kept(KEPT_AS, {})
+        return self.kept_table(LIST)
 
     def views(self, names: Iterable[str]) -> list[JobView]:
         """The jobs of these names, as far as they are known."""
@@ -220,6 +221,17 @@ class Desk:
     def kept(self, key: str, default: T) -> T:
         """What was kept under `key`; `default` where nothing was, or what is of another type: anyone can edit files."""
         return self._kept.get(key, default)
+
+    def kept_table(self, name: str) -> dict[str, object]:
+        """How the table of that screen was left: the parts of `USUAL`."""
+        return {part: self.kept(f"table.{name}.{part}", usual) for part, usual in USUAL.items()}
+
+    def keep_table(self, name: str, arranged: Mapping[str, object]) -> None:
+        """Keep what was changed of it, each part by itself: another application may have changed the rest."""
+        before = self.kept_table(name)
+        for part, value in arranged.items():
+            if value != before[part]:
+                self.keep(f"table.{name}.{part}", value)
 
     def save(self) -> None:
         """Write down what is to be found at the next start."""

@@ -32,12 +32,7 @@ class FilteredScreen(UgroScreen):
 
     def on_mount(self) -> None:
         """Sort, filter and columns are those of the last time."""
-        kept: dict[str, object] = self.desk.kept(self._kept_as, {})
-        self.table.restore(kept)
-
-    @property
-    def _kept_as(self) -> str:
-        return f"table.{self.NAME}"
+        self.table.restore(self.desk.kept_table(self.NAME))
 
     def go_to(self, key: Key) -> None:
         """Put the cursor on the line of this identity, or say why not."""
@@ -83,7 +78,8 @@ class FilteredScreen(UgroScreen):
     @on(LineTable.Arranged)
     def _arranged(self) -> None:
         table = self.table
-        self.desk.keep(self._kept_as, {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide})
+        arranged = {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide}
+        self.desk.keep_table(self.NAME, arranged)
         self.show()
 
     @on(LineTable.Noted)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from ugro_tui.core.alerts import Severity
 from ugro_tui.core.log_inquiry import LogText
 from ugro_tui.core.log_level import Level
 from ugro_tui.core.log_lines import LogLine
 from ugro_tui.core.ports import Archive
+from ugro_tui.core.snapshot import JobView
 from ugro_tui.ui.marks import LEVEL_GLYPHS
 
 _STYLES = {Level.CRITICAL: "bold $error", Level.ERROR: "$error", Level.WARNING: "$warning", Level.DEBUG: "$text-muted"}
+
+
+def broken_rank(view: JobView | None) -> int | None:
+    """The rank that the worst critical alert names, of a job that failed, hangs or learns nothing: its log says why."""
+    critical = (alert for alert in (view.summary.alerts if view else ()) if alert.severity is Severity.CRIT)
+    return next((alert.rank for alert in critical if alert.rank is not None), None)
 
 
 def _said(line: LogLine) -> Content:

@@ -23,3 +23,8 @@ class RankTable(LineTable[Row]):
             return
         self._ranks = ranks
         self.show_lines(None if ranks is None else RankLines(ranks, accused), columns_for(ranks))
+
+    @property
+    def rank(self) -> int | None:
+        """The rank under the cursor; None where no line is shown."""
+        return self.key if isinstance(self.key, int) else None
