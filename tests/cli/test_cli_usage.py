@@ -177,7 +177,7 @@ def test_a_machine_that_nobody_has_trained_on_yet_is_well_and_has_no_jobs(
     assert "none does not exist yet" in out + err or argv == ("health",)
 
 
-def test_this_machine_is_told_of_by_its_own_name_and_understood_by_both(call: Call, root: Path) -> None:
+def test_this_machine_is_told_of_by_its_own_name_and_understood_by_both(call: Call) -> None:
     here = socket.gethostname()
     for name in (here, "local"):
         code, out, _ = call("health", name)

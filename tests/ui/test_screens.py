@@ -326,6 +326,18 @@ async def test_nodes_tell_how_they_are_and_why() -> None:
         assert "runs gpt2-xl ranks 0,3" in seen
 
 
+async def test_enter_on_a_node_leads_to_its_rank_that_is_not_well_or_says_that_none_is_there() -> None:
+    async with shown(machines(), "5", "G", "enter") as (app, _, pilot):
+        await pilot.pause()
+        assert stack(app)[-1] == "job"
+        assert table(app).key == 2  # unreachable, as its node
+        await pilot.press("1", "5", "g", "enter")
+        await pilot.pause()
+        assert table(app).key == 0
+    async with shown(replace(machines(), jobs=()), "5", "j", "enter") as (app, _, _):
+        assert "no rank of a running job is there; ugro-tui health gpu1 tells all of the node" in text(app)
+
+
 async def test_each_gpu_of_a_node_is_drawn_and_what_is_said_of_it_leaves_the_table_its_lines() -> None:
     async with shown(fleet(), "5", "j", "j", size=(80, 24)) as (app, _, pilot):
         seen = text(app)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ugro_tui.core import health_words as words
 from ugro_tui.core.filter_fields import MILLISECONDS, NUMBER, PERCENT, SECONDS, Field
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.numbers import age
 from ugro_tui.core.snapshot import NodeView, Snapshot
-from ugro_tui.core.states import NodeState
+from ugro_tui.core.states import NodeState, RankState
 from ugro_tui.ui.columns import TableColumn
 from ugro_tui.ui.lines import Listed
 from ugro_tui.ui.marks import NODE_GLYPHS
@@ -27,6 +27,14 @@ MOST_BLOCKS: Final = 8
 """GPUs of a node that are drawn as a block each."""
 
 
+class RankThere(NamedTuple):
+    """A rank on a node, and its state."""
+
+    job_id: str
+    rank: int
+    state: RankState
+
+
 @dataclass(frozen=True, slots=True)
 class NodeLine:
     """One node: how it is read, how it is (as told last, or nothing), and how many ranks of jobs that run it has."""
@@ -39,15 +47,24 @@ class NodeLine:
 def node_lines(snapshot: Snapshot, elapsed: float) -> Listed[NodeLine]:
     """All nodes in their order; `elapsed`: seconds since the snapshot."""
     told = {health.node: health for health in snapshot.health}
-    ranks: dict[str, int] = {}
-    for job in snapshot.jobs:
-        for node in job.ranks.node if not job.summary.status.over else ():
-            name = snapshot.nodes[0].name if len(snapshot.nodes) == 1 else node  # a machine calls itself as it likes
-            ranks[name] = ranks.get(name, 0) + 1
+    ranks = ranks_there(snapshot)
     lines = [
-        NodeLine(view, told.get(view.name, NodeHealth(view.name)), ranks.get(view.name, 0)) for view in snapshot.nodes
+        NodeLine(view, told.get(view.name, NodeHealth(view.name)), len(ranks.get(view.name, ())))
+        for view in snapshot.nodes
     ]
     return Listed(lines, lambda line: line.view.name, _values(elapsed), _trouble)
+
+
+def ranks_there(snapshot: Snapshot) -> dict[str, list[RankThere]]:
+    """The ranks of jobs that are not over, by the name of their node; jobs and ranks in their order."""
+    alone = snapshot.nodes[0].name if len(snapshot.nodes) == 1 else ""  # a machine calls itself as it likes
+    found: dict[str, list[RankThere]] = {}
+    for job in snapshot.jobs:
+        if not job.summary.status.over:
+            ranks = zip(job.ranks.node, job.ranks.rank.tolist(), job.ranks.state.tolist(), strict=True)
+            for node, rank, state in ranks:
+                found.setdefault(alone or node, []).append(RankThere(job.job_id, rank, RankState(state)))
+    return found
 
 
 def _trouble(line: NodeLine) -> float:

@@ -10,10 +10,12 @@ from textual.content import Content
 
 from ugro_tui.core.commands import Health
 from ugro_tui.core.snapshot import NodeView
+from ugro_tui.core.states import RankState
 from ugro_tui.ui.listing import ListScreen
-from ugro_tui.ui.node_columns import FIELDS, UNWELL_BELOW, columns, node_lines
+from ugro_tui.ui.node_columns import FIELDS, UNWELL_BELOW, columns, node_lines, ranks_there
 from ugro_tui.ui.node_detail import machine_lines
 from ugro_tui.ui.nodes import sentences, troubled
+from ugro_tui.ui.screen import GoTo
 from ugro_tui.ui.table import LineTable
 
 WATCH_SECONDS = 10.0
@@ -88,4 +90,11 @@ class NodesScreen(ListScreen):
 
     @on(LineTable.Opened)
     def _opened(self, event: LineTable.Opened) -> None:
-        self.say(f"ugro-tui health {event.key} tells all of it")
+        """To its first rank that is not simply running, else to its first."""
+        there = ranks_there(self.desk.snapshot).get(str(event.key), [])
+        if not there:
+            self.say(f"no rank of a running job is there; ugro-tui health {event.key} tells all of the node")
+            return
+        rank = next((one for one in there if one.state is not RankState.RUNNING), there[0])
+        self.desk.take_job(rank.job_id)
+        self.post_message(GoTo("job", line=rank.rank))
