@@ -82,7 +82,7 @@ def test_a_summary_in_words(call: Call, root: Path, clock: Clock) -> None:
     code, out, _ = call("summary", "job")
     assert code == 0
     facts = dict(line.split(maxsplit=1) for line in out.splitlines()[:8])
-    assert (facts["pace"], facts["throughput"]) == ("– s/it  (mean 1.00 s/it)", "– tok/s  (mean 201)")
+    assert (facts["pace"], facts["throughput"]) == ("– s/it  (mean 1.00 s/it)", "– tok/s  (mean over its steps 201)")
     assert (facts["status"], facts["loss"]) == ("finished", "last 0.5000 (mean)  min 0.5000 (rank 0)")
     assert facts["ranks"] == "2 of 2 well, 2 seen"
     assert out.splitlines()[-1].split()[:4] == ["1", "node1", "finished", "20"]

@@ -94,7 +94,7 @@ async def test_brackets_follow_the_list_of_jobs_as_it_is_sorted_and_filtered() -
             ({"sort": ["step", True]}, ["ablation-lr-3e-4", "llama-8b-sft", "gpt2-small", "ablation-lr-1e-3"]),
             ({"sort": ["job", True], "filter": "ablation"}, ["gpt2-small", "ablation-lr-3e-4", "ablation-lr-1e-3"]),
         ):
-            desk.keep_arranged("jobs", kept)
+            desk.keep_table("jobs", kept)
             desk.take_job("gpt2-small")
             assert desk.shown == expected  # the job in hand before the others where the filter hides it
             place = expected.index("gpt2-small")

@@ -28,7 +28,7 @@ class JobSummary:
     """One job in numbers. Times in s, throughput in tokens/s; NaN: not known.
 
     `throughput` and `seconds_per_step` are of now: there is none of ranks that do not step. Their means over the run
-    begin with `avg_`, over the time that steps took, without declared pauses or a standstill after the last step.
+    begin with `avg_`: over the time that steps took, without declared pauses and a standstill after the last step.
     """
 
     job_id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Generic
+from typing import Final, Generic
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ugro_tui.core.filters import Filter, FilterError, parse
 from ugro_tui.core.ordering import Order, Sort, arranged
 from ugro_tui.ui.columns import R
 from ugro_tui.ui.lines import Key, Lines
+
+USUAL: Final[Mapping[str, object]] = {"sort": ["", False], "filter": "", "wide": False}
+"""How a table is arranged that nobody has arranged: unsorted, all lines, the columns that fit."""
 
 
 class Arrangement(Generic[R]):

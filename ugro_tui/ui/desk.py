@@ -12,16 +12,14 @@ from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.kept import Kept
 from ugro_tui.core.ports import Archive, Feed, Memory
 from ugro_tui.core.snapshot import JobView, Snapshot
-from ugro_tui.ui.job_order import JOBS, all_jobs, shown_jobs
+from ugro_tui.ui.arrangement import USUAL
+from ugro_tui.ui.job_order import LIST, all_jobs, shown_jobs
 from ugro_tui.ui.message import SILENT, Message, always, of_attempt, of_living
 from ugro_tui.ui.question import Questions
 from ugro_tui.ui.requests import Requests, about
 from ugro_tui.ui.strip import Errands, port
 
 T = TypeVar("T")
-
-_USUAL: Mapping[str, object] = {"sort": ["", False], "filter": "", "wide": False}
-"""Of a table that nobody arranged: lines as they came (no field, not falling), all of them, the columns that fit."""
 
 _LAST_JOB = "job"
 """What the id of the job in hand is kept under."""
@@ -98,24 +96,18 @@ class Desk:
     @property
     def order(self) -> list[str]:
         """All jobs that are read, in the order of their list."""
-        return all_jobs(self.snapshot, self.arranged(JOBS))
+        return all_jobs(self.snapshot, self._arranged)
 
     @property
     def shown(self) -> list[str]:
         """The jobs that their list shows, in its order; before them the job in hand, where its filter hides that."""
-        shown = shown_jobs(self.snapshot, self.arranged(JOBS))
+        shown = shown_jobs(self.snapshot, self._arranged)
         return shown if self.job in shown or self.view is None else [self.view.job_id, *shown]
 
-    def arranged(self, table: str) -> dict[str, object]:
-        """How the table of that name was left, as `Arrangement.restore` takes it."""
-        return {what: self.kept(f"table.{table}.{what}", usual) for what, usual in _USUAL.items()}
-
-    def keep_arranged(self, table: str, now: Mapping[str, object]) -> None:
-        """Write down what was changed here, each by itself: another application may have changed the rest."""
-        before = self.arranged(table)
-        for what in now:
-            if now[what] != before[what]:
-                self.keep(f"table.{table}.{what}", now[what])
+    @property
+    def _arranged(self) -> dict[str, object]:
+        """How the list of jobs was arranged last."""
+        return self.kept_table(LIST)
 
     def views(self, names: Iterable[str]) -> list[JobView]:
         """The jobs of these names, as far as they are known."""
@@ -226,6 +218,17 @@ class Desk:
     def kept(self, key: str, default: T) -> T:
         """What was kept under `key`; `default` where nothing was, or what is of another type: anyone can edit files."""
         return self._kept.get(key, default)
+
+    def kept_table(self, name: str) -> dict[str, object]:
+        """How the table of that screen was left: the parts of `USUAL`."""
+        return {part: self.kept(f"table.{name}.{part}", usual) for part, usual in USUAL.items()}
+
+    def keep_table(self, name: str, arranged: Mapping[str, object]) -> None:
+        """Keep what was changed of it, each part by itself: another application may have changed the rest."""
+        before = self.kept_table(name)
+        for part, value in arranged.items():
+            if value != before[part]:
+                self.keep(f"table.{name}.{part}", value)
 
     def save(self) -> None:
         """Write down what is to be found at the next start."""

@@ -9,8 +9,8 @@ from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.ui.arrangement import Arrangement
 from ugro_tui.ui.job_columns import FIELDS, OLDER, JobLine, job_lines
 
-JOBS: Final = "jobs"
-"""What the sort and the filter of the list are kept under, see `Desk.arranged`."""
+LIST: Final = "jobs"
+"""The name of the screen that is the list."""
 
 
 def all_jobs(snapshot: Snapshot, kept: Mapping[str, object]) -> list[str]:

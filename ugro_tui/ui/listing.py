@@ -32,7 +32,7 @@ class FilteredScreen(UgroScreen):
 
     def on_mount(self) -> None:
         """Sort, filter and columns are those of the last time."""
-        self.table.restore(self.desk.arranged(self.NAME))
+        self.table.restore(self.desk.kept_table(self.NAME))
 
     def go_to(self, key: Key) -> None:
         """Put the cursor on the line of this identity, or say why not."""
@@ -78,8 +78,8 @@ class FilteredScreen(UgroScreen):
     @on(LineTable.Arranged)
     def _arranged(self) -> None:
         table = self.table
-        now = {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide}
-        self.desk.keep_arranged(self.NAME, now)
+        arranged = {"sort": list(table.sorted_by), "filter": table.entered, "wide": table.wide}
+        self.desk.keep_table(self.NAME, arranged)
         self.show()
 
     @on(LineTable.Noted)
