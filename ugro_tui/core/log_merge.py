@@ -109,15 +109,27 @@ def _merged(logs: Mapping[int, Sequence[Keyed]]) -> list[Said]:
         return [line for pairs in logs.values() for _, line in pairs]
     parts = {rank: _parted(pairs) for rank, pairs in logs.items()}
     found = _once(sorted((pair for _, timed in parts.values() for pair in timed), key=_time))
-    for rank, (untimed, _) in parts.items():
+    for rank, (untimed, timed) in parts.items():
         if untimed:
-            end = next((place for place, line in enumerate(found) if rank in line.ranks), len(found))
-            found = [*_fitted(found[:end], untimed), *found[end:]]
+            own = next((place for place, line in enumerate(found) if rank in line.ranks), len(found))
+            end = own if timed else _last_errors(found, untimed)
+            found = [*_fitted(found[:end], untimed, last=not timed), *found[end:]]
     return found
 
 
 def _time(pair: Keyed) -> float:
     return pair[0]
+
+
+def _last_errors(found: Sequence[Said], others: Sequence[Said]) -> int:
+    """Where the errors begin that `found` ends with; its end where the others say them too, or end with others."""
+    end = len(found)
+    if not found or found[-1].level < Level.ERROR or others[-1].level >= Level.ERROR:
+        return end
+    said = {what_is_said(line) for line in others}
+    while end and found[end - 1].level >= Level.ERROR and what_is_said(found[end - 1]) not in said:
+        end -= 1
+    return end
 
 
 def _parted(pairs: Sequence[Keyed]) -> tuple[list[Said], list[Keyed]]:
@@ -184,7 +196,7 @@ def _once(keyed: Sequence[Keyed]) -> list[Said]:
     return found
 
 
-def _fitted(found: Sequence[Said], lines: Sequence[Said]) -> list[Said]:
+def _fitted(found: Sequence[Said], lines: Sequence[Said], *, last: bool) -> list[Said]:
     """The lines of a rank that tells no time, told once where others said the same, and in between by their place."""
     places: dict[str, list[int]] = {}
     for place, line in enumerate(found):
@@ -199,7 +211,7 @@ def _fitted(found: Sequence[Said], lines: Sequence[Said]) -> list[Said]:
             continue
         whole += [*_interleaved(found[reached:same], alone), joined(found[same], [line])]
         reached, alone = same + 1, []
-    return whole + _interleaved(found[reached:], alone)
+    return whole + _interleaved(found[reached:], alone, last=last)
 
 
 def _next(places: Sequence[int], begin: int) -> int | None:
@@ -208,9 +220,12 @@ def _next(places: Sequence[int], begin: int) -> int | None:
     return places[index] if index < len(places) and places[index] - begin <= NEAR_LINES else None
 
 
-def _interleaved(some: Sequence[Said], others: Sequence[Said]) -> list[Said]:
-    """Both in one order: the middle of the one is beside the middle of the other."""
+def _interleaved(some: Sequence[Said], others: Sequence[Said], *, last: bool = False) -> list[Said]:
+    """Both in one order: the middle of the one is beside the middle of the other.
+
+    `last`: nothing comes behind, so that their ends are beside each other too: ranks end together, above all by errors.
+    """
     if not some or not others:
         return [*some, *others]
-    placed = [(index / len(lines), line) for lines in (some, others) for index, line in enumerate(lines)]
+    placed = [((index + last) / len(lines), line) for lines in (some, others) for index, line in enumerate(lines)]
     return [line for _, line in sorted(placed, key=lambda pair: pair[0])]

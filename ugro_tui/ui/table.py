@@ -92,15 +92,13 @@ class LineTable(LineView[R]):
 
     def narrow(self, text: str) -> FilterError | None:
         """Show the lines that pass this filter; where it cannot be read, say why, and the one before stays."""
-        before = self._offset()
-        error = self._arrangement.narrow(text)
+        before, error = self._offset(), self._arrangement.narrow(text)
         self._rearranged(before)
         return error
 
     def preview(self, text: str) -> FilterError | None:
         """Show the lines that this filter, half typed, lets pass; those of the entered one where it cannot be read."""
-        before = self._offset()
-        error = self._arrangement.preview(text)
+        before, error = self._offset(), self._arrangement.preview(text)
         self._rearranged(before)
         return error
 
