@@ -64,7 +64,9 @@ def test_what_fires_is_listed_with_whom_and_what_to_do(call: Call, root: Path, c
 def test_the_exit_codes_of_usage_and_nodes(call: Call, root: Path, clock: Clock) -> None:
     broken(root, clock)
     assert call("alerts", "nosuch")[0] == 2
-    assert call("--metrics-dir", "/none", "alerts")[0] == 3
+    assert call("--metrics-dir", "/none", "alerts")[0] == 0  # nobody has trained there yet
+    (root / "no directory").touch()
+    assert call("--metrics-dir", str(root / "no directory"), "alerts")[0] == 3
 
 
 def test_a_number_of_the_settings_file_is_what_rules_judge_by(call: Call, root: Path, clock: Clock, home: Path) -> None:
