@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.ui.alert_scenes import hung
 from tests.ui.scenes import COMPLETED, Run, ended, job, non_finite, snapshot
 from ugro_tui.core.alerts import Severity
 from ugro_tui.core.archive import Finding, Found, Inquiry, Line, Lines, MetricLines, MetricNames
@@ -74,6 +75,11 @@ def test_the_newest_attempt_says_what_its_summary_says() -> None:
     assert row(found, "alerts").texts == ("none", "1 (1 critical)")
 
 
+def test_a_run_that_hangs_is_told_as_it_is_on_every_screen() -> None:
+    view = hung().jobs[0]
+    assert row(compared([Side(RunName("a"), view.summary)] * 2), "status").texts == ("hung", "hung")
+
+
 def test_all_numbers_of_a_run_that_goes_on_are_of_the_moment_of_its_newest_loss() -> None:
     """The picture, the attempts and each metric are read in turn: each may be a record ahead of the others."""
     view = snapshot(job(Run("on", ranks=1, steps=300))).jobs[0]
@@ -95,7 +101,7 @@ def test_all_numbers_of_a_run_that_goes_on_are_of_the_moment_of_its_newest_loss(
         "steps": "40", "last loss": "2.000", "min loss": "1.000", "tokens": "4.0k", "duration": "00:00:21"
     }  # fmt: skip
     assert row(found, "last val loss").texts[0] == "6.000"
-    assert (found.as_of, row(found, "steps").label) == ((40.0, 40.0), "steps (running: as of)")
+    assert (found.as_of, row(found, "steps").label) == ((40.0, 40.0), "steps (so far)")
 
 
 def test_what_fired_in_an_attempt_is_counted_whoever_knows_it_and_once() -> None:

@@ -50,7 +50,7 @@ async def test_the_numbers_are_those_of_the_summaries_and_the_options_those_that
     app = compare_app(4)
     async with app.run_test(size=MIDDLE) as pilot:
         await pilot.press("6")
-        assert row(app, "steps (running: as of)") == ["300", "500", "220", "120"]
+        assert row(app, "steps (so far)") == ["300", "500", "220", "120"]
         assert "★" not in row(app, "last loss")  # of runs that have not come equally far
         assert row(app, "loss at step 120").count("★") == 1
         assert [line.split()[0] for line in said(app, "option-lines").splitlines()[1:]] == [

@@ -125,7 +125,7 @@ def _rows(sides: Sequence[Side], metric: str) -> list[Row]:
     ]
 
 
-_AS_OF: Final = "running: as of"
+_AS_OF: Final = "so far"
 """Said beside the steps: of a run that goes on, all its numbers are as of that step."""
 
 

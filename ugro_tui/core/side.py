@@ -94,7 +94,7 @@ class Side:
     def status(self) -> str:
         """What it does; empty where that is not known."""
         if self.summary is not None:
-            return self.summary.status.value
+            return self.summary.state
         return "" if self.told is None else self.told.status.value
 
     @property
