@@ -17,6 +17,7 @@ from ugro_tui.ui.node_detail import machine_lines
 from ugro_tui.ui.nodes import sentences, troubled
 from ugro_tui.ui.screen import GoTo
 from ugro_tui.ui.table import LineTable
+from ugro_tui.ui.wording import cut
 
 WATCH_SECONDS = 10.0
 """How often how nodes are is asked anew while somebody looks at it."""
@@ -49,12 +50,13 @@ class NodesScreen(ListScreen):
         """How many there are, and how many are in trouble."""
         nodes = self.desk.snapshot.nodes
         there, bad = len(nodes), len(troubled(nodes))
-        said = f"{there - bad} of {there} answer well" if bad else f"all {there} answer well"
         unwell = sum(one.score < UNWELL_BELOW for one in self.desk.snapshot.health if one.state.reached)
+        well = "" if unwell else " well"
+        answer = (
+            f"{there - bad} of {there} answer" if bad else f"all {there} answer" if there > 1 else f"{there} answers"
+        )
         return Content.assemble(
-            ("Nodes", "bold"),
-            f"  {said if bad or there > 1 else f'{there} answers well'}",
-            (f"  {unwell} unwell" if unwell else "", "$error"),
+            ("Nodes", "bold"), f"  {answer}{well}", (f"  {unwell} unwell" if unwell else "", "$error")
         )
 
     def show_lines(self) -> bool:
@@ -82,11 +84,8 @@ class NodesScreen(ListScreen):
             lines.append(Content.styled("how this node is has not been told yet", "$text-muted"))
         else:
             lines += machine_lines(health, self.size.width)
-        more = len(lines) - self.detail_room
-        if more > 0:
-            rest = f"… and {more + 1} more lines (ugro-tui health {node.name})"
-            lines = [*lines[: self.detail_room - 1], Content.styled(rest, "$text-muted")]
-        return Content("\n").join(lines)
+        rest = f"ugro-tui health {node.name} tells all"
+        return cut(Content("\n").join(lines), self.size.width - 2, self.detail_room, rest)
 
     @on(LineTable.Opened)
     def _opened(self, event: LineTable.Opened) -> None:
