@@ -62,7 +62,8 @@ def on_the_command_line(folder: Path, home: Path, *argv: str) -> tuple[int, Any]
 def lasting(summary: dict[str, Any]) -> dict[str, Any]:
     """A summary without ages, and without the verdict, which names the oldest alert."""
     alerts = sorted(({**alert, "age": None} for alert in summary["alerts"]), key=lambda alert: alert["rank"])
-    return {**summary, "age": None, "verdict": None, "alerts": alerts}
+    ages = dict.fromkeys(("age", "step_age", "ended_age"))
+    return {**summary, **ages, "verdict": None, "alerts": alerts}
 
 
 @pytest.mark.torchrun

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.writing import as_ordinary_user
 from ugro_tui.core.errors import BadInput
-from ugro_tui.nodes.inventory import MAX_HOSTFILE, NodeSettings, NodeSpec, inventory
+from ugro_tui.nodes.inventory import MAX_HOSTFILE, NodeSettings, NodeSpec, inventory, is_word
 
 ORIGINS = {"nodes": "command line: --nodes", "hostfile": "environment: UGRO_HOSTFILE"}
 
@@ -171,7 +171,7 @@ HOSTS = st.text(
 
 
 @settings(deadline=None)
-@given(st.lists(HOSTS.filter(lambda host: host[0] != "-"), min_size=1, max_size=8, unique=True))
+@given(st.lists(HOSTS.filter(is_word), min_size=1, max_size=8, unique=True))
 def test_every_name_can_name_a_directory_of_its_own(hosts: list[str]) -> None:
     found = listed(*hosts)
     assert targets(found) == hosts
