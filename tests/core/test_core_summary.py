@@ -332,3 +332,12 @@ def test_a_node_that_is_heard_again_and_tells_late_does_not_take_the_run_back() 
     for rank in (0, 1):
         state.apply(rank, decode(step(30)), 2.0, f"n{rank}")
     assert state.step() == 30  # all ranks went back
+
+
+def test_the_step_of_a_run_does_not_hang_on_which_rank_is_read_first() -> None:
+    for first, other in ((0, 1), (1, 0)):
+        state, steps = JobState("j"), (410, 405)
+        for rank in (first, other):
+            state.apply(rank, decode(step(steps[rank])), 0.0, f"n{rank}")
+            state.step()  # a picture is drawn between the two
+        assert state.step() == 405
