@@ -117,7 +117,10 @@ def test_a_full_disk_is_said_and_made_up_for_when_there_is_room(lab: Lab, monkey
         assert agent.feed.snapshot().jobs[0].summary.missing == 0  # no record was lost, and no node is blamed
         book = agent.feed.snapshot().book
         assert {entry.alert.rule for entry in (*book.firing, *book.history)} <= {"disk_low"}
+        second = lab.watch(0.2, keep=False)
+        wait_until(lambda: any("is full: what is told here is as old" in said for said in second.look().notices), 20)
         ballast.unlink()
-        wait_until(lambda: not agent.feed.snapshot().notices, 20)
+        wait_until(lambda: not second.look().notices and not agent.feed.snapshot().notices, 20)
+        second.close()
         settle(lab, agent, growers)
         agent.close()
