@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -129,6 +130,10 @@ class NodeSync:
     denied: tuple[str, ...] = ()
 
 
+STALE_SYNC_SECONDS: Final = 60.0
+"""How long a sync that did not bring all is told of."""
+
+
 @dataclass(frozen=True, slots=True)
 class SyncView:
     """The sync under way, or the last one. `what`: `tensorboard`, `logs`, or both; `age`: seconds since it began."""
@@ -142,6 +147,11 @@ class SyncView:
     def done(self) -> bool:
         """Whether every node has brought all, or failed."""
         return all(node.done for node in self.nodes)
+
+    @property
+    def stale(self) -> bool:
+        """Whether what it failed for is old news: the same is copied unasked, and what fails then is told as well."""
+        return self.done and self.age >= STALE_SYNC_SECONDS and any(node.error or node.denied for node in self.nodes)
 
     def mended_by(self, second: SyncView) -> SyncView:
         """What this sync brought, and for the nodes that it failed with what a second one did."""
