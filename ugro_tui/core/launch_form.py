@@ -12,6 +12,7 @@ from ugro_tui.core.errors import BadInput
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.launching import RESUME, Backend, LaunchRequest, SlurmOptions
 from ugro_tui.core.node_choice import NodeChoice
+from ugro_tui.core.nodelist import expand, split
 from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.text import visible
 
@@ -192,7 +193,7 @@ def _backend(text: str, watched: Sequence[str]) -> Backend:
     """What was chosen. A job on a machine that nobody watches would never be seen here."""
     backend = backend_of({"backend": text})
     if backend is Backend.LOCAL and watched and LOCAL not in watched:
-        raise BadInput(f"this machine is not watched: start ugro-tui with --nodes {LOCAL},{watched[0]}, or take ssh")
+        raise BadInput(f"this machine is not watched: {_start((LOCAL, *watched))}, or take ssh")
     return backend
 
 
@@ -230,6 +231,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _nodes(text: str, watched: Sequence[str]) -> tuple[str, ...]:
+    for piece in split(text, "nodes"):
+        expand(piece, "nodes")  # says what is wrong with it
     choice = NodeChoice(text, tuple(watched))
     for place, name in enumerate(choice.words):
         if name not in watched:
@@ -246,12 +249,17 @@ def _nodes(text: str, watched: Sequence[str]) -> tuple[str, ...]:
 def _unwatched(name: str, watched: Sequence[str]) -> str:
     """What to do about a node that would never be seen here: which ones are watched is settled at the start."""
     name, listed = visible(name, 40), ", ".join(watched[:MOST_NAMED])
-    start = f"start `ugro-tui --nodes {shlex.quote(','.join((*watched, name)))}`"
     if len(watched) > MOST_NAMED:
         listed += f" and {len(watched) - MOST_NAMED:,} more"
-        start = "start it again with this one in --nodes, or in `nodes` of config.toml"
     why = f"no node {name} is watched: take of {listed}"
-    return f"{why}; or quit (training goes on) and {start}: what you typed is kept"
+    return f"{why}; or quit (training goes on) and {_start((*watched, name))}: what you typed is kept"
+
+
+def _start(nodes: Sequence[str]) -> str:
+    """How these nodes are watched."""
+    if len(nodes) > MOST_NAMED + 1:
+        return "start it again with this one in --nodes, or in `nodes` of config.toml"
+    return f"start `ugro-tui --nodes {shlex.quote(','.join(nodes))}`"
 
 
 def _number(least: int) -> Callable[[str], int | None]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from dataclasses import dataclass
 from typing import Final
 
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.nodelist import expand, split
+
 _BETWEEN: Final = re.compile(r"[,\s]+")
+_BLANKS: Final = re.compile(r"\s+")
 
 ALL: Final = ""
 NONE: Final = ","
@@ -15,15 +20,26 @@ NONE: Final = ","
 
 @dataclass(frozen=True, slots=True)
 class NodeChoice:
-    """`line`: names with commas or blanks between them, in the order of their node ranks; `known`: all nodes."""
+    """`line`: names with commas or blanks between them, in the order of their node ranks; `known`: all nodes.
+
+    Names may be written as Slurm does (`n[1-3,7]`), or as a pattern (`gpu*`), as after `--nodes`.
+    """
 
     line: str
     known: tuple[str, ...]
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is named, known or not."""
-        return tuple(filter(None, _BETWEEN.split(self.line)))
+        """What is named, known or not; a list in brackets that is not whole, and a pattern of no node, as it is."""
+        return tuple(name for word in self._typed for name in fnmatch.filter(self.known, word) or (word,))
+
+    @property
+    def _typed(self) -> list[str]:
+        try:
+            pieces = split(_BLANKS.sub(",", self.line), "nodes")
+            return [name for piece in pieces for name in expand(piece, "nodes")]
+        except BadInput:
+            return list(filter(None, _BETWEEN.split(self.line)))
 
     @property
     def chosen(self) -> tuple[str, ...]:
