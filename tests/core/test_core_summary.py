@@ -301,6 +301,16 @@ def test_restarts_are_the_starts_within_an_attempt() -> None:
     assert (summarise(state, 90.0).attempt, summarise(state, 90.0).restarts) == (2, 0)
 
 
+def test_records_are_those_of_the_newest_attempt_and_of_all_its_restarts() -> None:
+    state = job(start() + steps(1, 30))
+    state.apply(0, decode(start(START_TS + 60, attempt=2) + steps(1, 3)), 60.0, "local")
+    state.apply(0, decode(start(START_TS + 90, attempt=2, run_id="again") + steps(4, 5)), 90.0, "local")
+    summary = summarise(state, 90.0)
+    told = rank_view(state, 0, 90.0, summary, {})
+    assert told is not None
+    assert (summary.per_rank_stats[0].records, told.counts.records) == (5, 5)
+
+
 @pytest.mark.parametrize(
     ("step_", "total", "pace", "expected"),
     [
