@@ -46,6 +46,16 @@ def test_an_alert_is_told_once_while_it_fires() -> None:
     assert (entry.job_id, entry.since, entry.state, entry.alert.what) == ("job", T0, Mark.FIRING, "no step for 25 s")
 
 
+def test_an_alert_is_as_old_as_the_one_who_saw_most_of_it_says_and_no_older_than_its_job() -> None:
+    book, late = AlertBook(), replace(SLOW, age=10.0)
+    book.observe(sight(late), T0)
+    book.observe(sight(replace(late, age=45.0)), T0 + 5)  # its beginning was read later
+    assert again(book).aged("job", 1, late, T0 + 20).age == 60.0
+    book.observe(sight(replace(late, age=59.0), status=JobStatus.FAILED), T0 + 20)
+    (entry,) = book.view(T0 + 700).firing
+    assert (entry.since, entry.lasted(T0 + 700)) == (T0 - 40.0, 59.0)
+
+
 def test_it_fires_since_its_rule_says_so() -> None:
     book = AlertBook()
     book.observe(sight(replace(STALLED, age=40.0)), T0)

@@ -17,7 +17,7 @@ UNHEARD = frozenset({"node_unreachable", "auth_refused", "host_key_changed"})
 """Rules that fire because a node cannot be heard, not because of what it says."""
 
 _TELL_TIME = UNHEARD | {"rank_stalled", "job_hang"}
-_EVENTS = frozenset({"rank_error", "died_silently"})
+_EVENTS = frozenset({"rank_error", "died_silently", "launch_failed"})
 
 
 class Severity(IntEnum):

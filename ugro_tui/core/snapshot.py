@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -229,14 +230,22 @@ class Snapshot:
 
 
 def view(
-    job: JobState, now: float, curve: Curve, watch: JobWatch | None = None, thresholds: Thresholds = DEFAULTS
+    job: JobState,
+    now: float,
+    curve: Curve,
+    watch: JobWatch | None = None,
+    thresholds: Thresholds = DEFAULTS,
+    aged: Callable[[str, int, Alert], Alert] = lambda _job_id, _attempt, alert: alert,
 ) -> JobView:
     """The picture of `job` at `now`; `curve` is handed in because it changes less often than the ages do.
 
-    `watch` remembers from one picture to the next what its rules need; without one it is a first look.
+    `watch` remembers from one picture to the next what its rules need; without one it is a first look. `aged` gives an
+    alert of a job's attempt its age, where it was seen before.
     """
     watch = watch or JobWatch()
     alerts = watch.tick(job, now, thresholds)
+    if not job.status(now).over:  # else it fires no longer than to the end, which records tell
+        alerts = tuple(aged(job.job_id, job.attempt, alert) for alert in alerts)
     table = job.table
     ranks = job.expected()
     order = np.array([rank.row for rank in ranks], np.intp)
