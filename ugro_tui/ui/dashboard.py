@@ -167,10 +167,10 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         return self.query_one(RankTable).rank if broken is None else broken
 
     def _draw_tail(self) -> None:
-        rank, view = self._told, self.desk.view
-        if self._pictured and view is not None and rank is not None and self._is_shown("log"):
-            lines = max(1, self.query_one("#log-tail").size.height)
-            self.put("log-tail", log_tail(self.desk.archive, view.job_id, rank, lines))
+        view = self.desk.view
+        if self._pictured and view is not None and self._is_shown("log"):
+            room = self.query_one("#log-tail").size
+            self.put("log-tail", log_tail(self.desk.archive, view.job_id, self._told, room))
 
     # --- where it stands
 
