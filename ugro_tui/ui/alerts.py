@@ -103,7 +103,7 @@ class AlertsScreen(ListScreen):
             return
         if entry.job_id and self.desk.snapshot.job(entry.job_id) is not None:
             self.desk.take_job(entry.job_id)
-            self.post_message(GoTo("job", line=entry.alert.rank))
+            self.post_message(GoTo("job", line=entry.alert.rank, back=True))
         else:
             self.post_message(GoTo("nodes", line=entry.alert.node or None))
 

@@ -96,4 +96,4 @@ class NodesScreen(ListScreen):
             return
         rank = next((one for one in there if one.state is not RankState.RUNNING), there[0])
         self.desk.take_job(rank.job_id)
-        self.post_message(GoTo("job", line=rank.rank))
+        self.post_message(GoTo("job", line=rank.rank, back=True))
