@@ -304,6 +304,8 @@ async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> Non
         assert "this alert is over" in text(app)
         assert "○ over" in text(app)
         assert "loss spike (over: " in text(app)
+        await pilot.press("k")
+        assert "this alert is over" not in text(app), "the next key is about something else"
 
 
 async def test_enter_on_an_alert_goes_to_its_rank_or_its_node() -> None:

@@ -122,7 +122,7 @@ class AlertsScreen(ListScreen):
     def _firing(self) -> Entry | None:
         entry = self._entry
         if entry is None or entry.state is Mark.RESOLVED:
-            self.say("this alert is over" if entry else "no alert here")
+            self.say("this alert is over" if entry else "no alert here", once=True)
             return None
         return entry
 

@@ -187,9 +187,10 @@ class UgroApp(ScreensApp):
         job = self.front.job
         view = None if job is None else self.desk.snapshot.job(job)
         if job is None:
-            self.desk.say("there is no job in hand to launch again")
+            self.desk.say("there is no job in hand to launch again", once=True)
         elif view is not None and not view.summary.status.over:
-            self.desk.say(f"{job} is {view.summary.state}: stop it first (ctrl+k), then R launches it again")
+            runs = f"{job} is {view.summary.state}"
+            self.desk.say(f"{runs}: stop it first (ctrl+k), then R launches it again", once=True)
         elif self.desk.may_act():
             self.desk.again = job
             self.go("launch")

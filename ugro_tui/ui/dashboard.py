@@ -295,6 +295,6 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         alerts = () if view is None else view.summary.alerts
         alert = worst([alert for alert in alerts if alert.subject not in known])
         if view is None or alert is None:
-            self.say("all alerts are acknowledged" if known else "no alert to acknowledge")
+            self.say("all alerts are acknowledged" if known else "no alert to acknowledge", once=True)
             return
         self.ask(Acknowledge(view.job_id, alert.subject))

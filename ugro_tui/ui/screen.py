@@ -199,9 +199,10 @@ class UgroScreen(Screen[None]):
         self._drawn[name] = content
         return drawn is None or not content.is_same(drawn)
 
-    def say(self, text: str, *, problem: bool = False) -> None:
-        """Show a message for a while, a problem until it is taken away; empty: take it away."""
-        self.desk.say(text, problem=problem)
+    def say(self, text: str, *, problem: bool = False, once: bool = False) -> None:
+        """Show a message for a while, a problem until it is taken away, `once`: until the next key; empty: take it
+        away."""
+        self.desk.say(text, problem=problem, once=once)
         self.show()
 
     def ask(self, command: Command) -> None:

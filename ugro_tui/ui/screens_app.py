@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from textual.events import Key
+
+from ugro_tui.ui import lines
 from ugro_tui.ui.desk import Desk
-from ugro_tui.ui.lines import Key
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.places import PLACES, below
 from ugro_tui.ui.screen import GoTo, UgroScreen
@@ -23,6 +25,11 @@ class ScreensApp(TerminalApp):
     def front(self) -> UgroScreen:
         """The full screen on top, whatever window lies over it."""
         return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, UgroScreen))
+
+    def before_key(self, key: Key) -> None:
+        """Why the last key did nothing is no news any more; escape itself takes it away."""
+        if self.desk.message.once and key.key != "escape":
+            self.front.say("")
 
     def go(self, place: str, *, back: bool = False) -> None:
         """Show the screen of this name. The way back is what lies below it; `back`: it is the screen in front. What was
@@ -68,12 +75,12 @@ class ScreensApp(TerminalApp):
         self.desk.rank = number
         self.go("rank")
 
-    def go_to_line(self, place: str, key: Key) -> None:
+    def go_to_line(self, place: str, key: lines.Key) -> None:
         """Show the screen of this name, the cursor on the line of this identity."""
         self.go(place)
         self._point_at(key)
 
-    def _point_at(self, key: Key) -> None:
+    def _point_at(self, key: lines.Key) -> None:
         screen = self.front
         if isinstance(screen, FilteredScreen):  # what was just pushed has its lines after the next paint
             screen.call_after_refresh(screen.go_to, key)
