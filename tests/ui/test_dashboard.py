@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from tests.ui.alert_scenes import straggling
 from tests.ui.log_scenes import page
 from tests.ui.node_scenes import ALL_SCENES
-from tests.ui.scenes import NOW, FakeArchive, FakeFeed, Run, app_of, job, snapshot
+from tests.ui.scenes import COMPLETED, NOW, FakeArchive, FakeFeed, Run, app_of, ended, job, snapshot
 from ugro_tui.core.archive import Finding, Line, Lines, MetricLines, MetricNames
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import OpenJob, Refresh
@@ -186,10 +186,13 @@ async def test_quitting_says_that_training_goes_on(key: str) -> None:
     assert app.return_value.endswith("come back with: ugro-tui watch gpt2-small")
 
 
-async def test_quitting_a_finished_job_says_nothing() -> None:
-    async with shown("finished") as (app, _, pilot):
+@pytest.mark.parametrize(("watched", "says"), [("lr2", ""), ("other", "training goes on: other")])
+async def test_quitting_speaks_of_the_job_in_hand_alone(watched: str, says: str) -> None:
+    over = job(Run("lr2", steps=500, ends=ended(4, **COMPLETED)))
+    app = app_of(FakeFeed(snapshot(over, job(Run("other")))), watched)
+    async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("q")
-    assert app.return_value == ""
+    assert (app.return_value or "").partition(" at step")[0] == says
 
 
 async def test_cursor_keys_move_and_the_view_follows() -> None:

@@ -234,11 +234,9 @@ class UgroApp(ScreensApp):
         self.end()
 
     def end(self) -> None:
-        """End the application; say what goes on, and write down what is to be found again."""
+        """End the application; say whether the job in hand goes on, and write down what is to be found again."""
         self.desk.save()
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
-        views = [self.desk.view, *self.desk.views(self.desk.order)]
-        self.exit(
-            "" if self._stops_training else next(filter(None, (outcome(view, self._again) for view in views)), "")
-        )
+        view = self.desk.snapshot.job((self.screen_stack and self.front.job) or self.desk.job or "")
+        self.exit("" if self._stops_training else outcome(view, self._again))
