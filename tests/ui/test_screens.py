@@ -111,6 +111,24 @@ async def test_escape_leads_back_to_where_a_screen_was_opened() -> None:
         assert stack(app) == ["jobs", "job"]
 
 
+@pytest.mark.parametrize(("first", "before"), [("1", ["jobs"]), ("2", ["jobs", "job"])])
+async def test_the_way_up_from_the_job_of_an_alert_leads_back_to_the_alerts(first: str, before: list[str]) -> None:
+    async with shown(booked(), first, "4", "j", "enter") as (app, _, pilot):
+        assert (app.front.NAME, app.desk.job) == ("job", "gpt2-xl")
+        await pilot.press("enter")
+        assert app.front.NAME == "rank"
+        await pilot.press("escape", "escape")
+        assert stack(app) == [*before, "alerts"]
+        assert app.front.job == "gpt2-xl", "the cursor is where it was"
+        await pilot.press("escape")
+        assert stack(app) == before
+        await pilot.press("escape")
+        assert stack(app) == ["jobs"]
+        app.go_to_job("gpt2-xl")
+        await pilot.press("escape")
+        assert stack(app) == ["jobs"], "that way was gone"
+
+
 @pytest.mark.parametrize("key", BY_KEY)
 @pytest.mark.parametrize("size", [(200, 60), (80, 24), (50, 12), (20, 5)])
 async def test_every_screen_stands_every_size(key: str, size: tuple[int, int]) -> None:
@@ -289,6 +307,8 @@ async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> Non
         assert "this alert is over" in text(app)
         assert "○ over" in text(app)
         assert "loss spike (over: " in text(app)
+        await pilot.press("k")
+        assert "this alert is over" not in text(app), "the next key is about something else"
 
 
 async def test_enter_on_an_alert_goes_to_its_rank_or_its_node() -> None:

@@ -13,6 +13,7 @@ from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.launching import RESUME, Backend, LaunchRequest, SlurmOptions
 from ugro_tui.core.node_choice import NodeChoice
 from ugro_tui.core.nodelist import expand, split
+from ugro_tui.core.own_options import other_job, without_own
 from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.text import visible
 
@@ -137,17 +138,20 @@ def request_of(
     )
     if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
         form.errors["restarts"] = "on several nodes a restart hangs with a static rendezvous: choose c10d above"
+    if request.job_id and (other := other_job(request.args, request.job_id)):
+        form.errors["args"] = other
     return request, {field.name: form.errors[field.name] for field in FIELDS if field.name in form.errors}
 
 
 def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
-    """The fields filled in so that they ask for this; `watched`: the nodes that can be used."""
+    """The fields filled in so that they ask for this, but for options that belong to a plan; `watched`: the nodes that
+    can be used."""
     slurm, every = request.slurm, not request.nodes or request.nodes == tuple(watched)
     values = {
         "name": request.job_id,
         "resume": NEXT if request.resume else FIRST,
         "script": request.script,
-        "args": shlex.join(request.args),
+        "args": shlex.join(without_own(request.args)),
         "backend": request.backend.value,
         "nodes": "" if every else ",".join(request.nodes),
         "nproc": _typed(request.nproc),
@@ -169,6 +173,16 @@ def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
         "sync_code": request.sync_code,
     }
     return values | ({"slurm_nodes": ""} if request.backend is not Backend.SLURM else {})
+
+
+def args_again(text: str) -> str:
+    """What was typed as arguments, as it is offered for another launch: without options that belong to a plan."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return text
+    kept = without_own(words)
+    return text if len(kept) == len(words) else shlex.join(kept)
 
 
 def _typed(number: int | None) -> str:

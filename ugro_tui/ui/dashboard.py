@@ -167,10 +167,10 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         return self.query_one(RankTable).rank if broken is None else broken
 
     def _draw_tail(self) -> None:
-        rank, view = self._told, self.desk.view
-        if self._pictured and view is not None and rank is not None and self._is_shown("log"):
-            lines = max(1, self.query_one("#log-tail").size.height)
-            self.put("log-tail", log_tail(self.desk.archive, view.job_id, rank, lines))
+        view = self.desk.view
+        if self._pictured and view is not None and self._is_shown("log"):
+            room = self.query_one("#log-tail").size
+            self.put("log-tail", log_tail(self.desk.archive, view.job_id, self._told, room))
 
     # --- where it stands
 
@@ -295,6 +295,6 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         alerts = () if view is None else view.summary.alerts
         alert = worst([alert for alert in alerts if alert.subject not in known])
         if view is None or alert is None:
-            self.say("all alerts are acknowledged" if known else "no alert to acknowledge")
+            self.say("all alerts are acknowledged" if known else "no alert to acknowledge", once=True)
             return
         self.ask(Acknowledge(view.job_id, alert.subject))

@@ -102,8 +102,8 @@ class NodesScreen(ListScreen):
         """To its first rank that is not simply running, else to its first."""
         there = ranks_there(self.desk.snapshot).get(str(event.key), [])
         if not there:
-            self.say(f"no rank of a running job is there; ugro-tui health {event.key} tells all of the node")
+            self.say(f"no rank of a running job is there; ugro-tui health {event.key} tells all of the node", once=True)
             return
         rank = next((one for one in there if one.state is not RankState.RUNNING), there[0])
         self.desk.take_job(rank.job_id)
-        self.post_message(GoTo("job", line=rank.rank))
+        self.post_message(GoTo("job", line=rank.rank, back=True))
