@@ -271,6 +271,18 @@ def test_of_a_job_that_ended_an_hour_ago_what_lasted_began_before_that(
     assert T0 - entry.since == since
 
 
+def test_what_was_not_known_yet_gives_way_to_what_is_found_also_in_history() -> None:
+    book, failed = AlertBook(), JobStatus.FAILED
+    lost = Alert("rank error", Severity.CRIT, None, "", "ranks have lost another one", 0.0, "look", "rank_error")
+    found = Alert("died silently", Severity.CRIT, 1, "n1", "killed (SIGKILL)", 0.0, "look", "died_silently")
+    book.observe(sight(), T0)
+    book.observe(sight(lost, status=failed), T0 + 1)
+    book.observe(sight(found, status=failed), T0 + 3)
+    seen = book.view(T0 + 3)
+    assert [entry.alert for entry in seen.firing] == [found]
+    assert [(entry.alert.rule, entry.alert.what) for entry in seen.history] == [("failed", found.fact)]
+
+
 def test_how_a_job_ended_is_told_later_without_the_time_that_had_passed() -> None:
     book = AlertBook()
     book.observe(sight(), T0)

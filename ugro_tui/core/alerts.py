@@ -88,6 +88,11 @@ class Alert:
         return self.rule not in _TELL_TIME | _EVENTS
 
     @property
+    def provisional(self) -> bool:
+        """Whether it says that ranks have lost one that has not said why yet: what is found then takes its place."""
+        return self.rule == "rank_error" and self.rank is None
+
+    @property
     def since(self) -> str:
         """Since when, for people; empty where `what` says so itself, or it is new."""
         if self.rule in _TELL_TIME or self.age < 1:

@@ -181,7 +181,7 @@ class AlertBook:
         if sight.status in LIVING:
             job.quiet = False
             job.lived = at if math.isnan(job.lived) else job.lived
-        if sight.status is None or not sight.status.over:
+        if sight.status is None or not sight.over:
             return
         lived, job.lived = job.lived, math.nan
         if job.ended and not at - lived >= FLAP_SECONDS:
@@ -199,14 +199,14 @@ class AlertBook:
         first = worst(sight.alerts)
         said = sight.verdict if first is None else first.fact
         alert = Alert(rule.title, rule.severity, None, "", said, 0.0, rule.next_step, rule.key)
-        ended = _ended_at(sight, at)
+        ended = sight.ended_at(at)
         self._history.appendleft(Entry(sight.job_id, sight.attempt, alert, ended, Mark.RESOLVED, resolved=ended))
         return self._event(what, alert, sight, at)
 
     def _fires(
         self, opened: dict[Key, Open], key: Key, alert: Alert, job: Job, sight: Sight, at: float
     ) -> Iterator[Event]:
-        one, ended = opened.get(key), _ended_at(sight, at)
+        one, ended = opened.get(key), sight.ended_at(at)
         since = (ended if alert.lasts else at) - max(0.0, alert.age)
         if one is None or since < one.entry.since - CLOCK_SECONDS:  # else it was read in part, or seen late
             one = one or Open(Entry(sight.job_id, sight.attempt, alert, since))
@@ -216,7 +216,7 @@ class AlertBook:
         self.version += times - one.entry.times
         if alert.severity > one.entry.alert.severity:
             one.acknowledged = False  # that was said of something less bad
-        closed = ended if alert.lasts and _is_over(sight) else math.nan
+        closed = ended if alert.lasts and sight.over else math.nan
         same = alert is one.entry.alert and times == one.entry.times  # a job that is over shows the same for long
         if not same or math.isnan(closed) != math.isnan(one.entry.closed):
             one.entry = replace(one.entry, alert=alert, times=times, closed=closed)
@@ -236,6 +236,10 @@ class AlertBook:
                 return
             one.rested, one.confirmed = at, True
             self.version += 1
+        if one.entry.alert.provisional and (first := worst(sight.alerts)) is not None:
+            del opened[key]
+            self._amend(sight, first.fact)
+            return
         if at - one.rested < FLAP_SECONDS:
             return
         del opened[key]
@@ -244,6 +248,14 @@ class AlertBook:
         if one.rang and not one.acknowledged and not self._snoozes(one, at):
             of_then = replace(sight, attempt=one.entry.attempt)
             yield self._event(Happening.RESOLVED, one.entry.alert, of_then, one.rested)
+
+    def _amend(self, sight: Sight, fact: str) -> None:
+        """Note how the job ended after all, where that was not known when its end was told."""
+        for place, entry in enumerate(self._history):
+            same = (entry.job_id, entry.attempt) == (sight.job_id, sight.attempt)
+            if same and entry.alert.rule in ENDING_RULES:
+                self._history[place] = replace(entry, alert=replace(entry.alert, what=fact))
+                return
 
     def _event(self, what: Happening, alert: Alert, sight: Sight, at: float) -> Event:
         self._number += 1
@@ -281,15 +293,6 @@ class AlertBook:
         if one.acknowledged:
             return replace(one.entry, state=Mark.ACKNOWLEDGED)
         return replace(one.entry, state=Mark.SNOOZED, until=until) if at < until else one.entry
-
-
-def _ended_at(sight: Sight, at: float) -> float:
-    """When a job that is over wrote last; now where it is not, or where that is not known."""
-    return at - sight.age if _is_over(sight) and sight.age > 0 else at
-
-
-def _is_over(sight: Sight) -> bool:
-    return sight.status is not None and sight.status.over
 
 
 def _worst_first(entry: Entry) -> tuple[bool, int, float, str]:

@@ -104,6 +104,15 @@ class Sight:
     age: float = math.nan
     verdict: str = ""
 
+    @property
+    def over(self) -> bool:
+        """Whether it is a job that has ended."""
+        return self.status is not None and self.status.over
+
+    def ended_at(self, at: float) -> float:
+        """When a job that is over wrote last, Unix seconds; `at` where it is not, or where that is not known."""
+        return at - self.age if self.over and self.age > 0 else at
+
 
 @dataclass(slots=True)
 class Job:
