@@ -44,7 +44,7 @@ def followed(episode: BadLoss | None, rows: Matrix, at: float) -> BadLoss | None
         clear = np.flatnonzero(np.diff(passed[bad], prepend=0) >= CLEAR_AFTER)
         if episode is None or len(clear):
             first = rows[bad[clear[-1] if len(clear) else 0]]
-            ago = float(rows[-1, Column.TS] - first[Column.TS])
+            ago = rows.item(-1, Column.TS) - first.item(Column.TS)
             since = at - ago if ago > 0 else at  # clocks step back, records may lack a time
             episode = BadLoss(float(first[Column.STEP]), since, float(first[Column.LOSS]))
         episode.finite = int(passed[-1] - passed[bad[-1]])
