@@ -37,7 +37,8 @@ class RankColumns:
 
     `latest` holds the newest values; but the seconds of a step and of its phases are the means of the newest `ROUNDS`
     records, by which stragglers are judged: one record is noise. `step_age` is in seconds; so is `age`, the same but of
-    ranks that have ended: since then. `spark` has shape `[ranks, SPARK_WIDTH]`, `state` holds `RankState` values.
+    ranks that have ended: since then. `spark` has shape `[ranks, SPARK_WIDTH]`, and
+    is empty before the first step of an attempt; `state` holds `RankState` values.
     """
 
     rank: npt.NDArray[np.int32]
@@ -260,7 +261,7 @@ def view(
         state=states[order],
         step_age=stepped,
         age=np.where(np.isnan(ended), stepped, ended),
-        spark=table.spark[order],
+        spark=np.where(np.isnan(stepped)[:, None], np.float32(np.nan), table.spark[order]),
         latest=latest,
     )
     phases = {rank.phase for rank in job.current()} - {""}
