@@ -382,6 +382,18 @@ async def test_a_pane_grows_to_half_and_all_of_the_screen_and_is_found_so_again(
         assert "Ranks" in text(app)
 
 
+async def test_few_ranks_leave_the_chart_what_they_do_not_need_where_theirs_is_the_pane_that_has_grown() -> None:
+    app = app_of(FakeFeed(snapshot(job(Run(ranks=2)))), "gpt2-small")
+    app.desk.keep("panes", {"pane": "ranks", "zoom": 1})
+    async with app.run_test(size=(200, 60)) as pilot:
+        await pilot.pause()
+        assert dashboard(app).query_one("#ranks").size.height == 3
+        assert dashboard(app).query_one("#loss").size.height > 30
+        await pilot.press("escape", "z")
+        await pilot.pause()
+        assert app.desk.kept("panes", {}) == {"pane": "ranks", "zoom": 2}, "half of the screen would change nothing"
+
+
 async def test_the_log_is_that_of_the_rank_under_the_cursor() -> None:
     async with shown("healthy") as (app, _, pilot):
         assert "Log of rank 0" in text(app)

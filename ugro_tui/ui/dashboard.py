@@ -169,8 +169,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
     def _draw_tail(self) -> None:
         view = self.desk.view
         if self._pictured and view is not None and self._is_shown("log"):
-            room = self.query_one("#log-tail").size
-            self.put("log-tail", log_tail(self.desk.archive, view.job_id, self._told, room))
+            self.put("log-tail", log_tail(self.desk.archive, view.job_id, self._told, self.query_one("#log-tail").size))
 
     # --- where it stands
 
@@ -238,8 +237,9 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         self.query_one(targets.get(pane, f"#{pane}")).focus()
 
     def action_zoom(self) -> None:
-        """Give the pane half of the screen, then all of it, then its own place again."""
-        self._enlarge((self._zoom + 1) % 3)
+        """Give the pane half of the screen, then all of it, then its own place again; few ranks all at once."""
+        whole = PANES[self._pane] == "ranks" and not self.table.max_scroll_y
+        self._enlarge(2 if whole and not self._zoom else (self._zoom + 1) % 3)
 
     def _enlarge(self, zoom: int) -> None:
         self._zoom = zoom
@@ -260,8 +260,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
 
     def action_more(self) -> None:
         """Go to the screen that tells more than this pane."""
-        place = _LEADS_TO.get(PANES[self._pane])
-        if place is not None:
+        if (place := _LEADS_TO.get(PANES[self._pane])) is not None:
             self.post_message(GoTo(place))
 
     def action_metric(self) -> None:

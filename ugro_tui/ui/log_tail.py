@@ -35,7 +35,8 @@ def log_tail(archive: Archive, job: str, rank: int | None, room: Size) -> Conten
     found = archive.look(LogText(job, rank))
     if found.content is None or not found.content.lines:
         why = found.problem or ("reading …" if found.loading else "nothing printed so far")
-        width = max(1, room.width)
-        return cut(Content("\n").join(Content.styled(why, "$text-muted").wrap(width)), width, lines)
+        said = Content.styled(why, "$text-muted")
+        width = room.width or said.cell_length  # before the pane has its place it has none
+        return cut(Content("\n").join(said.wrap(width)), width, lines)
     newest = found.content.lines[-lines:]
     return Content("\n").join(_said(line) for line in newest)
