@@ -77,7 +77,7 @@ def gather(run: RunName, view: JobView | None, look: Look, metric: str = LOSS, b
     )
     loading = names.loading or attempts.loading or loss.loading or held.loading or other.loading
     shown = other.content if other.content is not None and other.content.lines else None
-    problem = _unknown(run, told) or ("" if shown is not None else other.problem)
+    problem = _unknown(run, told, 0 if attempts.loading else newest) or ("" if shown is not None else other.problem)
     return Gathered(side, names.content or (), shown, loading, problem, past.loading)
 
 
@@ -109,11 +109,13 @@ def _validation(run: RunName, look: Look, names: Sequence[str], past: int | None
     return look(MetricLines(run.job_id, name, attempt=past)) if name is not None else NOTHING
 
 
-def _unknown(run: RunName, told: Sequence[Attempt]) -> str:
-    """Why there is no such attempt; empty where there is one, or nothing is known of any."""
+def _unknown(run: RunName, told: Sequence[Attempt], newest: int) -> str:
+    """Why there is no such attempt; empty where there is one, or nothing can be known."""
     numbers = [attempt.number for attempt in told]
-    if run.attempt is None or not told or run.attempt in numbers:
+    if run.attempt is None or run.attempt in numbers or (not told and run.attempt >= newest):
         return ""
+    if not told:
+        return f"job {run.job_id} has no attempt {run.attempt} that is known: it is #{newest}, and has no records yet"
     return f"job {run.job_id} has no attempt {run.attempt}: its records tell of {', '.join(map(str, numbers))}"
 
 
