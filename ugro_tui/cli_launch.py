@@ -16,10 +16,11 @@ from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
-from ugro_tui.launch_lines import ended_line, plan_dict, plan_lines, started_lines
+from ugro_tui.launch_lines import ended_line, plan_dict, plan_lines, started_lines, stop_lines
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
+    from ugro_tui.act.backend import JobStanding
     from ugro_tui.config import Config
     from ugro_tui.launches import LaunchDoor
 
@@ -149,20 +150,21 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
         config = configured(context)
         door = headless_door(config)
         try:
-            if not yes:
-                door.look(job)
-                _ask_before(name, job)
-            standing = door.stop(job, grace)
+            before = door.look(job)
+            already = before.over and not any(node.alive or node.problem for node in before.nodes)
+            if not (yes or already):
+                _ask_before(name, job, before, grace)
+            standing = before if already else door.stop(job, grace)
         finally:
             door.close()
         if as_json:
-            print_json(jsonable(standing), pretty=True)
+            print_json(jsonable(standing) | {"already": already}, pretty=True)
         else:
-            print_lines([ended_line(job, standing)])
+            print_lines([f"{ended_line(job, standing)}{': it was over already' if already else ''}"])
 
 
-def _ask_before(command: str, job: str) -> None:
-    """Ask whether a job is to be ended: on standard error, as standard output may be read by a program.
+def _ask_before(command: str, job: str, standing: JobStanding, grace: float) -> None:
+    """Ask whether a job is to be ended, with what that means: on standard error, as programs may read the output.
 
     Raises:
         BadInput: nobody is there to be asked.
@@ -172,6 +174,7 @@ def _ask_before(command: str, job: str) -> None:
             f"{command}: there is no terminal to ask on whether job {visible(job, 80)} is to be ended, so it was left "
             "alone: say --yes"
         )
+    print(*stop_lines(standing, grace), sep="\n", file=sys.stderr)
     typer.confirm(f"Stop job {visible(job, 80)} on all nodes?", abort=True, err=True)
 
 

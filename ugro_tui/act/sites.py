@@ -70,8 +70,8 @@ class Look(msgspec.Struct, frozen=True):
     """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks,
     those that are `beating`: whose heartbeat is new, and those that are `talking`: that have written into their logs.
 
-    `mine`: the launch has the token that was asked for; `blank`: it failed before a rank wrote a record; `said`: the
-    ends of the output of some ranks, where an agent has failed.
+    `pids` are the first of those that are `alive`. `mine`: the launch has the token that was asked for; `blank`: it
+    failed before a rank wrote a record; `said`: the ends of the output of some ranks, where an agent has failed.
     """
 
     exists: bool
@@ -88,6 +88,7 @@ class Look(msgspec.Struct, frozen=True):
     talking: list[int]
     tails: dict[str, str]
     time: float
+    pids: list[int] = msgspec.field(default_factory=list)
     said: dict[str, str] = msgspec.field(default_factory=dict)
     were: int = 0
     left: list[int] = msgspec.field(default_factory=list)
