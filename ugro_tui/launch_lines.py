@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import LaunchPlan, NodePlan
+from ugro_tui.core.launching import LaunchPlan, LaunchView, NodePlan, Stage
 from ugro_tui.core.numbers import counted, duration
 from ugro_tui.core.text import visible
 from ugro_tui.output import called
@@ -88,3 +88,12 @@ def plan_dict(plan: LaunchPlan) -> dict[str, Any]:
     found: dict[str, Any] = jsonable(plan)
     del found["token"]
     return found
+
+
+def outcome_dict(view: LaunchView) -> dict[str, Any]:
+    """What came of a launch, as JSON can hold it: whether it was started, why not, and how far each node came."""
+    return {
+        "started": view.stage is Stage.RUNNING,
+        "reason": view.problem,
+        "nodes": [jsonable(node) for node in view.nodes],
+    }

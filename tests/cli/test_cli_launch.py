@@ -64,6 +64,8 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     assert (found["attempt"], asked_for["args"]) == (2, ["--nodes", "x y", "--json"])
     assert asked_for["from_checkpoint"] is True
     assert "token" not in found
+    assert (found["outcome"]["started"], found["outcome"]["reason"]) == (True, "")
+    assert [(node["node"], node["stage"]) for node in found["outcome"]["nodes"]] == [("local", "running")]
     code, out, err = call("stop", "job", "--json")
     assert (code, out) == (2, "")
     assert "no terminal to ask on whether job job is to be ended, so it was left alone: say --yes" in err
@@ -72,6 +74,19 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     assert (code, json.loads(out)["status"], json.loads(out)["already"]) == (0, "stopped", False)
     assert list(living(home)) == []
     assert call("stop", "job") == (0, "job job: stopped: it was over already\n", "")
+
+
+def test_a_launch_that_fails_tells_its_plan_and_why_as_json(call: Call, tmp_path: Path) -> None:
+    python = str(stub_python(tmp_path))
+    (tmp_path / "train.py").write_text("raise SystemExit(3)")
+    words = ("launch", "--name", "job", "--python", python, "--json", "--", str(tmp_path / "train.py"))
+    code, out, err = call(*words)
+    found = json.loads(out)
+    assert (code, found["request"]["job_id"], found["outcome"]["started"]) == (1, "job", False)
+    assert found["outcome"]["reason"] in err.replace("ugro-tui: ", "")
+    assert (found["outcome"]["nodes"][0]["node"], found["outcome"]["nodes"][0]["stage"]) == ("local", "failed")
+    assert "torchrun ended at once" in found["outcome"]["reason"]
+    assert "outcome" not in json.loads(call(*words[:2], "job2", *words[3:5], "--dry-run", *words[5:])[1])
 
 
 def test_before_a_stop_it_is_said_what_it_would_end() -> None:
