@@ -20,6 +20,7 @@ from ugro_tui.nodes.answerer import Answerer
 from ugro_tui.nodes.base import NodeLied
 from ugro_tui.nodes.bootstrap import launch_program
 from ugro_tui.nodes.carriers import Host
+from ugro_tui.nodes.executed import HELPER
 
 Answered = TypeVar("Answered")
 
@@ -205,4 +206,4 @@ def _spelled(action: str, words: Mapping[str, Any]) -> str:
     if action == "start":
         argv = [*(SCOPED if words.get("scope") else ()), *words_without_secrets(words["argv"])]
         return visible(shlex.join(argv), 2000)
-    return f"ugro-tui's helper: {action} {words.get('job', '')}"
+    return f"{HELPER}{action} {words.get('job', '')}"
