@@ -99,8 +99,11 @@ def _last_look(agent: Agent, job_id: str) -> JobView | None:
 
 
 def _copy_rest(agent: Agent, job_id: str) -> None:
-    """Copy what the nodes hold of a job that has ended; how it ended does not depend on that."""
-    if agent.copies is not None:
+    """Copy what the nodes hold of a job that has ended; how it ended does not depend on that.
+
+    Where another application copies, it does so by itself.
+    """
+    if agent.copies is not None and not agent.copies.refusal():
         try:
             agent.sync(job_id)
         except UgroError as error:

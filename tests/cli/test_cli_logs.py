@@ -75,7 +75,7 @@ def test_what_is_not_there_is_said_with_what_to_do(call: Call, root: Path, clock
     whole_job(root / "job", clock)
     code, out, err = call("logs", "job")
     assert (code, out) == (1, "")
-    assert err.startswith("ugro-tui: no logs: jobs that ugro-tui launches have them; others write logs/rank_N.log")
+    assert err.startswith("ugro-tui: no logs: write stdout and stderr of each rank N to logs/rank_N.log")
     code, out, err = call("logs", "other")
     assert (code, out) == (2, "")
     assert "no job other in" in err

@@ -80,7 +80,7 @@ def _line(job: JobView) -> JobLine:
         summary.status.over,
         summary.final_loss,
         summary.loss_bad,
-        tuple(job.curve.median[-4 * _SPARK :: 4].tolist()),
+        () if math.isnan(summary.step) else tuple(job.curve.median[-4 * _SPARK :: 4].tolist()),
         summary.throughput,
         summary.ranks_ok,
         summary.world_size,
@@ -161,7 +161,9 @@ def _left(line: JobLine) -> str:
 
 COLUMNS: Final[Sequence[TableColumn[JobLine]]] = (
     TableColumn("State", 10, 1, lambda line: f"{line.glyph} {line.state}", "state", left=True, tone=_tone, least=1),
-    TableColumn("Job", 16, 0, lambda line: line.job_id, "job", left=True, grows=True, names=True, least=8),
+    TableColumn(
+        "Job", 16, 0, lambda line: line.job_id, "job", left=True, grows=True, names=True, least=8, identifies=True
+    ),
     TableColumn("Step", 12, 3, _progress, "step", falling=True),
     TableColumn("Done", 4, 6, lambda line: UNKNOWN if math.isnan(line.done) else f"{line.done:.0f}%", "done"),
     TableColumn("ETA", 13, 7, _left, "eta"),
