@@ -34,7 +34,7 @@ def rank_view(
     if rank is None:
         if not 0 <= number < size:
             return None
-        state = MADE_OF.get(summary.status, RankState.UNKNOWN)
+        state = _state_unseen(job, summary)
         return RankView(job.job_id, number, size, seen=False, state=state.word, why=_why_unseen(job, summary))
     told = _told(summary, number)
     states = job.states(now)
@@ -161,6 +161,12 @@ def _why_unknown(job: JobState, rank: Rank, ages: Ages) -> str:
     if math.isnan(ages.write) or (rank.heartbeat is None and np.isnan(job.table.step_at[rank.row])):
         return _unseen(job)
     return f"nothing heard for {duration(ages.write)}, and no heartbeat tells what it does"
+
+
+def _state_unseen(job: JobState, summary: JobSummary) -> RankState:
+    """What the launcher's word on the end of the job makes of it, if it has said one."""
+    told = job.manifest is not None and job.manifest.status == summary.status.value
+    return MADE_OF.get(summary.status, RankState.UNKNOWN) if told else RankState.UNKNOWN
 
 
 def _why_unseen(job: JobState, summary: JobSummary) -> str:
