@@ -171,7 +171,7 @@ def _state_unseen(job: JobState, summary: JobSummary) -> RankState:
 
 def _why_unseen(job: JobState, summary: JobSummary) -> str:
     if summary.status is JobStatus.FAILED:
-        return f"it has recorded nothing before its job failed: {summary.verdict}"
+        return f"it has recorded nothing before its job failed: {summary.verdict.removeprefix('failed: ')}"
     return f"it has recorded nothing, and its job is {summary.status.value}" if summary.status.over else _unseen(job)
 
 
