@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ugro_tui import cli_slurm, exits
 from ugro_tui.cli_variables import pairs, secrets_from
-from ugro_tui.core.errors import BadInput
+from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jsonable import jsonable
 from ugro_tui.core.launching import LaunchRequest, LaunchView, NodeProgress
 from ugro_tui.core.text import visible
 from ugro_tui.interrupts import taking_back
-from ugro_tui.launch_lines import ended_line, plan_dict, plan_lines, started_lines
+from ugro_tui.launch_lines import ended_line, outcome_dict, plan_dict, plan_lines, started_lines, stop_lines
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
+    from ugro_tui.act.backend import JobStanding
     from ugro_tui.config import Config
     from ugro_tui.launches import LaunchDoor
 
@@ -149,20 +151,21 @@ def _add_stop(app: typer.Typer, configured: Configured, name: str) -> None:
         config = configured(context)
         door = headless_door(config)
         try:
-            if not yes:
-                door.look(job)
-                _ask_before(name, job)
-            standing = door.stop(job, grace)
+            before = door.look(job)
+            already = before.over and not any(node.alive or node.problem for node in before.nodes)
+            if not (yes or already):
+                _ask_before(name, job, before, grace)
+            standing = before if already else door.stop(job, grace)
         finally:
             door.close()
         if as_json:
-            print_json(jsonable(standing), pretty=True)
+            print_json(jsonable(standing) | {"already": already}, pretty=True)
         else:
-            print_lines([ended_line(job, standing)])
+            print_lines([f"{ended_line(job, standing)}{': it was over already' if already else ''}"])
 
 
-def _ask_before(command: str, job: str) -> None:
-    """Ask whether a job is to be ended: on standard error, as standard output may be read by a program.
+def _ask_before(command: str, job: str, standing: JobStanding, grace: float) -> None:
+    """Ask whether a job is to be ended, with what that means: on standard error, as programs may read the output.
 
     Raises:
         BadInput: nobody is there to be asked.
@@ -172,6 +175,7 @@ def _ask_before(command: str, job: str) -> None:
             f"{command}: there is no terminal to ask on whether job {visible(job, 80)} is to be ended, so it was left "
             "alone: say --yes"
         )
+    print(*stop_lines(standing, grace), sep="\n", file=sys.stderr)
     typer.confirm(f"Stop job {visible(job, 80)} on all nodes?", abort=True, err=True)
 
 
@@ -182,19 +186,19 @@ def _go(
         raise typer.Exit(_launched_and_followed(config, asked, as_json=as_json))
     from ugro_tui.headless import headless_door
 
-    door = headless_door(config)
+    door, progress = headless_door(config), _Progress()
     try:
         request = asked(door)
         if dry_run:
             plan = door.plan(request)
         else:
-            door.hear(_Progress().tell)
-            with taking_back():
+            door.hear(progress.tell)
+            with taking_back(), progress.failure_told(as_json=as_json):
                 plan = door.launch(request)
     finally:
         door.close()
     if as_json:
-        print_json(plan_dict(plan), pretty=True)
+        print_json(plan_dict(plan) | (progress.outcome() if not dry_run else {}), pretty=True)
     else:
         print_lines(plan_lines(plan) if dry_run else started_lines(plan, config.retyped))
     if dry_run and plan.problems:
@@ -210,12 +214,12 @@ def _launched_and_followed(config: Config, asked: Callable[[LaunchDoor], LaunchR
     from ugro_tui.headless import headless
     from ugro_tui.waiting import followed
 
-    agent = headless(config, notify=True, keep=True)
+    agent, progress = headless(config, notify=True, keep=True), _Progress()
     try:
         agent.start()
-        agent.launches.hear(_Progress().tell)
+        agent.launches.hear(progress.tell)
         request = asked(agent.launches)
-        with taking_back():
+        with taking_back(), progress.failure_told(as_json=as_json):
             plan = agent.launch(request)
         if not as_json:
             print_lines(started_lines(plan, config.retyped))
@@ -229,9 +233,25 @@ class _Progress:
 
     def __init__(self) -> None:
         self._said: set[NodeProgress | str] = set()
+        self._view: LaunchView | None = None
+
+    def outcome(self) -> dict[str, Any]:
+        """What came of it, as JSON can hold it."""
+        return {} if self._view is None else {"outcome": outcome_dict(self._view)}
+
+    @contextmanager
+    def failure_told(self, *, as_json: bool) -> Iterator[None]:
+        """Where it fails after it was planned, print the plan and what came of it, as JSON; else that is an error."""
+        try:
+            yield
+        except UgroError:
+            if as_json and self._view is not None and self._view.plan is not None:
+                print_json(plan_dict(self._view.plan) | self.outcome(), pretty=True)
+            raise
 
     def tell(self, view: LaunchView) -> None:
         """Say what is new."""
+        self._view = view
         for node in view.nodes:
             if node.said and node not in self._said:
                 self._said.add(node)

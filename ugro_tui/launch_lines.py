@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ugro_tui.core.jsonable import jsonable
-from ugro_tui.core.launching import LaunchPlan, NodePlan
-from ugro_tui.core.numbers import counted
+from ugro_tui.core.launching import LaunchPlan, LaunchView, NodePlan, Stage
+from ugro_tui.core.numbers import counted, duration
 from ugro_tui.core.text import visible
 from ugro_tui.output import called
+
+MOST_PIDS: Final = 8
+"""Numbers of processes that are named of a node."""
 
 if TYPE_CHECKING:
     from ugro_tui.act.backend import JobStanding
@@ -33,6 +36,20 @@ def ended_line(job_id: str, standing: JobStanding) -> str:
     """`job gpt: finished`, or how it ended: `job gpt: failed: rank 1 ended by signal 9`."""
     said = standing.said if standing.status in ("failed", "stopped") else ""
     return f"job {job_id}: {said or standing.status}"
+
+
+def stop_lines(standing: JobStanding, grace: float) -> Iterator[str]:
+    """What a stop would end: its processes on each node, and how. `grace`: seconds between the signals."""
+    for node in standing.nodes:
+        pids = " ".join(map(str, node.pids[:MOST_PIDS]))
+        more = f" +{(node.alive or 0) - MOST_PIDS}" if (node.alive or 0) > MOST_PIDS else ""
+        if node.problem or node.alive is not None:
+            said = f"pid{'' if node.alive == 1 else 's'} {pids}{more}" if pids else "none of its processes runs"
+            yield f"  {node.node}: {visible(node.problem, 500) or said}"
+    if standing.backend == "slurm":
+        yield "  scancel: Slurm sends SIGTERM, then SIGKILL"
+    else:
+        yield f"  SIGTERM on all of them at once, SIGKILL after {duration(grace)}"
 
 
 def plan_lines(plan: LaunchPlan) -> Iterator[str]:
@@ -71,3 +88,12 @@ def plan_dict(plan: LaunchPlan) -> dict[str, Any]:
     found: dict[str, Any] = jsonable(plan)
     del found["token"]
     return found
+
+
+def outcome_dict(view: LaunchView) -> dict[str, Any]:
+    """What came of a launch, as JSON can hold it: whether it was started, why not, and how far each node came."""
+    return {
+        "started": view.stage is Stage.RUNNING,
+        "reason": view.problem,
+        "nodes": [jsonable(node) for node in view.nodes],
+    }

@@ -21,13 +21,14 @@ from tests.core.record_lines import job, manifest, start, steps
 from tests.leaks import places_of
 from tests.writing import wait_until
 from ugro_tui import waiting
-from ugro_tui.act.backend import JobStanding
+from ugro_tui.act.backend import JobStanding, NodeStanding
 from ugro_tui.cli_variables import pairs
 from ugro_tui.clock import SystemClock
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.errors import BadInput, NoSource, UgroError
 from ugro_tui.core.snapshot import Snapshot, curve_of, view
 from ugro_tui.core.states import JobStatus
+from ugro_tui.launch_lines import stop_lines
 
 
 def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Call, home: Path, tmp_path: Path) -> None:
@@ -63,13 +64,45 @@ def test_a_job_is_planned_launched_waited_for_stopped_and_started_again(call: Ca
     assert (found["attempt"], asked_for["args"]) == (2, ["--nodes", "x y", "--json"])
     assert asked_for["from_checkpoint"] is True
     assert "token" not in found
+    assert (found["outcome"]["started"], found["outcome"]["reason"]) == (True, "")
+    assert [(node["node"], node["stage"]) for node in found["outcome"]["nodes"]] == [("local", "running")]
     code, out, err = call("stop", "job", "--json")
     assert (code, out) == (2, "")
     assert "no terminal to ask on whether job job is to be ended, so it was left alone: say --yes" in err
     assert len(list(living(home))) > 2
     code, out, _ = call("stop", "job", "--yes", "--json")
-    assert (code, json.loads(out)["status"]) == (0, "stopped")
+    assert (code, json.loads(out)["status"], json.loads(out)["already"]) == (0, "stopped", False)
     assert list(living(home)) == []
+    assert call("stop", "job") == (0, "job job: stopped: it was over already\n", "")
+
+
+def test_a_launch_that_fails_tells_its_plan_and_why_as_json(call: Call, tmp_path: Path) -> None:
+    python = str(stub_python(tmp_path))
+    (tmp_path / "train.py").write_text("raise SystemExit(3)")
+    words = ("launch", "--name", "job", "--python", python, "--json", "--", str(tmp_path / "train.py"))
+    code, out, err = call(*words)
+    found = json.loads(out)
+    assert (code, found["request"]["job_id"], found["outcome"]["started"]) == (1, "job", False)
+    assert found["outcome"]["reason"] in err.replace("ugro-tui: ", "")
+    assert (found["outcome"]["nodes"][0]["node"], found["outcome"]["nodes"][0]["stage"]) == ("local", "failed")
+    assert "torchrun ended at once" in found["outcome"]["reason"]
+    assert "outcome" not in json.loads(call(*words[:2], "job2", *words[3:5], "--dry-run", *words[5:])[1])
+
+
+def test_before_a_stop_it_is_said_what_it_would_end() -> None:
+    nodes = (
+        NodeStanding("gpu1", alive=11, pids=tuple(range(100, 111))),
+        NodeStanding("gpu2", alive=1, pids=(7,)),
+        NodeStanding("gpu3", alive=0),
+        NodeStanding("gpu4", problem="no answer"),
+    )
+    assert [*stop_lines(JobStanding("running", nodes=nodes), 10.0)] == [
+        "  gpu1: pids 100 101 102 103 104 105 106 107 +3",
+        "  gpu2: pid 7",
+        "  gpu3: none of its processes runs",
+        "  gpu4: no answer",
+        "  SIGTERM on all of them at once, SIGKILL after 10s",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_last_words_say_why_a_job_failed_unless_its_ranks_tell_more() -> None:
     assert (alert.rule, alert.severity, alert.what) == ("launch_failed", Severity.CRIT, said.removeprefix("failed: "))
     rank = rank_view(silent, 0, 60.0, summarise(silent, 60.0), {})
     assert rank is not None
-    assert (rank.state, rank.why) == ("dead", f"it has recorded nothing before its job failed: {said}")
+    assert (rank.state, rank.why) == ("dead", f"it has recorded nothing before its job {said}")
 
 
 def test_ranks_that_slurm_has_stopped_may_run_again_so_its_word_is_waited_for_a_while() -> None:

@@ -16,7 +16,7 @@ from tests.writing import Clock, now_clock
 from ugro_tui.nodes import executed
 from ugro_tui.nodes.base import Ask, NodeError, NodeLost, Ran
 from ugro_tui.nodes.carriers import Connection, Stream
-from ugro_tui.nodes.executed import LOST, NO_CODE, ExecutedLog, RecordedConnection, RecordedNode
+from ugro_tui.nodes.executed import HELPER, LOST, NO_CODE, ExecutedLog, RecordedConnection, RecordedNode
 from ugro_tui.nodes.remote import RemoteNode
 
 
@@ -40,6 +40,24 @@ def test_old_commands_are_forgotten_and_their_ends_too(monkeypatch: pytest.Monke
     for number in numbers:
         log.end(number, 0)
     assert [entry.command for entry in log.entries()] == ["run 2", "run 3", "run 4"]
+
+
+def test_looks_at_a_node_are_one_entry_and_push_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executed, "KEPT", 4)
+    clock = Clock()
+    log = ExecutedLog(clock)
+    log.tell("gpu1", f"{HELPER}stop job", 0, 0.5)
+    for _ in range(50):
+        clock.now += 1.0
+        log.tell("gpu1", f"{HELPER}look job", 0, 0.5)
+        log.tell("gpu2", f"{HELPER}look job", 0, 0.5)
+    log.tell("gpu2", f"{HELPER}look job", 1, 0.5)
+    assert [(one.node, one.command, one.code, one.looks, clock.time() - one.at) for one in log.entries()] == [
+        ("gpu1", f"{HELPER}stop job", 0, 0, 50.5),
+        ("gpu1", f"{HELPER}look job", 0, 50, 0.5),
+        ("gpu2", f"{HELPER}look job", 0, 50, 0.5),
+        ("gpu2", f"{HELPER}look job", 1, 1, 0.5),
+    ]
 
 
 def test_this_machine_writes_down_its_commands_and_those_that_fail(tmp_path: Path) -> None:

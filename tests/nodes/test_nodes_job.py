@@ -27,3 +27,10 @@ def test_a_job_that_ends_while_it_is_looked_at_is_not_gone_without_a_word(
     monkeypatch.setattr(job, "watched", gone)
     told = job.look()
     assert (told["alive"], told["watched"], told["exits"]["0"]["code"]) == (0, 0, 0)
+
+
+def test_what_runs_of_a_job_is_told_by_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job({"root": str(tmp_path), "job": "job"})
+    monkeypatch.setattr(job, "living", lambda: {9: (1, 1), 7: (1, 1)})
+    told = job.look()
+    assert (told["alive"], told["pids"]) == (2, [7, 9])

@@ -281,6 +281,9 @@ async def test_what_was_run_on_nodes_is_listed_filtered_and_copied() -> None:
         await desk.pilot.press("g")
         assert "⌁ lost" in desk.text
         assert "the connection was lost, took 9.0s" in desk.text
+        look = Executed(WALL, "gpu1", "look job", 0, 0.1, looks=1_200)
+        await desk.news(executed=[look, replace(look, at=WALL + 1, node="gpu2", looks=1)])
+        assert "look job (the last of 1,200 looks)" in desk.text
         await desk.news(executed=())
         assert "Commands  none" in desk.text
         assert "nothing was run on any node yet" in desk.text

@@ -346,6 +346,7 @@ async def test_nodes_tell_how_they_are_and_why() -> None:
         assert "GPUs 2 × NVIDIA RTX 4090" in seen
         assert "GPU 1  ████████████████  97%  ██████████████░░  21.0/24.0G    80 °C  380/450 W" in seen
         assert "runs gpt2-xl ranks 0,3" in seen
+        assert "not watched here" not in seen
 
 
 async def test_what_is_wrong_with_the_central_directory_is_said_and_no_node_is_blamed_for_it() -> None:
@@ -368,6 +369,7 @@ async def test_enter_on_a_node_leads_to_its_rank_that_is_not_well_or_says_that_n
         assert table(app).key == 0
     async with shown(replace(machines(), jobs=()), "5", "j", "enter") as (app, _, _):
         assert "no rank of a running job is there; ugro-tui health gpu1 tells all of the node" in text(app)
+        assert "runs gpt2-xl ranks 0,3  (not watched here)" in text(app)
 
 
 async def test_each_gpu_of_a_node_is_drawn_and_what_is_said_of_it_leaves_the_table_its_lines() -> None:

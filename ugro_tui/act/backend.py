@@ -25,6 +25,7 @@ class NodeStanding:
     alive: int | None = None
     exit_code: int | None = None
     signal: int | None = None
+    pids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ugro_tui.nodes.answerer import Answerer
 from ugro_tui.nodes.base import NodeLied
 from ugro_tui.nodes.bootstrap import launch_program
 from ugro_tui.nodes.carriers import Host
+from ugro_tui.nodes.executed import HELPER
 
 Answered = TypeVar("Answered")
 
@@ -70,8 +71,8 @@ class Look(msgspec.Struct, frozen=True):
     """What a node says of a job; `exits` and `tails` of agents' output by the node's rank, `fresh` ranks,
     those that are `beating`: whose heartbeat is new, and those that are `talking`: that have written into their logs.
 
-    `mine`: the launch has the token that was asked for; `blank`: it failed before a rank wrote a record; `said`: the
-    ends of the output of some ranks, where an agent has failed.
+    `pids` are the first of those that are `alive`. `mine`: the launch has the token that was asked for; `blank`: it
+    failed before a rank wrote a record; `said`: the ends of the output of some ranks, where an agent has failed.
     """
 
     exists: bool
@@ -88,6 +89,7 @@ class Look(msgspec.Struct, frozen=True):
     talking: list[int]
     tails: dict[str, str]
     time: float
+    pids: list[int] = msgspec.field(default_factory=list)
     said: dict[str, str] = msgspec.field(default_factory=dict)
     were: int = 0
     left: list[int] = msgspec.field(default_factory=list)
@@ -204,4 +206,4 @@ def _spelled(action: str, words: Mapping[str, Any]) -> str:
     if action == "start":
         argv = [*(SCOPED if words.get("scope") else ()), *words_without_secrets(words["argv"])]
         return visible(shlex.join(argv), 2000)
-    return f"ugro-tui's helper: {action} {words.get('job', '')}"
+    return f"{HELPER}{action} {words.get('job', '')}"

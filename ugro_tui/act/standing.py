@@ -153,7 +153,7 @@ def _said(manifest: Mapping[str, Any], looks: Iterable[Look], codes: Mapping[int
 
 def _node(name: str, look: Look) -> NodeStanding:
     end = next(iter(look.exits.values()), None)
-    return NodeStanding(name, "", look.alive, end.code if end else None, end.signal if end else None)
+    return NodeStanding(name, "", look.alive, end.code if end else None, end.signal if end else None, tuple(look.pids))
 
 
 def _well(ends: Mapping[str, Exit]) -> int | None:

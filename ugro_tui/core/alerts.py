@@ -16,8 +16,8 @@ Subject: TypeAlias = tuple[str, int | None, str]
 UNHEARD = frozenset({"node_unreachable", "auth_refused", "host_key_changed"})
 """Rules that fire because a node cannot be heard, not because of what it says."""
 
-_TELL_TIME = UNHEARD | {"rank_stalled", "job_hang"}
-_EVENTS = frozenset({"rank_error", "died_silently", "launch_failed"})
+_TELL_TIME = UNHEARD | {"rank_stalled", "job_hang", "launch_failed"}  # of the last nobody knows the time
+_EVENTS = frozenset({"rank_error", "died_silently"})
 
 
 class Severity(IntEnum):

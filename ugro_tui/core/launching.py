@@ -158,6 +158,7 @@ class Executed:
     """A command that this application ran on a node. `at`: Unix seconds; `code`: None while it runs.
 
     `lost`: why nobody knows how it ended, where that was not this application's doing: its connection was lost.
+    `looks`: of a question that is asked again and again how often it was, of which this is the last; 0 of all others.
     """
 
     at: float
@@ -166,3 +167,4 @@ class Executed:
     code: int | None = None
     seconds: float = 0.0
     lost: str = ""
+    looks: int = 0

@@ -34,7 +34,7 @@ def rank_view(
     if rank is None:
         if not 0 <= number < size:
             return None
-        state = MADE_OF.get(summary.status, RankState.UNKNOWN)
+        state = _state_unseen(job, summary)
         return RankView(job.job_id, number, size, seen=False, state=state.word, why=_why_unseen(job, summary))
     told = _told(summary, number)
     states = job.states(now)
@@ -163,9 +163,15 @@ def _why_unknown(job: JobState, rank: Rank, ages: Ages) -> str:
     return f"nothing heard for {duration(ages.write)}, and no heartbeat tells what it does"
 
 
+def _state_unseen(job: JobState, summary: JobSummary) -> RankState:
+    """What the launcher's word on the end of the job makes of it, if it has said one."""
+    told = job.manifest is not None and job.manifest.status == summary.status.value
+    return MADE_OF.get(summary.status, RankState.UNKNOWN) if told else RankState.UNKNOWN
+
+
 def _why_unseen(job: JobState, summary: JobSummary) -> str:
     if summary.status is JobStatus.FAILED:
-        return f"it has recorded nothing before its job failed: {summary.verdict}"
+        return f"it has recorded nothing before its job failed: {summary.verdict.removeprefix('failed: ')}"
     return f"it has recorded nothing, and its job is {summary.status.value}" if summary.status.over else _unseen(job)
 
 

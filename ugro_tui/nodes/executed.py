@@ -21,6 +21,10 @@ from ugro_tui.nodes.local import LocalNode
 KEPT = 1_000
 """Commands that are kept; older ones are forgotten."""
 
+HELPER = "ugro-tui's helper: "
+LOOK = f"{HELPER}look "
+"""How what our own program was asked for begins, as it is written down; and a look at a job."""
+
 NO_CODE = -1
 """The code of what has ended without one: a connection, or a command that was not waited for to its end."""
 
@@ -38,6 +42,7 @@ class ExecutedLog:
         self._kept: dict[int, Executed] = {}
         self._begun: dict[int, float] = {}
         self._carried: dict[int, Callable[[], bool]] = {}
+        self._looks: dict[tuple[str, int], int] = {}
         self._shown: tuple[Executed, ...] | None = ()
 
     def entries(self) -> tuple[Executed, ...]:
@@ -77,9 +82,17 @@ class ExecutedLog:
                 self._shown = None
 
     def tell(self, node: str, command: str, code: int, seconds: float) -> None:
-        """Write down what has run, by what it does there: `command` is without secrets already."""
+        """Write down what has run, by what it does there: `command` is without secrets already.
+
+        Looks at a node are one entry, that of the last: they would push out all that a person did.
+        """
         with self._lock:
-            self._keep(Executed(self._clock.time() - seconds, node, visible(command), code, seconds))
+            entry = Executed(self._clock.time() - seconds, node, visible(command), code, seconds)
+            if not command.startswith(LOOK):
+                self._keep(entry)
+                return
+            before = self._kept.pop(self._looks.get((node, code), -1), None)
+            self._looks[node, code] = self._keep(replace(entry, looks=1 + (before.looks if before else 0)))
 
     def _keep(self, entry: Executed) -> int:
         number = next(self._numbers)

@@ -19,6 +19,9 @@ TAIL = 1 << 16
 MOST_SAID = 4096
 """The same of a rank's."""
 
+MOST_PIDS = 64
+"""Processes of the job that are told by their numbers."""
+
 MOST_SCRIPT = 1 << 20
 """Bytes of a script that are looked at."""
 
@@ -174,7 +177,7 @@ class Job:
         """Where the job stands here. `fresh`: its ranks whose output began since `since`; `brief`: of what lives, only
         the agents are counted."""
         # Who lives first: what ends behind that may be told as alive still, and never as gone without a word.
-        alive, watched = len(self.agents() if self.request.get("brief") else self.living()), len(self.watched())
+        alive, watched = sorted(self.agents() if self.request.get("brief") else self.living()), len(self.watched())
         exits, fresh = self.documents("exit"), list(self._fresh(self.request.get("since", 0.0)))
         told = {
             "exists": os.path.isdir(self.folder),
@@ -182,7 +185,8 @@ class Job:
             "ours": bool(self.token),
             "mine": bool(self.token) and self.token == self.request.get("token"),
             "blank": self.manifest.get("status") == "failed" and not records_in(self.folder),
-            "alive": alive,
+            "alive": len(alive),
+            "pids": alive[:MOST_PIDS],
             "watched": watched,
             "supervisors": sorted(self.documents("supervisor")),
             "exits": exits,

@@ -45,6 +45,8 @@ def state(entry: Executed) -> str:
 
 
 def _key(entry: Executed) -> str:
+    if entry.looks:
+        return f"looks\0{entry.node}\0{entry.code}"
     return f"{entry.at!r}\0{entry.node}\0{entry.command}"
 
 
@@ -57,6 +59,11 @@ def _values(now: float) -> dict[str, Callable[[Executed], float] | Callable[[Exe
         "code": lambda entry: float(entry.code) if entry.code is not None and entry.code >= 0 else math.nan,
         "took": lambda entry: math.nan if entry.code is None else entry.seconds,
     }
+
+
+def _command(entry: Executed) -> str:
+    """The command; of looks the last, and how many there were."""
+    return entry.command if entry.looks < 2 else f"{entry.command} (the last of {entry.looks:,} looks)"
 
 
 def _code(entry: Executed) -> str:
@@ -88,7 +95,7 @@ _COLUMNS: Final[Sequence[TableColumn[Executed]]] = (
     TableColumn("Node", 12, 2, lambda one: one.node, "node", left=True),
     TableColumn("Code", 4, 4, _code, "code", falling=True, tone=_tone),
     TableColumn("Took", 7, 5, _took, "took", falling=True),
-    TableColumn("Command", 24, 0, lambda one: one.command, "command", left=True),
+    TableColumn("Command", 24, 0, _command, "command", left=True),
 )
 
 
@@ -142,7 +149,7 @@ class ExecutedScreen(ListScreen):
         if entry is None:
             return Content()
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
-        return Content.assemble((f"{entry.node}  {when}  {_told(entry)}\n", "$text-muted"), entry.command)
+        return Content.assemble((f"{entry.node}  {when}  {_told(entry)}\n", "$text-muted"), _command(entry))
 
     def copied(self) -> str:
         """The command under the cursor, whole."""

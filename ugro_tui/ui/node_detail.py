@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from textual.content import Content
 
@@ -22,16 +23,26 @@ _BARS = (8, 16)
 _WIDE = 110
 """Cells from which bars are the longer ones."""
 
+_OTHERS: Final[Mapping[bool | None, str]] = {
+    None: "  (not watched here)",
+    True: "  (a job of this name is over here: it outlived it, or is not watched here)",
+}
+"""What is said of processes that no job explains which runs, by whether one of that name is over; None: there is none.
+"""
+
 FULL = 0.9
 """The share of a disk from which its bar warns."""
 
 
-def machine_lines(health: NodeHealth, width: int) -> list[Content]:
-    """What `health` tells of a machine in `width` cells: reasons first, then load and memory, GPUs, disks, ranks."""
+def machine_lines(health: NodeHealth, width: int, jobs: Mapping[str, bool]) -> list[Content]:
+    """What `health` tells of a machine in `width` cells: reasons first, then load and memory, GPUs, disks, ranks.
+
+    `jobs`: those that are watched, and whether each is over.
+    """
     reasons = [Content.assemble(("→ ", "$warning"), reason) for reason in health.reasons]
     wide = width >= _WIDE
     gpus = _gpus(health.gpus, wide=wide)
-    return [*reasons, *_machine(health), *gpus, *_disks(health.disks, _BARS[wide]), *_runs(health.processes)]
+    return [*reasons, *_machine(health), *gpus, *_disks(health.disks, _BARS[wide]), *_runs(health.processes, jobs)]
 
 
 def _machine(health: NodeHealth) -> Iterator[Content]:
@@ -93,15 +104,16 @@ def _disks(disks: Sequence[DiskHealth], bar: int) -> Iterator[Content]:
         )
 
 
-def _runs(processes: Sequence[JobProcess]) -> Iterator[Content]:
-    """Which ranks of which jobs have a process there."""
+def _runs(processes: Sequence[JobProcess], watched: Mapping[str, bool]) -> Iterator[Content]:
+    """Which ranks of which jobs have a process there: also of jobs that other people, or other directories, have."""
     jobs: dict[str, set[int]] = {}
     for process in processes:
         if process.rank is not None:
             jobs.setdefault(process.job_id, set()).add(process.rank)
     for job, ranks in jobs.items():
         noun = "rank" if len(ranks) == 1 else "ranks"
-        yield Content.assemble(("runs ", "$text-muted"), f"{job} {noun} {ranks_text(sorted(ranks))}")
+        said = f"{job} {noun} {ranks_text(sorted(ranks))}"
+        yield Content.assemble(("runs ", "$text-muted"), said, (_OTHERS.get(watched.get(job), ""), "$text-muted"))
 
 
 def _bar(share: float, width: int, style: str) -> Iterator[Part]:

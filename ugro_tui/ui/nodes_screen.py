@@ -93,7 +93,9 @@ class NodesScreen(ListScreen):
         if health is None:
             lines.append(Content.styled("how this node is has not been told yet", "$text-muted"))
         else:
-            lines += machine_lines(health, self.size.width)
+            jobs = dict.fromkeys(snapshot.listed, False)
+            jobs |= {job.job_id: job.summary.status.over for job in snapshot.jobs}
+            lines += machine_lines(health, self.size.width, jobs)
         rest = f"ugro-tui health {node.name} tells all"
         return cut(Content("\n").join(lines), self.size.width - 2, self.detail_room, rest)
 

@@ -199,13 +199,14 @@ class RankScreen(ChartedScreen):
     def _head(self, view: JobView, known: RankView | None) -> Content:
         ranks = view.ranks
         places = (ranks.rank == self.rank).nonzero()[0].tolist()
-        state = RankState(int(ranks.state[places[0]])) if places else RankState.UNKNOWN
+        said = next((one for one in RankState if known is not None and one.word == known.state), RankState.UNKNOWN)
+        state = RankState(int(ranks.state[places[0]])) if places else said
         node = ranks.node[places[0]] if places else ""
         why = "" if known is None else known.why
         line = head(view.job_id, self.rank, view.summary.world_size, node, state, why, self.size.width)
-        said = hint(known) if known is not None and self.has_class("-compact") else ""
+        below = hint(known) if known is not None and self.has_class("-compact") else ""
         most = HEAD_TINY if self.has_class("-tiny") else HEAD
-        return cut(Content.assemble(line, (f"\n {said}" if said else "", "$warning")), self.size.width, most)
+        return cut(Content.assemble(line, (f"\n {below}" if below else "", "$warning")), self.size.width, most)
 
     def _draw_files(self, view: JobView) -> None:
         """The chart and the log, which lie in files, and what is wrong."""

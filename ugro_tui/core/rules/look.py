@@ -74,7 +74,7 @@ class Look:
         time, or the clock was set back."""
         between = rank.last_ts - ts
         idle = self.until - self.job.table.write_at[rank.row]
-        return between + max(0.0, float(idle)) if between >= 0 else math.nan
+        return between + max(0.0, float(idle)) if math.isfinite(between) and between >= 0 else math.nan
 
     def numbers(self, key: str) -> dict[str, float]:
         """The numbers of a rule that are in force."""
