@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
 from ugro_tui.core.archive import Finding, Found, Inquiry, Lines, MetricLines, MetricNames
+from ugro_tui.core.attempts import Attempts
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.health import NodeHealth
 from ugro_tui.core.snapshot import JobView, Snapshot
@@ -45,6 +47,17 @@ class Answers(ABC):
         if found.content is None or not found.content.lines:
             raise BadInput(found.problem)
         return found.content
+
+    def begun(self, job_id: str) -> tuple[int, float]:
+        """The newest attempt of a job, and when it began: Unix seconds by the node's clock, infinite: it has no record.
+
+        It is not known of a job of one attempt (NaN), of which all points are.
+        """
+        newest = self.job(job_id).summary.attempt
+        if newest == 1:
+            return newest, math.nan
+        told = self.archived(Attempts(job_id)).content or ()
+        return newest, next((one.begun for one in told if one.number == newest), math.inf)
 
     def get_health(self, node: str | None = None) -> dict[str, Any]:
         """How a node is, or all of them, as `ugro-tui health --json` shows it.

@@ -33,9 +33,11 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         """What a job has told over its steps: the names of its metrics, or one of them, rank by rank.
 
         Names are those of records (loss, phases.data, gpu.util), of the script's own numbers (metrics.NAME), and tags
-        of TensorBoard's event files, which are copied first; a tag that is called as one of the others is the same
-        series, and is listed once. Of more than 64 ranks some are read, evenly spread; long lines are thinned to 65,536
-        points or less, which keep lows and highs, and MEAN is theirs. What is no number (NaN, infinite) is in none of
+        of TensorBoard's event files, which are copied first; a tag that is called as one of the others (NAME as
+        metrics.NAME) is the same series, listed once and known by both names. A line goes on over attempts, from the
+        step with which a new one begins: how many of POINTS were told before the newest is said (`earlier_points`). Of
+        more than 64 ranks some are read, evenly spread; long lines are thinned to 65,536 points or less, which keep
+        lows and highs, and MEAN is theirs. What is no number (NaN, infinite) is in none of
         MIN, MAX and MEAN, and is counted beside POINTS (`non_finite` in JSON). Exit code 4 (3: no node at all) where a
         node could not be read.
         """
@@ -55,7 +57,11 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
                 if found.content is None or not found.content.lines:
                     raise BadInput(found.problem)
                 problem = found.problem
-                print_json(lines_dict(job, found.content)) if as_json else print_lines(table_lines(found.content))
+                attempt = agent.begun(job)
+                if as_json:
+                    print_json(lines_dict(job, found.content, *attempt))
+                else:
+                    print_lines([*table_lines(found.content), *_earlier(found.content, *attempt)])
             snapshot = agent.feed.snapshot()
         complain([*([problem] if problem else []), *trouble_lines(snapshot)])
         raise typer.Exit(exits.of_files(snapshot))
@@ -84,21 +90,36 @@ def _row(line: Line) -> tuple[str, ...]:
     return (str(numbers.rank), count(numbers.step), last, *ends, points)
 
 
-def lines_dict(job: str, lines: Lines) -> dict[str, Any]:
-    """The same as JSON can hold it, with all points; values that are not finite as the protocol spells them."""
+def _earlier(lines: Lines, attempt: int, begun: float) -> Iterator[str]:
+    """How many of the points are not of the newest attempt."""
+    from ugro_tui.core.line_numbers import earlier_points
+    from ugro_tui.core.numbers import count
+
+    earlier = sum(earlier_points(line, begun) for line in lines.lines)
+    if earlier:
+        every = sum(len(line.value) for line in lines.lines)
+        yield f"{count(earlier)} of {count(every)} points were told before attempt {attempt}"
+
+
+def lines_dict(job: str, lines: Lines, attempt: int = 1, begun: float = math.nan) -> dict[str, Any]:
+    """The same as JSON can hold it, with all points; values that are not finite as the protocol spells them.
+
+    `begun`: when `attempt`, the newest, began.
+    """
     return {
         "job_id": job,
+        "attempt": attempt,
         "metric": lines.metric,
         "ranks": lines.ranks,
-        "lines": [_line_dict(line) for line in lines.lines],
+        "lines": [_line_dict(line, begun) for line in lines.lines],
     }
 
 
-def _line_dict(line: Line) -> dict[str, Any]:
+def _line_dict(line: Line, begun: float) -> dict[str, Any]:
     from ugro_tui.core.jsonable import jsonable
-    from ugro_tui.core.line_numbers import line_numbers
+    from ugro_tui.core.line_numbers import earlier_points, line_numbers
 
-    told: dict[str, Any] = jsonable(line_numbers(line))
+    told: dict[str, Any] = jsonable(line_numbers(line)) | {"earlier_points": earlier_points(line, begun)}
     told["last"] = _spelled(float(line.value[-1]))
     axes = {name: jsonable(getattr(line, name).tolist()) for name in ("step", "time", "tokens")}
     return {**told, "points": {**axes, "value": [_spelled(value) for value in line.value.tolist()]}}

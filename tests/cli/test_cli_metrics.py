@@ -78,6 +78,38 @@ def test_what_cannot_be_shown_is_said(call: Call, argv: tuple[str, ...], told: s
     assert told in err
 
 
+def test_a_name_that_is_listed_can_be_asked_for_and_points_say_of_which_attempt_they_are(
+    call: Call, root: Path, clock: Clock
+) -> None:
+    writer = RankWriter(root / "lr2", 0, clock)
+    writer.start()
+    writer.steps(1, 30, metrics={"val_loss": 2.0})
+    events = root / "lr2" / "tensorboard" / "rank_0" / "events.out.tfevents.1.host"
+    events.parent.mkdir(parents=True)
+    events.write_bytes(event_file(["val_loss"], [10, 20]))
+    clock.now += 100
+    writer.start(attempt=2, run_id="again")
+    assert call("metrics", "lr2", "val_loss")[1].splitlines()[-1] == "30 of 30 points were told before attempt 2"
+    clock.now += 100
+    writer.steps(1, 3)
+    assert call("metrics", "lr2")[1].split() == ["loss", "throughput"]
+    for name in ("val_loss", "metrics.val_loss"):
+        assert "'metrics.val_loss' before its newest start alone" in call("metrics", "lr2", name)[2]
+    assert call("metrics", "lr2", "loss")[1].split()[-1] == "3"
+    writer.steps(4, 5, metrics={"val_loss": 1.0})
+    assert call("metrics", "lr2")[1].split() == ["loss", "throughput", "metrics.val_loss"]
+    told = [call("metrics", "lr2", name, "--json")[1] for name in ("val_loss", "metrics.val_loss")]
+    line = json.loads(told[0])["lines"][0]
+    assert (line["points"]["step"], line["earlier_points"], told[0]) == ([4, 5], 0, told[1])
+    clock.now += 100
+    writer.start(attempt=3, run_id="resumed")
+    clock.now += 100
+    writer.steps(5, 6, metrics={"val_loss": 1.0})
+    assert call("metrics", "lr2", "val_loss")[1].splitlines()[-1] == "1 of 3 points were told before attempt 3"
+    tag = call("metrics", "lr2", "events:val_loss")[1]
+    assert tag.splitlines()[-1] == "2 of 2 points were told before attempt 3"
+
+
 def test_the_same_from_python(job: Path, clock: Clock) -> None:
     agent = Agent(Config(job, refresh=3600.0), clock)
     with agent:

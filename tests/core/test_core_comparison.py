@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.core.record_lines import RUNNING, end, manifest
+from tests.core.record_lines import job as job_of
 from tests.ui.alert_scenes import hung
 from tests.ui.scenes import COMPLETED, Run, ended, job, non_finite, snapshot
 from ugro_tui.core.alerts import Severity
@@ -25,6 +27,7 @@ from ugro_tui.core.replay import Fired, Past
 from ugro_tui.core.same_place import difference_texts, differences
 from ugro_tui.core.side import Side
 from ugro_tui.core.states import JobStatus
+from ugro_tui.core.summary import summarise
 
 NAN = math.nan
 TOLD = Attempt(1, JobStatus.FINISHED, 2, "H100", 40.0, 4e3, 60.0, 200.0, {"lr": "0.1", "width": "128"})
@@ -129,8 +132,15 @@ def test_what_fired_in_an_attempt_is_counted_whoever_knows_it_and_once() -> None
 def test_an_attempt_without_a_step_has_the_loss_of_no_other_one() -> None:
     before = lines(line(0, [10, 20], [3, 1]))
     fresh = Side(RunName("a"), told=replace(TOLD, step=NAN), newest=2, loss=before)
-    found = compared([fresh, Side(RunName("a", 1), told=TOLD, newest=2, loss=lines(line(0, [10, 20], [3, 2])))])
-    assert (row(found, "last loss").texts, row(found, "last loss").best) == (("–", "2.000"), ())
+    first = Side(RunName("a", 1), told=TOLD, newest=2, loss=lines(line(0, [10, 20], [3, 2])))
+    state = job_of(RUNNING + end("failed"))
+    manifest(state, "running", attempt=2)
+    relaunched = Side(RunName("a"), summarise(state, 90.0), None, 2, before, before)
+    for second in (fresh, relaunched):
+        found = compared([second, first])
+        assert [row(found, name).texts[0] for name in ("last loss", "min loss", "steps")] == ["–"] * 3
+        assert (row(found, "at step").texts, row(found, "last loss").best) == (("–", "20"), ())
+        assert found.differences == ()
 
 
 def test_nothing_known_is_unknown_and_never_zero() -> None:

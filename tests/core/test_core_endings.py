@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 
 from tests.core.record_lines import (
@@ -214,6 +215,14 @@ def test_between_a_relaunch_and_its_first_record_the_job_starts() -> None:
     manifest(state, "running", attempt=2)
     assert state.status(90.0) is JobStatus.STARTING
     assert alerts(state, 90.0) == []
+    summary = summarise(state, 90.0)
+    assert (summary.attempt, summary.ranks_seen, len(summary.per_rank_stats)) == (2, 0, 0)
+    numbers = (summary.step, summary.min_loss, summary.tokens, summary.duration, summary.step_age)
+    assert np.isnan(numbers).all()
+    more(state, 0, start(START_TS + 95, attempt=2), 95.0)
+    picture = view(state, 95.0, curve_of(state))
+    assert math.isnan(picture.summary.min_loss)
+    assert np.isnan(picture.ranks.spark[0]).all()
 
 
 def test_ranks_that_live_outweigh_a_launcher_that_counts_differently() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.record_lines import START_TS, end, fields_of, heartbeat, job, line, manifest, start, step, steps
+from ugro_tui.core.alerts import Severity
 from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import remaining_seconds, seconds_per_step
@@ -168,6 +169,11 @@ def test_last_words_say_why_a_job_failed_unless_its_ranks_tell_more() -> None:
         state.apply_manifest(manifest)
     assert summarise(silent, 60.0).verdict == said
     assert "boom" in summarise(told, 60.0).verdict
+    (alert,) = summarise(silent, 60.0).alerts
+    assert (alert.rule, alert.severity, alert.what) == ("launch_failed", Severity.CRIT, said.removeprefix("failed: "))
+    rank = rank_view(silent, 0, 60.0, summarise(silent, 60.0), {})
+    assert rank is not None
+    assert (rank.state, rank.why) == ("dead", f"it has recorded nothing before its job failed: {said}")
 
 
 def test_ranks_that_slurm_has_stopped_may_run_again_so_its_word_is_waited_for_a_while() -> None:
@@ -231,9 +237,10 @@ def test_a_new_attempt_knows_no_loss_until_it_has_told_one() -> None:
     for found in (waiting, begun):
         assert math.isnan(found.final_loss)
         assert math.isnan(found.last_finite_loss)
-        assert (found.loss_bad, found.min_loss) == (False, 1.0), "the lowest of the run, as its curve shows it"
+        assert (found.loss_bad, math.isnan(found.min_loss)) == (False, True)
     silent = step(6, seq=1, ts=START_TS + 501)
     state.apply(0, decode(silent), 501.0, "local")
+    assert summarise(state, 501.0).min_loss == 1.0, "the lowest of the run, as its curve shows it"
     assert math.isnan(summarise(state, 501.0).final_loss), "it has gone back to a step, and told no loss of it"
     state.apply(0, decode(step(7, seq=2, ts=START_TS + 502, loss=3.0)), 502.0, "local")
     assert summarise(state, 502.0).final_loss == 3.0
@@ -301,6 +308,16 @@ def test_restarts_are_the_starts_within_an_attempt() -> None:
     assert (summarise(state, 90.0).attempt, summarise(state, 90.0).restarts) == (2, 0)
 
 
+def test_records_are_those_of_the_newest_attempt_and_of_all_its_restarts() -> None:
+    state = job(start() + steps(1, 30))
+    state.apply(0, decode(start(START_TS + 60, attempt=2) + steps(1, 3)), 60.0, "local")
+    state.apply(0, decode(start(START_TS + 90, attempt=2, run_id="again") + steps(4, 5)), 90.0, "local")
+    summary = summarise(state, 90.0)
+    told = rank_view(state, 0, 90.0, summary, {})
+    assert told is not None
+    assert (summary.per_rank_stats[0].records, told.counts.records) == (5, 5)
+
+
 @pytest.mark.parametrize(
     ("step_", "total", "pace", "expected"),
     [
@@ -332,3 +349,12 @@ def test_a_node_that_is_heard_again_and_tells_late_does_not_take_the_run_back() 
     for rank in (0, 1):
         state.apply(rank, decode(step(30)), 2.0, f"n{rank}")
     assert state.step() == 30  # all ranks went back
+
+
+def test_the_step_of_a_run_does_not_hang_on_which_rank_is_read_first() -> None:
+    for first, other in ((0, 1), (1, 0)):
+        state, steps = JobState("j"), (410, 405)
+        for rank in (first, other):
+            state.apply(rank, decode(step(steps[rank])), 0.0, f"n{rank}")
+            state.step()  # a picture is drawn between the two
+        assert state.step() == 405

@@ -18,7 +18,10 @@ from tests.ui.screen_scenes import booked, fleet, machines
 from tests.ui.test_dashboard import text
 from ugro_tui.core.commands import Acknowledge, Diagnose, Health, OpenJob, Snooze, Stop, Sync
 from ugro_tui.core.entries import Entry, Mark
+from ugro_tui.core.health import CENTRAL, DiskHealth, NodeHealth
+from ugro_tui.core.health_score import judged
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.states import NodeState
 from ugro_tui.ui.alert_columns import columns
 from ugro_tui.ui.alerts import SNOOZE_SECONDS
 from ugro_tui.ui.app import UgroApp
@@ -343,6 +346,16 @@ async def test_nodes_tell_how_they_are_and_why() -> None:
         assert "GPUs 2 × NVIDIA RTX 4090" in seen
         assert "GPU 1  ████████████████  97%  ██████████████░░  21.0/24.0G    80 °C  380/450 W" in seen
         assert "runs gpt2-xl ranks 0,3" in seen
+
+
+async def test_what_is_wrong_with_the_central_directory_is_said_and_no_node_is_blamed_for_it() -> None:
+    scored = judged(NodeHealth(CENTRAL, 1.0, NodeState.OK, disks=(DiskHealth("central", "/big", 1 << 40, 1 << 20),)))
+    picture = machines()
+    async with shown(replace(picture, health=(*picture.health, scored)), "5", "G") as (app, _, _):
+        seen = text(app)
+        assert "2 of 3 answer  1 unwell  ✖ central disk: 0 % free (0.0G): make room at /big" in seen
+        assert "✖ node gpu2  192.168.1.12 port 22 refused the connection" in seen
+        assert "→ does not answer" not in seen  # twice the same
 
 
 async def test_enter_on_a_node_leads_to_its_rank_that_is_not_well_or_says_that_none_is_there() -> None:

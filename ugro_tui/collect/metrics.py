@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -15,7 +18,7 @@ from ugro_tui.core.columns import Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.framing import LineFramer
 from ugro_tui.core.layout import FileKind
-from ugro_tui.core.metric_names import RECORD_COLUMNS, ordered, record_path, tag_of
+from ugro_tui.core.metric_names import EVENTS, OWN, RECORD_COLUMNS, ordered, record_path, tag_of
 from ugro_tui.core.metric_rows import MetricRows
 from ugro_tui.core.points import TOKENS, VALUE, Points, line_of
 from ugro_tui.core.records import Matrix, Steps
@@ -41,7 +44,14 @@ MOST_NAMES: Final = 4_096
 
 def metric_readers(files: JobFiles, sync: str) -> dict[type[Inquiry[Any]], Open]:
     """The readers of metrics for a `FileArchive`; `sync` says how event files come here, empty where they are here."""
-    return {MetricNames: lambda ask: NamesReader(files, ask), MetricLines: lambda ask: LinesReader(files, ask, sync)}
+    return {MetricNames: lambda ask: NamesReader(files, ask), MetricLines: lambda ask: _lines_reader(files, ask, sync)}
+
+
+def _lines_reader(files: JobFiles, ask: MetricLines, sync: str) -> LinesReader | EitherReader:
+    one = LinesReader(files, ask, sync)
+    if record_path(ask.metric) is not None or ask.metric.startswith(EVENTS):
+        return one
+    return EitherReader(LinesReader(files, replace(ask, metric=f"{OWN}{ask.metric}"), sync), one)
 
 
 class RecordPoints:
@@ -51,6 +61,8 @@ class RecordPoints:
 
     def __init__(self, path: tuple[str, str], attempt: int | None = None) -> None:
         self.points = Points(MOST_POINTS_OF_ONE)
+        self.told = False
+        """Whether there has been a value, also where a later start has superseded it."""
         self._framer = LineFramer()
         self._rows = MetricRows(*path)
         self._attempt = attempt
@@ -63,6 +75,7 @@ class RecordPoints:
             lines, self._over = (lines, True) if self._over else before_attempt(lines, self._attempt)
         for rows, told in self._rows.take(lines):
             self.points.append(rows, told)
+            self.told |= bool(told.any())
 
 
 class TagPoints:
@@ -70,6 +83,7 @@ class TagPoints:
 
     def __init__(self, tag: str) -> None:
         self.points = Points(MOST_POINTS_OF_ONE)
+        self.told = False
         self._framer = EventFramer()
         self._scalars = ScalarDecoder(tag)
 
@@ -82,6 +96,7 @@ class TagPoints:
         """Take what follows in the file."""
         for rows in self._scalars.take(self._framer.feed(data)).values():
             self.points.append(_with_tokens(rows))
+            self.told = True
 
 
 def _with_tokens(rows: Matrix) -> Matrix:
@@ -127,6 +142,11 @@ class LinesReader:
             self._lines = Lines(self._ask.metric, found, ranks)
         return Finding(self._lines, self._problem())
 
+    @property
+    def told(self) -> bool:
+        """Whether any rank has told the metric, in any attempt."""
+        return any(one.content.told for files in self._following.followed.values() for one in files)
+
     def _line(self, rank: int, files: list[Followed[_Points]]) -> Line | None:
         """The rank's line: the same object where its files have not changed."""
         state = [(one.content, one.version) for one in files]
@@ -151,12 +171,29 @@ class LinesReader:
         """Why there is no line."""
         job, rank = self._ask.job_id, self._ask.rank
         who = f"job {job}" if rank is None else f"rank {rank} of job {job}"
+        metric = visible(self._ask.metric, 80)
+        if self.told:
+            return (
+                f"{who} told {metric!r} before its newest start alone, which began at an earlier step: "
+                "wait until it tells it again"
+            )
         if self._following.followed:
-            metric = visible(self._ask.metric, 80)
             return f"{who} has told no {metric!r}: the names that there are: ugro-tui metrics {job}"
         if self._kind is FileKind.METRICS:
             return f"{who} has no records here: see its state, or wait until it writes some"
         return f"{who} has no event files here{self._sync}"
+
+
+class EitherReader:
+    """Reads a name without a prefix: what the script calls so in its records, where it does; else the tag."""
+
+    def __init__(self, own: LinesReader, tag: LinesReader) -> None:
+        self._own, self._tag = own, tag
+
+    def read(self) -> Finding[Lines]:
+        """See `Reader.read`."""
+        found = self._own.read()
+        return found if found.loading or self._own.told else self._tag.read()
 
 
 def _same(some: tuple[Line, ...], others: tuple[Line, ...]) -> bool:
@@ -164,30 +201,60 @@ def _same(some: tuple[Line, ...], others: tuple[Line, ...]) -> bool:
 
 
 class RecordNames:
-    """The names of what the records of one metrics file hold."""
+    """The names of what the records of one metrics file hold, but for what a later start has superseded."""
 
     def __init__(self) -> None:
-        self.records: set[str] = set()
-        self.own: set[str] = set()
+        self.records: dict[str, float] = {}
+        self.own: dict[str, float] = {}
+        """The lowest step that tells each; of the script's own one that is not above it."""
+        self.ever: set[str] = set()
+        """The script's own, those that are superseded too."""
+        self.lowest = math.inf
+        """The lowest step of all."""
         self._framer = LineFramer()
 
     def feed(self, data: bytes) -> None:
         """Take what follows in the file."""
         for item in decode(self._framer.feed(data)).items:
             if isinstance(item, Steps):
-                self.records |= _occurring(item.rows, self.records)
-                self.own |= item.metrics.keys() if len(self.own) < MOST_NAMES else set()
+                self._steps(item)
+
+    def _steps(self, item: Steps) -> None:
+        first = float(item.rows[:, Column.STEP].min())
+        self.lowest = min(self.lowest, first)
+        self.records = _before(self.records, first)
+        self.records |= _occurring(item.rows, self.records)
+        self.own = _before(self.own, first)
+        fresh = [name for name in item.metrics if name not in self.own] if len(self.own) < MOST_NAMES else []
+        self.own |= dict.fromkeys(fresh, first)
+        self.ever |= set(fresh)
 
 
-def _occurring(rows: Matrix, known: set[str]) -> set[str]:
-    """The names of what these rows hold, without those that are known."""
+def _before(names: Mapping[str, float], step: float) -> dict[str, float]:
+    """The names that are told below a step."""
+    return {name: first for name, first in names.items() if first < step}
+
+
+def _occurring(rows: Matrix, known: Collection[str]) -> dict[str, float]:
+    """The names of what these rows hold, without those that are known, each with the lowest step that tells it."""
     bad = {"loss": 2.0, "grad_norm": 1.0}
-    return {
-        name
-        for name, column in RECORD_COLUMNS.items()
-        if name not in known
-        and (not np.isnan(rows[:, column]).all() or bool((rows[:, Column.BAD] == bad.get(name)).any()))
-    }
+    found = {}
+    for name, column in RECORD_COLUMNS.items():
+        if name not in known:
+            told = ~np.isnan(rows[:, column]) | (rows[:, Column.BAD] == bad.get(name))
+            if told.any():
+                found[name] = float(rows[told, Column.STEP].min())
+    return found
+
+
+def _standing(files: Sequence[RecordNames]) -> tuple[set[str], set[str]]:
+    """What a rank's files tell of records, and of the script's own; a later file supersedes from its first step on."""
+    records, own, limit = set[str](), set[str](), math.inf
+    for one in reversed(files):
+        records |= _before(one.records, limit).keys()
+        own |= _before(one.own, limit).keys()
+        limit = min(limit, one.lowest)
+    return records, own
 
 
 class TagNames:
@@ -220,12 +287,14 @@ class NamesReader:
         whole = self._records.read() and self._events.read()
         if not whole and self._names is None:
             return Finding()
-        records = [one.content for files in self._records.followed.values() for one in files]
+        files = [[one.content for one in files] for files in self._records.followed.values()]
+        standing = list(map(_standing, files))
         events = [one.content for files in self._events.followed.values() for one in files]
         names = ordered(
-            (name for one in records for name in one.records),
-            (name for one in records for name in one.own),
+            (name for records, _ in standing for name in records),
+            (name for _, own in standing for name in own),
             (tag for one in events for tag in one.tags),
+            (name for ranks in files for one in ranks for name in one.ever),
         )
         self._names = self._names if names == self._names else names
         return Finding(self._names, "; ".join((*self._records.denied, *self._events.denied)[:1]))

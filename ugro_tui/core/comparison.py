@@ -77,7 +77,7 @@ class Comparison:
 
 def compared(sides: Sequence[Side], metric: str = LOSS) -> Comparison:
     """The comparison of these runs, and of one more metric where that is not the loss."""
-    shown = [side.loss if metric == LOSS else side.metric for side in sides]
+    shown = [side.known(side.loss if metric == LOSS else side.metric) for side in sides]
     settings, same = config_difference([None if side.told is None else side.told.config for side in sides])
     return Comparison(
         runs=tuple(side.run for side in sides),

@@ -56,8 +56,8 @@ class JobState:
         self.stall = StallLimit()
         """When a rank counts as stalled."""
         self._slow = np.zeros(0, bool)
-        self._made = (0, np.nan)
-        """An attempt, and the step that all of its ranks were seen to have made."""
+        self._made = ((0, 0), np.nan)
+        """An attempt and how many ranks have told a step of it, and the step that they were seen to have made."""
         self._current: tuple[npt.NDArray[np.int64], list[Rank], Rows] = (np.empty(0, np.int64), [], _NO_ROWS)
         self._planned: tuple[int, tuple[int, int | None]] = (-1, (0, None))
         self.version = 0
@@ -248,7 +248,8 @@ class JobState:
         """The step that every rank has made, of those of the attempt that have reported one; NaN before the first.
 
         Ranks that cannot be heard do not count while others can: the run is where those are. When they are heard again
-        they may be told late, step by step: the run goes back only when no rank has come as far any more.
+        they may be told late, step by step: the run goes back only when no rank has come as far any more, or when one
+        tells its first step, which is less: the ranks of a run are read one after the other.
         """
         rows = self.current_rows()
         away = [rank.row for rank in self.unreachable()]
@@ -256,11 +257,12 @@ class JobState:
         steps = self.table.latest[heard if len(heard) else rows, Column.STEP]
         if not np.isfinite(steps).any():
             return np.nan
-        attempt, made = self._made
+        every = self.table.latest[rows, Column.STEP]
+        told = (self._ranks_attempt(), int(np.isfinite(every).sum()))
+        before, made = self._made
         least = float(np.nanmin(steps))
-        furthest = float(np.nanmax(self.table.latest[rows, Column.STEP]))
-        back = attempt != self._ranks_attempt() or furthest < made
-        self._made = (self._ranks_attempt(), least if back else max(made, least))
+        back = told != before or float(np.nanmax(every)) < made
+        self._made = (told, least if back else max(made, least))
         return self._made[1]
 
     def first_failure(self, now: float) -> Rank | None:

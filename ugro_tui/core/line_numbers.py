@@ -36,6 +36,11 @@ def line_numbers(line: Line) -> LineNumbers:
     return LineNumbers(line.rank, points, points - len(finite), step, last, float(low), float(high), float(mean))
 
 
+def earlier_points(line: Line, begun: float) -> int:
+    """How many of its points were told before an attempt that has `begun` then (Unix seconds; infinite: not yet)."""
+    return int((line.time < begun).sum())
+
+
 def _mean(values: np.ndarray) -> float:
     """Scaled first: the sum of many large numbers is not finite."""
     scale = max(1.0, float(np.abs(values).max()))

@@ -54,13 +54,16 @@ def validation_loss(names: Iterable[str]) -> str | None:
     return min((name for name in names if _VALIDATION.search(name)), key=len, default=None)
 
 
-def ordered(records: Iterable[str], own: Iterable[str], tags: Iterable[str]) -> tuple[str, ...]:
+def ordered(
+    records: Iterable[str], own: Iterable[str], tags: Iterable[str], before: Iterable[str] = ()
+) -> tuple[str, ...]:
     """The names of metrics: of records in the order of `RECORD_PATHS`, then the script's own, then tags, by name.
 
     A tag that is called as what records tell is the same series: the records' name stands for both, for they have its
-    times, tokens and attempts as well. The tag can still be asked for: by itself, or as `metric_of_tag` has it.
+    times, tokens and attempts as well. The tag can still be asked for, as `events:TAG`. `before`: what the script told
+    once, in points that do not count any more; neither do those of the tag.
     """
     found = set(records)
     told = [*(name for name in RECORD_PATHS if name in found), *sorted({f"{OWN}{name}" for name in own})]
-    doubled = {*told, *(name.removeprefix(OWN) for name in told)}
+    doubled = {*told, *(name.removeprefix(OWN) for name in told), *before}
     return (*told, *sorted(metric_of_tag(tag) for tag in {*tags} - doubled))

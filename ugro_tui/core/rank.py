@@ -94,6 +94,7 @@ class Rank:
     time, and a slow record counts for as long as it took."""
     throughput_rows: int = 0
     records: int = 0
+    """Step records of this attempt so far."""
     metrics: Mapping[str, float] = field(default_factory=lambda: _NO_METRICS)
     """The newest value of each of the script's own."""
     sources: Sources = field(default_factory=Sources)

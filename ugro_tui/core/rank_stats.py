@@ -109,7 +109,7 @@ def stats_of(job: JobState, ranks: Sequence[Rank], states: States, first: Rank |
         causes,
         _packed(latest[:, Column.STEP]),
         [math.nan if lost else loss for lost, loss in zip(bad, last, strict=True)],
-        [rank.min_loss for rank in ranks],
+        [math.nan if math.isnan(rank.first_step) else rank.min_loss for rank in ranks],
         _packed(latest[:, Column.LR]),
         _packed(latest[:, Column.GRAD_NORM]),
         _packed(latest[:, Column.THROUGHPUT]),

@@ -185,6 +185,7 @@ class RankTable:
         rank.found_step = last
         again = rank.start is not None and rank.start.attempt == start.attempt
         rank.restarts = rank.restarts + 1 if again else 0
+        rank.records = rank.records if again else 0
         rank.start, rank.end, rank.bad = start, None, None
         rank.ended_at = rank.first_step = rank.last_loss = np.nan
         rank.first_ts = rank.last_ts = start.ts

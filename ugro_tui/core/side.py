@@ -73,7 +73,13 @@ class Side:
     @property
     def fresh(self) -> bool:
         """Whether this attempt has made no step: what its lines tell is of those before it."""
-        return self.final is None and self.told is not None and math.isnan(self.told.step)
+        if self.final is not None:
+            return self.final.attempt > 1 and not self.final.status.over and math.isnan(self.final.step)
+        return self.told is not None and math.isnan(self.told.step)
+
+    def known(self, lines: Lines | None) -> Lines | None:
+        """What of its lines gives numbers: those of a run that is `fresh` none."""
+        return None if self.fresh else lines
 
     def last_loss(self, ends: MetricEnds) -> Value:
         """The mean of the ranks' newest losses; `ends`, here and below: those of its loss."""
@@ -140,12 +146,12 @@ class Side:
 
     def ends(self, lines: Lines | None) -> MetricEnds:
         """What one of its metrics came to."""
-        found = [line for line in lines.lines if len(line.value)] if lines is not None else []
+        told = self.known(lines)
+        found = [line for line in told.lines if len(line.value)] if told is not None else []
         if not found:
             return MetricEnds()
         newest = [float(line.value[-1]) for line in found]
         last: Value = sum(newest) / len(newest) if np.isfinite(newest).all() else NOT_A_NUMBER
-        last = math.nan if self.fresh else last
         good = [(line, np.isfinite(line.value)) for line in found]
         finite = [(line.step[where], line.value[where]) for line, where in good if where.any()]
         if not finite:

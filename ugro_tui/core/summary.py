@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from ugro_tui.core.alerts import UNHEARD, Alert, Severity, worst
+from ugro_tui.core.archive import Floats
 from ugro_tui.core.columns import Column
 from ugro_tui.core.ends import Ends
 from ugro_tui.core.eta import RECENT_ROWS, remaining_seconds, seconds_per_step
@@ -17,6 +18,7 @@ from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import States, ended_ages, step_ages, write_ages
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankStats, stats_of
+from ugro_tui.core.rules.ends import launcher_words
 from ugro_tui.core.rules.line import MOST_RANKS
 from ugro_tui.core.sample import sample
 from ugro_tui.core.states import HUNG, STALLED, STEPPING, JobStatus, RankState
@@ -110,24 +112,23 @@ def summarise(
 
     `final_loss` is the mean of the ranks' last losses: under DDP that is the loss of the global batch. It is not known
     where the newest loss of a rank is no number (`loss_bad`); `last_finite_loss` is the mean of the last that were. A
-    new attempt knows neither before it has told a loss; `min_loss` is that of the whole run, as its curve is.
+    new attempt has no numbers before its first record; `min_loss` is that of the whole run as soon as it has made a
+    step, as its curve is.
     `duration` runs from the attempt's first record to its last, by the node's clock, plus the time since that was
     written while the job lives.
     """
     alerts = evaluate(job, now) if alerts is None else alerts
-    current = job.current()
+    joined = not job.relaunched(now)  # else all that ranks tell is of an attempt before this one
+    current, rows = (job.current(), job.current_rows()) if joined else ([], job.current_rows()[:0])
     states = job.states(now)
     status = job.status(now)
-    first = job.first_failure(now)
-    ranks = stats_of(job, current, states, first)
-    rows = job.current_rows()
+    ranks = stats_of(job, current, states, job.first_failure(now))
     here, latest = states[rows], job.table.latest[rows]
-    newest, step = job.attempt, job.step()
+    newest, step = job.attempt, job.step() if joined else math.nan
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
     stepping = bool(np.isin(here, STEPPING).any()) and living
     pace = _pace(current) if stepping else math.nan
-    joined = not job.relaunched(now)  # else all that ranks tell is of an attempt before this one
-    bad = joined and any(ranks.column("loss_bad"))
+    bad = any(ranks.column("loss_bad"))
     return JobSummary(
         job_id=job.job_id,
         status=status,
@@ -136,14 +137,14 @@ def summarise(
         step=step,
         total_steps=job.total_steps,
         seconds_per_step=pace,
-        duration=_longest(job, current, now if living else math.nan),
+        duration=_longest(current, job.table.write_at[rows], now if living else math.nan),
         eta=remaining_seconds(step, job.total_steps, pace),
         world_size=job.world_size,
         ranks_seen=len(current),
         ranks_ok=int(np.isin(here, _WELL).sum()),
-        final_loss=_mean(ranks.column("final_loss")) if joined and not bad else math.nan,
+        final_loss=math.nan if bad else _mean(ranks.column("final_loss")),
         loss_bad=bad,
-        last_finite_loss=_mean(ranks.column("last_finite_loss")) if joined else math.nan,
+        last_finite_loss=_mean(ranks.column("last_finite_loss")),
         min_loss=_least(ranks.column("min_loss")),
         throughput=_total(ranks.column("throughput")) if stepping else math.nan,
         avg_throughput=_total(ranks.column("avg_throughput")),
@@ -172,7 +173,8 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
     ended_by_slurm = backend == "slurm" and status in (JobStatus.FAILED, JobStatus.STOPPED)
     if said and (status is JobStatus.PENDING or ended_by_slurm):
         return said  # a scheduler's word: what became of ranks follows from it
-    if (first := worst(alerts)) is not None:
+    first = worst(alerts)
+    if first is not None and first.rule != "launch_failed":
         return f"{_ENDED.get(status, '')}{first.sentence}"
     if status == JobStatus.RUNNING:
         return _progress(job, states)
@@ -184,15 +186,8 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
         JobStatus.STARTING: "started, waiting for the first step",
         JobStatus.PENDING: "waiting for the first record",
         JobStatus.STOPPED: "stopped",
-        JobStatus.FAILED: said or _failed_before_records(job),
+        JobStatus.FAILED: launcher_words(job),
     }.get(status, "no news: neither records nor heartbeats tell what it does")
-
-
-def _failed_before_records(job: JobState) -> str:
-    """What is known of a job of which no rank is known to have failed: its launcher's word."""
-    code = job.manifest.exit_code if job.manifest else None
-    ended = "" if code is None else f" with exit code {code}"
-    return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and of its own log"
 
 
 def _progress(job: JobState, states: States) -> str:
@@ -217,11 +212,12 @@ def _pace(current: list[Rank], recent: int = RECENT_ROWS) -> float:
     return seconds_per_step(max((rank.attempt_rows for rank in some), key=len), recent) if some else math.nan
 
 
-def _longest(job: JobState, current: list[Rank], now: float) -> float:
-    """Seconds from a rank's first record to its last, or to `now` while it lives; NaN without times."""
+def _longest(current: list[Rank], written: Floats, now: float) -> float:
+    """Seconds from a rank's first record to its last, or from what was `written` last to `now` while it lives; NaN
+    without times."""
     first, last = np.array([rank.first_ts for rank in current]), np.array([rank.last_ts for rank in current])
     living = np.array([rank.end is None for rank in current], float)
-    since = np.fmax(now - job.table.write_at[job.current_rows()], 0.0) * living
+    since = np.fmax(now - written, 0.0) * living
     return _greatest((np.maximum(last - first, 0.0) + since).tolist())
 
 

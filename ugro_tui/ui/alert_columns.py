@@ -93,8 +93,8 @@ def _what(entry: Entry) -> str:
 
 
 def lasted(entry: Entry, now: float) -> float:
-    """Seconds for which it has fired, or had until it was over; NaN where it was told once, as the end of a job is."""
-    seconds = (entry.resolved if entry.state is Mark.RESOLVED else now) - entry.since
+    """Seconds for which it has fired, or had until it or its job was over; NaN where it was told once, as an end is."""
+    seconds = entry.lasted(now)
     return seconds if seconds > 0 or entry.state is not Mark.RESOLVED else math.nan
 
 

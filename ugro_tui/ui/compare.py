@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import ClassVar, Final
 
 from textual.binding import Binding, BindingType
@@ -20,6 +18,7 @@ from ugro_tui.core.compared import FEWEST, MOST, RunName
 from ugro_tui.core.comparing import Gathered, comparison_of, gather
 from ugro_tui.core.comparison import LOSS, Comparison
 from ugro_tui.core.curve import EMPTY, Curve, curve_of
+from ugro_tui.core.ends import Ends
 from ugro_tui.core.metric_names import OWN
 from ugro_tui.core.text import visible
 from ugro_tui.ui.charted import CHART_KEYS, SMOOTHING, ChartedScreen
@@ -161,7 +160,7 @@ class CompareScreen(ChartedScreen):
             self._curves[run] = (lines, curve_of(lines))
         curve = self._curves[run][1]
         if side.fresh:
-            return Trace(run.text, curve, lines, replace(curve.ends, last=math.nan, bad=False))
+            return Trace(run.text, curve, lines, Ends())
         known = side.final.ends if side.final is not None and self._metric == LOSS else None
         return Trace(run.text, curve, lines, known)
 

@@ -80,7 +80,7 @@ def _line(job: JobView) -> JobLine:
         summary.status.over,
         summary.final_loss,
         summary.loss_bad,
-        tuple(job.curve.median[-4 * _SPARK :: 4].tolist()),
+        () if math.isnan(summary.step) else tuple(job.curve.median[-4 * _SPARK :: 4].tolist()),
         summary.throughput,
         summary.ranks_ok,
         summary.world_size,
