@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ugro_tui import exits
 from ugro_tui.core.errors import BadInput
-from ugro_tui.core.numbers import UNKNOWN, age, duration
+from ugro_tui.core.numbers import UNKNOWN, duration
 from ugro_tui.core.text import visible
 from ugro_tui.output import print_json, print_lines
 
@@ -106,7 +107,8 @@ def firing_lines(firing: Sequence[Entry], now: float) -> Iterator[str]:
         yield "nothing is wrong, as far as the records tell"
     for entry in firing:
         alert = entry.alert
-        parts = (entry.job_id or "nodes", alert.name, alert.where, f"since {age(now - entry.since)}", _said(entry, now))
+        since = replace(alert, age=entry.lasted(now)).since
+        parts = (entry.job_id or "nodes", alert.name, alert.where, since, _said(entry, now))
         yield f"{alert.severity.name.lower():<4}  {'  '.join(part for part in parts if part)}"
         yield f"      {alert.what}"
         if alert.next_step:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ugro_tui import exits
-from ugro_tui.core.rank import LOCAL
 from ugro_tui.output import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -90,6 +89,7 @@ def whole_lines(health: NodeHealth) -> Iterator[str]:
 
 def _row(health: NodeHealth) -> tuple[str, ...]:
     from ugro_tui.core import health_words as words
+    from ugro_tui.core.rank import LOCAL
 
     return (
         f"{socket.gethostname()} ({LOCAL})" if health.node == LOCAL else health.node,

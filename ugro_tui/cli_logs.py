@@ -66,7 +66,7 @@ def _logs(agent: Agent, job: str, rank: int | None, printed: Printer, most: int 
         _known(agent, job)
         raise
     if printed.errors:
-        lines = [*_first_error(agent, job, rank, stream), *printed.chosen(lines)]
+        lines = _errors(agent, job, rank, stream, printed.chosen(lines))
     skipped = stream.page.skipped
     if most is not None:
         lines = lines[-most:] if most else []
@@ -109,11 +109,13 @@ def _known(agent: Agent, job: str) -> None:
         agent.open(job)
 
 
-def _first_error(agent: Agent, job: str, rank: int | None, stream: LogStream) -> list[LogLine]:
-    """The first error of the whole logs, where it lies before what is read."""
-    from ugro_tui.collect.logs import error_before
+def _errors(agent: Agent, job: str, rank: int | None, stream: LogStream, found: list[LogLine]) -> list[LogLine]:
+    """The errors that were found, the first of the whole logs before all: those that follow may be told before it."""
+    from ugro_tui.collect.logs import first_error
+    from ugro_tui.core.log_lines import cause_first
 
-    return error_before(agent.event_files, job, rank, stream.page, copied=agent.copies is not None)
+    first, before = first_error(agent.event_files, job, rank, stream.page, copied=agent.copies is not None)
+    return [*before, *found] if before or first is None else cause_first(found, first.place.rank, first.what)
 
 
 def _follow(agent: Agent, job: str, stream: LogStream, printed: Printer) -> None:

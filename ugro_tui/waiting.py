@@ -44,7 +44,7 @@ def followed(agent: Agent, job_id: str, *, as_json: bool) -> int:
     if as_json:
         print_json(jsonable(standing), pretty=True)
     else:
-        view = agent.feed.snapshot().job(job_id)
+        view = _last_look(agent, job_id)
         print_lines([*(progress.last(view) if view is not None else ()), ended_line(job_id, standing)])
     return exits.WELL if standing.status == "finished" else exits.UNWELL
 
@@ -73,7 +73,7 @@ class Progress:
     def last(self, view: JobView) -> Iterator[str]:
         """The job on a line, unless it has made no step yet, or was told at this one."""
         summary = view.summary
-        place = (summary.state, summary.attempt, summary.step)
+        place = (summary.state, summary.attempt, summary.step, summary.ranks_ok if summary.status.over else -1)
         before = summary.status in (JobStatus.PENDING, JobStatus.STARTING)  # what is known is of the last attempt
         if place != self._place and not (before or math.isnan(summary.step)):
             self._place = place
@@ -90,9 +90,20 @@ def _standing(agent: Agent, job_id: str) -> JobStanding:
         return JobStanding("unknown", said=f"unknown: {error}")
 
 
+def _last_look(agent: Agent, job_id: str) -> JobView | None:
+    """The job as its nodes tell it now that it is over; what was known of it where none of them answers."""
+    try:
+        return agent.open(job_id).job(job_id)
+    except UgroError:
+        return agent.feed.snapshot().job(job_id)
+
+
 def _copy_rest(agent: Agent, job_id: str) -> None:
-    """Copy what the nodes hold of a job that has ended; how it ended does not depend on that."""
-    if agent.copies is not None:
+    """Copy what the nodes hold of a job that has ended; how it ended does not depend on that.
+
+    Where another application copies, it does so by itself.
+    """
+    if agent.copies is not None and not agent.copies.refusal():
         try:
             agent.sync(job_id)
         except UgroError as error:

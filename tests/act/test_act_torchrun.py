@@ -239,6 +239,7 @@ def test_arguments_variables_and_paths_arrive_as_they_were_given(
         ({"rendezvous": "etcd"}, "choose static or c10d"),
         ({"max_restarts": 1}, "add --rdzv c10d"),
         ({"args": ("a\0b",)}, "zero byte"),
+        ({"args": ("--job-id", "other")}, "other is another job than job"),
         ({"environment": {"A=B": "x"}}, "cannot name an environment variable"),
         ({"nodes": ("n3",)}, "there are n1, n2"),
         ({"resume": True}, "there is no job job"),
@@ -247,6 +248,14 @@ def test_arguments_variables_and_paths_arrive_as_they_were_given(
 def test_what_nobody_could_start_is_refused_by_name(yard: Yard, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         yard.torchrun.plan(yard.request(**wrong), "a" * 32)
+
+
+def test_a_script_that_would_write_elsewhere_is_refused_by_the_plan_and_before_the_start(yard: Yard) -> None:
+    plan = yard.torchrun.plan(yard.request(WAITS, "--metrics-dir=/elsewhere", nodes=("n1",)), "a" * 32)
+    said = f"n1: --metrics-dir /elsewhere is not {yard.jobs('n1')}"
+    assert [problem.startswith(said) for problem in plan.problems] == [True]
+    with pytest.raises(LaunchError, match=said):
+        yard.torchrun.preflight(plan, yard.told.append)
 
 
 SYSTEMD_RUN = """#!/bin/sh

@@ -52,13 +52,23 @@ def test_what_fires_is_listed_with_whom_and_what_to_do(call: Call, root: Path, c
     code, out, err = call("alerts")
     assert (code, err) == (1, "")
     first, what, next_step = out.splitlines()
-    assert first.startswith("crit  job  non-finite loss  rank 0 on node0  since ")
+    assert first.startswith("crit  job  non-finite loss  rank 0 on node0")
     assert what == "      loss not finite since step 21 (loss NaN)"
     assert next_step == f"      → {RULES['non_finite_loss'].next_step}"
     assert call("alerts", "well")[0] == 0
     (entry,) = json.loads(call("alerts", "job", "--json")[1])["firing"]
     assert (entry["job_id"], entry["state"], entry["until"]) == ("job", "firing", None)
     assert (entry["alert"]["rule"], entry["alert"]["where"]) == ("non_finite_loss", "rank 0 on node0")
+
+
+def test_every_command_tells_the_same_age_which_ends_with_the_job(call: Call, root: Path, clock: Clock) -> None:
+    clock.now -= 100
+    (writer,) = whole_job(root / "job", clock)
+    writer.steps(21, 60, loss="NaN")
+    writer.end()
+    assert "  rank 0 on node0  for 39s\n" in call("alerts")[1]
+    assert "for 39s: loss not finite" in call("status")[1]
+    assert "for 39s: loss not finite" in call("summary", "job")[1]
 
 
 def test_the_exit_codes_of_usage_and_nodes(call: Call, root: Path, clock: Clock) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.act.launching import BEATS, TELLS, WAITS, living, stub_python
 from tests.cli.support import Call, Terminal
-from tests.core.record_lines import job, start, steps
+from tests.core.record_lines import job, manifest, start, steps
 from tests.leaks import places_of
 from tests.writing import wait_until
 from ugro_tui import waiting
@@ -154,10 +154,17 @@ def test_while_nobody_can_say_how_a_job_stands_it_is_followed_on(
 
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.0)
     feed, clock = SimpleNamespace(snapshot=Snapshot), SystemClock()
-    agent: Any = SimpleNamespace(launches=SimpleNamespace(standing=standing), copies=None, feed=feed, clock=clock)
+    state = job(start(world_size=2) + steps(0, 3))  # its ranks are told to be over later than the job
+    manifest(state, "failed")
+    seen = replace(Snapshot(), jobs=(view(state, 1.0, curve_of(state)),))
+    agent: Any = SimpleNamespace(
+        launches=SimpleNamespace(standing=standing), copies=None, feed=feed, clock=clock, open=lambda _: seen
+    )
     assert waiting.followed(agent, "job", as_json=False) == 1
     out, err = capsys.readouterr()
-    assert out == "job job: failed: its time was over\n"
+    line, end = out.splitlines()
+    assert line.endswith("ranks 0/2")
+    assert end == "job job: failed: its time was over"
     assert err.splitlines() == [
         "ugro-tui: pending: Resources",
         "ugro-tui: unknown: login: no answer",

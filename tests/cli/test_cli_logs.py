@@ -63,11 +63,19 @@ def test_errors_are_told_alone_and_the_first_one_however_old(
     assert err == "ugro-tui: 1.0 MiB before this are not shown: they are in the files below logs/\n"
 
 
+def test_the_cause_is_told_before_what_follows_from_it(call: Call, root: Path) -> None:
+    write(root / "job", 0, "step 1\nTraceback (most recent call last):\nRuntimeError: Connection closed by peer\n")
+    write(root / "job", 1, "step 1\n" + TRACE)
+    told = [f"rank 1: {line}" for line in TRACE.splitlines()]
+    told += ["rank 0: Traceback (most recent call last):", "rank 0: RuntimeError: Connection closed by peer"]
+    assert call("logs", "job", "--errors") == (0, "".join(f"{line}\n" for line in told), "")
+
+
 def test_what_is_not_there_is_said_with_what_to_do(call: Call, root: Path, clock: Clock) -> None:
     whole_job(root / "job", clock)
     code, out, err = call("logs", "job")
     assert (code, out) == (1, "")
-    assert err.startswith("ugro-tui: no logs: jobs that ugro-tui launches have them; others write logs/rank_N.log")
+    assert err.startswith("ugro-tui: no logs: write stdout and stderr of each rank N to logs/rank_N.log")
     code, out, err = call("logs", "other")
     assert (code, out) == (2, "")
     assert "no job other in" in err

@@ -124,7 +124,7 @@ def test_another_file_under_the_name_is_read_from_its_beginning(tmp_path: Path, 
 def test_a_job_without_logs_is_told_what_would_make_them(tmp_path: Path) -> None:
     (tmp_path / "job").mkdir()
     for copied in (False, True):
-        with pytest.raises(UgroError, match="no logs: jobs that ugro-tui launches have them; others write logs/rank_N"):
+        with pytest.raises(UgroError, match="no logs: write stdout and stderr of each rank N to logs/rank_N"):
             log_readers(tmp_path, copied=copied)[LogText](LogText("job")).read()
 
 

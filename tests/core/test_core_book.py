@@ -46,6 +46,16 @@ def test_an_alert_is_told_once_while_it_fires() -> None:
     assert (entry.job_id, entry.since, entry.state, entry.alert.what) == ("job", T0, Mark.FIRING, "no step for 25 s")
 
 
+def test_an_alert_is_as_old_as_the_one_who_saw_most_of_it_says_and_no_older_than_its_job() -> None:
+    book, late = AlertBook(), replace(SLOW, age=10.0)
+    book.observe(sight(late), T0)
+    book.observe(sight(replace(late, age=45.0)), T0 + 5)  # its beginning was read later
+    assert again(book).aged("job", 1, late, T0 + 20).age == 60.0
+    book.observe(sight(replace(late, age=59.0), status=JobStatus.FAILED), T0 + 20)
+    (entry,) = book.view(T0 + 700).firing
+    assert (entry.since, entry.lasted(T0 + 700)) == (T0 - 40.0, 59.0)
+
+
 def test_it_fires_since_its_rule_says_so() -> None:
     book = AlertBook()
     book.observe(sight(replace(STALLED, age=40.0)), T0)
@@ -259,6 +269,18 @@ def test_of_a_job_that_ended_an_hour_ago_what_lasted_began_before_that(
     book.observe(Sight("job", (alert,), 1, status, 3_600.0), T0)
     (entry,) = book.view(T0).firing
     assert T0 - entry.since == since
+
+
+def test_what_was_not_known_yet_gives_way_to_what_is_found_also_in_history() -> None:
+    book, failed = AlertBook(), JobStatus.FAILED
+    lost = Alert("rank error", Severity.CRIT, None, "", "ranks have lost another one", 0.0, "look", "rank_error")
+    found = Alert("died silently", Severity.CRIT, 1, "n1", "killed (SIGKILL)", 0.0, "look", "died_silently")
+    book.observe(sight(), T0)
+    book.observe(sight(lost, status=failed), T0 + 1)
+    book.observe(sight(found, status=failed), T0 + 3)
+    seen = book.view(T0 + 3)
+    assert [entry.alert for entry in seen.firing] == [found]
+    assert [(entry.alert.rule, entry.alert.what) for entry in seen.history] == [("failed", found.fact)]
 
 
 def test_how_a_job_ended_is_told_later_without_the_time_that_had_passed() -> None:

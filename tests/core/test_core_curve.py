@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.core.record_lines import RUNNING, heartbeat, job, start, step, steps
 from ugro_tui.core.archive import Line, Lines
 from ugro_tui.core.binning import median_of
+from ugro_tui.core.chart_view import extent_of
 from ugro_tui.core.columns import HISTORY_WIDTH, Column
 from ugro_tui.core.curve import EMPTY, MAX_MARKS, Axis, curve_of, loss_curve
 from ugro_tui.core.decode import decode
@@ -80,7 +81,18 @@ def test_marks_are_bounded_and_come_from_every_rank() -> None:
     state.apply(299, decode(step(6, loss="NaN")), 0.0, "local")
     assert loss_curve(state.ranks).bad == ((299, 6.0),)
     many = job(start() + b"".join(step(n, loss="NaN") for n in range(500)))
-    assert len(loss_curve(many.ranks).bad) == MAX_MARKS
+    marks = loss_curve(many.ranks).bad
+    assert (len(marks), marks[0], marks[-1]) == (MAX_MARKS, (0, 0.0), (0, 499.0))
+
+
+def test_the_axis_goes_on_to_the_newest_step_where_a_run_has_become_nan() -> None:
+    told = start() + b"".join(step(n, loss=2.0 if n < 250 else "NaN") for n in range(0, 3_000, 5))
+    curve = loss_curve(job(told, told).ranks)
+    assert (extent_of((curve,), Axis.STEP) or ())[1:] == (2_995.0,)
+    assert {rank for rank, at in curve.bad if at == 250.0} == {0, 1}, "all that begin with it are told"
+    values = np.where(np.arange(3_000) < 250, 2.0, NAN)
+    metric = curve_of(lines_of([values.tolist()]))
+    assert (extent_of((metric,), Axis.STEP) or ())[1:] == (2_999.0,)
 
 
 _lines_of_a_rank = st.one_of(

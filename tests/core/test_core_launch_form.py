@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.core.record_lines import job, start
 from ugro_tui.core.job import JobState
-from ugro_tui.core.launch_form import FIELDS, free_name, request_of, values_of
+from ugro_tui.core.launch_form import FIELDS, args_again, free_name, request_of, values_of
 from ugro_tui.core.launching import Backend, LaunchPlan, LaunchRequest, LaunchView, SlurmOptions, Stage
+from ugro_tui.core.own_options import other_place
 from ugro_tui.core.records import Manifest
 from ugro_tui.core.snapshot import Snapshot, curve_of, view
 
@@ -71,7 +72,9 @@ def test_what_another_backend_needs_counts_for_that_one_alone() -> None:
         ),
         ("nodes", "gpu9", "start `ugro-tui --nodes gpu-master,gpu1,gpu2,gpu9`"),
         ("nodes", ",", "no node is chosen"),
-        ("backend", "local", "this machine is not watched: start ugro-tui with --nodes local,gpu-master"),
+        ("nodes", "gpu[1-2", "position 4: the bracket is not closed: write n[1-3]"),
+        ("nodes", "gpu[2-3]", "no node gpu3 is watched"),
+        ("backend", "local", "not watched: start `ugro-tui --nodes local,gpu-master,gpu1,gpu2`, or take ssh"),
         ("restarts", "2", "hangs with a static rendezvous"),
         ("nodes", "gpu1 gpu1", "named twice"),
         ("nproc", "0", "no number from 1"),
@@ -173,6 +176,37 @@ def test_a_form_that_is_filled_in_from_a_request_asks_for_the_same(request: Laun
 @given(st.lists(st.text(st.characters(codec="utf-8"))))
 def test_arguments_arrive_as_a_shell_would_give_them(args: list[str]) -> None:
     assert asked(args=shlex.join(args)).args == tuple(args)
+
+
+def test_arguments_that_name_another_job_are_wrong_and_another_launch_is_not_offered_them() -> None:
+    assert asked(args="--job-id gpt --metrics-dir ~/jobs").args[:2] == ("--job-id", "gpt")
+    assert "--job-id demo-28 is another job than gpt" in wrong(args="--job-id demo-28")["args"]
+    assert "leave --job-id out" in wrong(args="--steps 5 --job-id=demo-28")["args"]
+    recalled = LaunchRequest("demo-28", args=("--job-id", "demo-28", "--lr", "1", "--metrics-dir=/jobs", "--job-id-x"))
+    assert values_of(recalled, NODES)["args"] == "--lr 1 --job-id-x"
+    assert args_again("--metrics-dir /a --note 'two words' --job-id demo-28") == "--note 'two words'"
+    assert args_again("--note  'as it was typed'") == "--note  'as it was typed'"
+    assert args_again("--job-id 'half") == "--job-id 'half"
+
+
+@pytest.mark.parametrize(
+    ("words", "elsewhere"),
+    [
+        ((), False),
+        (("--metrics-dir", "/home/me/jobs/"), False),
+        (("--metrics-dir=~/jobs",), False),
+        (("--metrics-dir", "../jobs"), False),
+        (("--metrics-dir=/other", "--metrics-dir", "/home/me/jobs"), False),
+        (("--metrics-dir", "~/bs"), True),
+        (("--metrics-dir=/other",), True),
+        (("--metrics-dir", "jobs"), True),
+    ],
+)
+def test_arguments_that_name_another_place_are_told_from_those_that_name_this_one(
+    words: tuple[str, ...], elsewhere: bool
+) -> None:
+    why = other_place(words, "/home/me/jobs", "/home/me/work")
+    assert ("is not /home/me/jobs" in why and "leave --metrics-dir out" in why) if elsewhere else not why
 
 
 def test_every_field_has_a_name_of_its_own() -> None:

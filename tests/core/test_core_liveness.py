@@ -192,8 +192,8 @@ def test_a_non_finite_loss_is_latched_until_ten_finite_ones(
     assert (alert.name, alert.severity, alert.rank, alert.node) == (name, severity, 0, "node-a")
     what += "; finite in the last 9 records"
     assert alert.what == what
-    assert alert.age == 2.0
-    assert summarise(state, 5.0).verdict == f"{name}: rank 0 on node-a, for 2.0s: {what}; {advice}"
+    assert alert.age == 10.0  # by the times of the records, and what has passed since the last came
+    assert summarise(state, 5.0).verdict == f"{name}: rank 0 on node-a, for 10s: {what}; {advice}"
     more(state, 0, steps(31, 31), 5.0)
     assert [found.name for found in evaluate(state, 5.0)] == ["loss recovered"]
 

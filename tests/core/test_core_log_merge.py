@@ -161,6 +161,14 @@ def test_where_no_rank_tells_the_time_an_error_at_the_end_is_at_the_end() -> Non
     assert said[-3:] == trace
 
 
+def test_what_a_rank_says_before_the_error_that_it_ends_with_stays_with_it() -> None:
+    trace = _fails("ValueError: injected")
+    steps = [f"step {number}" for number in range(10)]
+    texts = {0: ["begin", *steps, *_fails("RuntimeError: closed by peer")], 1: ["begin", "breaks at step 10", *trace]}
+    said = [message for _, message in told(merged(logs(texts)))]
+    assert said[: len(steps) + 2] == ["begin", *steps, "breaks at step 10"]
+
+
 def test_tracebacks_that_end_with_other_words_are_told_once() -> None:
     texts = {0: _fails("Error: 4 MiB free"), 1: _fails("Error: 9 MiB free"), 2: _fails("Error: 4 MiB free", frames=2)}
     body, shorter = [((0, 1), line) for line in _fails("")[:-1]], [((2,), line) for line in texts[2]]

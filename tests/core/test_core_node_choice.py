@@ -24,6 +24,10 @@ def choice(line: str) -> NodeChoice:
         ("gpu2,MAS", ("gpu2",), "MAS", ("gpu-master",)),
         ("gpu2,nowhere", ("gpu2",), "nowhere", KNOWN),
         ("nowhere,", (), "", KNOWN),
+        ("gpu[1-2,10]", ("gpu1", "gpu2", "gpu10"), "", KNOWN),
+        ("gpu[10,1] gpu-master", ("gpu10", "gpu1", "gpu-master"), "", KNOWN),
+        ("gpu1*", ("gpu1", "gpu10"), "", KNOWN),
+        ("gpu2,gpu[1", ("gpu2",), "gpu[1", KNOWN),
     ],
 )
 def test_what_a_line_chooses_and_looks_for(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.record_lines import START_TS, end, fields_of, heartbeat, job, line, manifest, start, step, steps
+from ugro_tui.core.alerts import Severity
 from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.decode import decode
 from ugro_tui.core.eta import mean_seconds_per_step, paces, remaining_seconds
@@ -168,6 +169,11 @@ def test_last_words_say_why_a_job_failed_unless_its_ranks_tell_more() -> None:
         state.apply_manifest(manifest)
     assert summarise(silent, 60.0).verdict == said
     assert "boom" in summarise(told, 60.0).verdict
+    (alert,) = summarise(silent, 60.0).alerts
+    assert (alert.rule, alert.severity, alert.what) == ("launch_failed", Severity.CRIT, said.removeprefix("failed: "))
+    rank = rank_view(silent, 0, 60.0, summarise(silent, 60.0), {})
+    assert rank is not None
+    assert (rank.state, rank.why) == ("dead", f"it has recorded nothing before its job failed: {said}")
 
 
 def test_ranks_that_slurm_has_stopped_may_run_again_so_its_word_is_waited_for_a_while() -> None:

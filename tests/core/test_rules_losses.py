@@ -379,9 +379,9 @@ def told_at_the_end(*losses: float | str, status: str = "completed") -> JobSumma
     scene.write(0, step(1))
     scene.tick(10.0)
     for number, loss in enumerate(losses, 2):
-        scene.write(0, step(number, loss=loss))
+        scene.write(0, step(number, START_TS + scene.now, loss=loss))
         scene.tick(scene.now + 1)
-    scene.write(0, end(status))
+    scene.write(0, end(status, START_TS + scene.now))
     return summarise(scene.job, 50.0, tuple(scene.all(50.0)))
 
 
@@ -407,6 +407,17 @@ def test_the_age_of_a_nan_is_that_of_its_record_also_where_it_is_read_late() -> 
     scene.now = 100.0
     scene.write(0, step(1, START_TS + 60) + step(2, START_TS + 70, loss="NaN") + step(3, START_TS + 90, loss="NaN"))
     assert scene.tick(130.0)["non_finite_loss"].age == 50.0
+
+
+def test_the_age_of_a_nan_is_the_same_however_its_records_are_cut() -> None:
+    late = Scene()
+    late.now = 100.0
+    pause = line("phase", name="eval", state="begin", ts=START_TS + 75)
+    records = [step(2, START_TS + 70, loss="NaN"), pause, step(3, START_TS + 90, loss="NaN")]
+    late.write(0, step(1, START_TS + 60) + b"".join(records))
+    assert late.tick(130.0)["non_finite_loss"].age == 50.0
+    late.write(0, end("completed", START_TS + 130))
+    assert late.tick(700.0)["non_finite_loss"].age == 60.0
 
 
 def test_of_ranks_that_recovered_those_are_told_whose_loss_it_was() -> None:

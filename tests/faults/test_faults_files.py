@@ -112,9 +112,15 @@ def test_a_full_disk_is_said_and_made_up_for_when_there_is_room(lab: Lab, monkey
         wait_until(lambda: any("full" in text or "space" in text for text in agent.feed.snapshot().notices), 20)
         for rank in range(2):
             shown = steps(agent, rank)
-            wait_until(lambda rank=rank, shown=shown: steps(agent, rank) > shown + 10, 10)  # type: ignore[misc]
+            wait_until(lambda rank=rank, shown=shown: steps(agent, rank) > shown + 40, 10)  # type: ignore[misc]
         assert lab.wrong() == []
+        assert agent.feed.snapshot().jobs[0].summary.missing == 0  # no record was lost, and no node is blamed
+        book = agent.feed.snapshot().book
+        assert {entry.alert.rule for entry in (*book.firing, *book.history)} <= {"disk_low"}
+        second = lab.watch(0.2, keep=False)
+        wait_until(lambda: any("is full: what is told here is as old" in said for said in second.look().notices), 20)
         ballast.unlink()
-        wait_until(lambda: not agent.feed.snapshot().notices, 20)
+        wait_until(lambda: not second.look().notices and not agent.feed.snapshot().notices, 20)
+        second.close()
         settle(lab, agent, growers)
         agent.close()

@@ -13,13 +13,17 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.alert_scenes import straggling
+from tests.ui.log_scenes import page
 from tests.ui.node_scenes import ALL_SCENES
-from tests.ui.scenes import NOW, FakeArchive, FakeFeed, Run, app_of, job, snapshot
+from tests.ui.scenes import COMPLETED, NOW, FakeArchive, FakeFeed, Run, app_of, ended, job, snapshot
 from ugro_tui.core.archive import Finding, Line, Lines, MetricLines, MetricNames
 from ugro_tui.core.chart_view import ChartView
 from ugro_tui.core.commands import OpenJob, Refresh
 from ugro_tui.core.curve import Axis
 from ugro_tui.core.decode import decode
+from ugro_tui.core.job import JobState
+from ugro_tui.core.log_inquiry import NO_LOGS, LogText
+from ugro_tui.core.records import Manifest
 from ugro_tui.core.rules.stragglers import LEAST_SECONDS
 from ugro_tui.core.snapshot import Snapshot
 from ugro_tui.core.watch import JobWatch
@@ -182,10 +186,13 @@ async def test_quitting_says_that_training_goes_on(key: str) -> None:
     assert app.return_value.endswith("come back with: ugro-tui watch gpt2-small")
 
 
-async def test_quitting_a_finished_job_says_nothing() -> None:
-    async with shown("finished") as (app, _, pilot):
+@pytest.mark.parametrize(("watched", "says"), [("lr2", ""), ("other", "training goes on: other")])
+async def test_quitting_speaks_of_the_job_in_hand_alone(watched: str, says: str) -> None:
+    over = job(Run("lr2", steps=500, ends=ended(4, **COMPLETED)))
+    app = app_of(FakeFeed(snapshot(over, job(Run("other")))), watched)
+    async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("q")
-    assert app.return_value == ""
+    assert (app.return_value or "").partition(" at step")[0] == says
 
 
 async def test_cursor_keys_move_and_the_view_follows() -> None:
@@ -375,6 +382,18 @@ async def test_a_pane_grows_to_half_and_all_of_the_screen_and_is_found_so_again(
         assert "Ranks" in text(app)
 
 
+async def test_few_ranks_leave_the_chart_what_they_do_not_need_where_theirs_is_the_pane_that_has_grown() -> None:
+    app = app_of(FakeFeed(snapshot(job(Run(ranks=2)))), "gpt2-small")
+    app.desk.keep("panes", {"pane": "ranks", "zoom": 1})
+    async with app.run_test(size=(200, 60)) as pilot:
+        await pilot.pause()
+        assert dashboard(app).query_one("#ranks").size.height == 3
+        assert dashboard(app).query_one("#loss").size.height > 30
+        await pilot.press("escape", "z")
+        await pilot.pause()
+        assert app.desk.kept("panes", {}) == {"pane": "ranks", "zoom": 2}, "half of the screen would change nothing"
+
+
 async def test_the_log_is_that_of_the_rank_under_the_cursor() -> None:
     async with shown("healthy") as (app, _, pilot):
         assert "Log of rank 0" in text(app)
@@ -389,6 +408,28 @@ async def test_the_log_is_that_of_the_rank_that_broke_until_one_is_chosen() -> N
         await pilot.press("j", "j")
         await pilot.pause()
         assert "Log of rank 2" in text(app)
+
+
+async def test_the_log_is_never_that_of_another_job() -> None:
+    failed = JobState("lr3")
+    failed.apply_manifest(Manifest("local", "failed", 1, 2, (), 1, None, None))
+    archive = FakeArchive({
+        LogText("gpt2-small", 0): Finding(page({0: ["of gpt2-small"]})),
+        LogText("lr3"): Finding(page({0: ["lr3: no such file train.py"]})),
+    })  # fmt: skip
+    app = app_of(FakeFeed(snapshot(job(Run()), failed)), "gpt2-small", archive=archive)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert "of gpt2-small" in text(app)
+        await pilot.press("right_square_bracket")
+        await pilot.pause()
+        assert "of gpt2-small" not in text(app)
+        assert "lr3: no such file train.py" in text(app), "no rank is known, and there is a log"
+        archive.findings[LogText("lr3")] = Finding(problem=NO_LOGS)
+        dashboard(app).show()
+        await pilot.pause()
+        assert "no logs: write stdout" in text(app)
+        assert "launches do so" in text(app), "all of it is read"
 
 
 async def test_m_chooses_what_the_chart_shows_and_escape_goes_back_to_the_loss() -> None:

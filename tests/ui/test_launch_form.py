@@ -120,7 +120,8 @@ async def test_a_job_that_is_over_is_launched_again_with_its_plan() -> None:
         assert acts(desk) == [RecallLaunch("gpt2-xl")]
         assert "asking how gpt2-xl was launched …" in desk.text
         assert "the-last" not in desk.text, "what was launched last is not what is asked for"
-        recalled = LaunchView("gpt2-xl", Stage.WAITING, recalled=replace(before, resume=True))
+        own = (*before.args, "--job-id", "gpt2-xl", "--metrics-dir=/jobs")
+        recalled = LaunchView("gpt2-xl", Stage.WAITING, recalled=replace(before, args=own, resume=True))
         await desk.news(launch=recalled, answers=(Answer(asked(desk, RecallLaunch)),))
         assert (typed(desk, "args"), typed(desk, "nodes")) == ("--steps 5", "gpu-master,gpu1")
         assert "[next]" in desk.text

@@ -117,7 +117,7 @@ async def test_the_first_error_is_gone_to_where_it_is_shown_or_said_not_to_be() 
 async def test_where_no_line_tells_a_time_there_is_no_column_of_times_and_the_order_is_named() -> None:
     archive = showing(page({0: ["loading", "step 1"], 1: TRACE}))
     async with logs(archive) as bench:
-        assert "no times told: in order of arrival" in bench.title
+        assert "no times told: their order is a guess" in bench.title
         assert "✖ r1     Traceback (most recent call last):" in bench.rows
         await bench.tell(LogText(JOB), page({0: steps(1, 9), 1: TRACE}))
         assert "rank 1 tells no times" in bench.title

@@ -159,6 +159,9 @@ async def test_without_an_alert_there_is_nothing_to_acknowledge() -> None:
         await desk.pilot.pause()
         assert desk.feed.asked == []
         assert "no alert to acknowledge" in desk.text
+        await desk.pilot.press("escape")
+        assert desk.app.front.NAME == "job", "it was the message that went"
+        assert "no alert to acknowledge" not in desk.text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,10 @@ from tests.ui.screen_scenes import booked, fleet, machines
 from tests.ui.test_dashboard import text
 from ugro_tui.core.commands import Acknowledge, Diagnose, Health, OpenJob, Snooze, Stop, Sync
 from ugro_tui.core.entries import Entry, Mark
+from ugro_tui.core.health import CENTRAL, DiskHealth, NodeHealth
+from ugro_tui.core.health_score import judged
 from ugro_tui.core.snapshot import Snapshot
+from ugro_tui.core.states import NodeState
 from ugro_tui.ui.alert_columns import columns
 from ugro_tui.ui.alerts import SNOOZE_SECONDS
 from ugro_tui.ui.app import UgroApp
@@ -106,6 +109,24 @@ async def test_escape_leads_back_to_where_a_screen_was_opened() -> None:
             assert stack(app) == before, key
         await pilot.press("2")
         assert stack(app) == ["jobs", "job"]
+
+
+@pytest.mark.parametrize(("first", "before"), [("1", ["jobs"]), ("2", ["jobs", "job"])])
+async def test_the_way_up_from_the_job_of_an_alert_leads_back_to_the_alerts(first: str, before: list[str]) -> None:
+    async with shown(booked(), first, "4", "j", "enter") as (app, _, pilot):
+        assert (app.front.NAME, app.desk.job) == ("job", "gpt2-xl")
+        await pilot.press("enter")
+        assert app.front.NAME == "rank"
+        await pilot.press("escape", "escape")
+        assert stack(app) == [*before, "alerts"]
+        assert app.front.job == "gpt2-xl", "the cursor is where it was"
+        await pilot.press("escape")
+        assert stack(app) == before
+        await pilot.press("escape")
+        assert stack(app) == ["jobs"]
+        app.go_to_job("gpt2-xl")
+        await pilot.press("escape")
+        assert stack(app) == ["jobs"], "that way was gone"
 
 
 @pytest.mark.parametrize("key", BY_KEY)
@@ -286,6 +307,8 @@ async def test_an_alert_is_acknowledged_and_snoozed_where_the_cursor_is() -> Non
         assert "this alert is over" in text(app)
         assert "○ over" in text(app)
         assert "loss spike (over: " in text(app)
+        await pilot.press("k")
+        assert "this alert is over" not in text(app), "the next key is about something else"
 
 
 async def test_enter_on_an_alert_goes_to_its_rank_or_its_node() -> None:
@@ -323,6 +346,16 @@ async def test_nodes_tell_how_they_are_and_why() -> None:
         assert "GPUs 2 × NVIDIA RTX 4090" in seen
         assert "GPU 1  ████████████████  97%  ██████████████░░  21.0/24.0G    80 °C  380/450 W" in seen
         assert "runs gpt2-xl ranks 0,3" in seen
+
+
+async def test_what_is_wrong_with_the_central_directory_is_said_and_no_node_is_blamed_for_it() -> None:
+    scored = judged(NodeHealth(CENTRAL, 1.0, NodeState.OK, disks=(DiskHealth("central", "/big", 1 << 40, 1 << 20),)))
+    picture = machines()
+    async with shown(replace(picture, health=(*picture.health, scored)), "5", "G") as (app, _, _):
+        seen = text(app)
+        assert "2 of 3 answer  1 unwell  ✖ central disk: 0 % free (0.0G): make room at /big" in seen
+        assert "✖ node gpu2  192.168.1.12 port 22 refused the connection" in seen
+        assert "→ does not answer" not in seen  # twice the same
 
 
 async def test_enter_on_a_node_leads_to_its_rank_that_is_not_well_or_says_that_none_is_there() -> None:

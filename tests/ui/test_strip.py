@@ -12,7 +12,7 @@ from textual.content import Content
 
 from tests.ui.node_scenes import ALL_SCENES, CHANGED, REFUSED, SILENT, on_three
 from ugro_tui.core.rank_stats import RankStats
-from ugro_tui.core.snapshot import NodeSync, NodeView, Snapshot, SyncView
+from ugro_tui.core.snapshot import STALE_SYNC_SECONDS, NodeSync, NodeView, Snapshot, SyncView
 from ugro_tui.core.states import NodeState
 from ugro_tui.ui import nodes
 from ugro_tui.ui.panels import alert_lines, header, verdict
@@ -82,6 +82,14 @@ def test_of_a_sync_that_failed_everywhere_it_is_not_said_that_it_was_done() -> N
     line = said(Snapshot(nodes=(WELL,), sync=SyncView("logs", 3.0, parts)))
     assert "✖ sync failed: n0, n1, n2 +2" in line
     assert "synced" not in line
+
+
+def test_of_a_sync_that_failed_a_while_ago_nothing_is_said_any_more() -> None:
+    shown = ALL_SCENES["synced"]()
+    assert shown.sync is not None
+    old = replace(shown, sync=replace(shown.sync, age=STALE_SYNC_SECONDS))
+    assert "failed" not in said(old)
+    assert "sync of gpu2" not in lines(old)
 
 
 def two_of_three_down() -> Snapshot:

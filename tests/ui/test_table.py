@@ -22,6 +22,7 @@ from ugro_tui.core.filter_fields import NUMBER, Field
 from ugro_tui.core.rank_fields import FILTER_EXAMPLE
 from ugro_tui.core.snapshot import RankColumns
 from ugro_tui.core.states import RankState
+from ugro_tui.ui import alert_columns, job_columns
 from ugro_tui.ui.columns import GAP, TableColumn, fit, scrolled
 from ugro_tui.ui.filter_bar import FilterBar, pointed
 from ugro_tui.ui.lines import Listed
@@ -340,6 +341,12 @@ def test_wide_columns_begin_where_they_are_scrolled_to_and_fit() -> None:
         kept = scrolled(COLUMNS, width, 3)
         assert [column.title for column in kept[:2]] == ["Rank", "Lag"], "one is shown, if only its beginning"
         assert len(kept) == 2 or sum(column.width + len(GAP) for column in kept) <= width
+
+
+def test_what_says_which_line_it_is_stays_while_wide_columns_are_scrolled() -> None:
+    jobs, alerts = scrolled(job_columns.COLUMNS, 80, 3), scrolled(alert_columns.columns(0.0), 80, 3)
+    assert [column.title for column in jobs[:3]] == ["State", "Job", "Loss"]
+    assert [column.title for column in alerts[:3]] == ["State", "Alert", "Lasted"]
 
 
 class Machine(NamedTuple):

@@ -22,6 +22,7 @@ from ugro_tui.act.standing import news_of
 from ugro_tui.act.submission import (
     asked_of,
     attempt_of,
+    check_own,
     code_folder,
     copies_of,
     missing,
@@ -70,6 +71,7 @@ class Cluster:
         """
         check_code(request)
         survey = self._survey(request)
+        check_own(request, survey)
         run = Run(attempt_of(request, survey), token, request.nproc or request.slurm.gpus_per_node or 1)
         place = place_of(request, survey, run.attempt)
         script = script_of(request, place, run)

@@ -13,10 +13,10 @@ from pathlib import Path
 from ugro_tui.act.lent import find_bundled
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import Backend, LaunchRequest
+from ugro_tui.core.own_options import OWN_OPTIONS
 from ugro_tui.core.ports import Clock
 
 _CPU_RANKS = 2
-_OWN_OPTIONS = ("--job-id", "--metrics-dir")
 # Measured with 2 ranks on 2 (busy) CPU cores: 104 s, 4.5 steps/s, the loss falls from 4.7 to 2.1; a record each second.
 _CPU_OPTIONS = "--steps 400 --warmup 20 --emit-every 5 --eval-every 100 --checkpoint-every 200"
 _PROBE_SECONDS = 20.0
@@ -37,12 +37,11 @@ def demo_request(
     _refuse_own_options(options)
     script, _ = find_bundled(Path(__file__).resolve().parents[1])
     job_id = _free_name(metrics_dir, f"demo-{datetime.fromtimestamp(clock.time()):%Y%m%d-%H%M%S}")
-    where = ("--job-id", job_id, "--metrics-dir", str(metrics_dir))
-    _check_options(script, (*where, *options), python)
+    _check_options(script, options, python)
     return LaunchRequest(
         job_id=job_id,
         script=str(script),
-        args=(*where, *_CPU_OPTIONS.split(), *options),
+        args=(*_CPU_OPTIONS.split(), *options),
         backend=Backend.LOCAL,
         nproc=count_gpus(os.environ) or _CPU_RANKS,
         python=python,
@@ -107,5 +106,5 @@ def _run_nvidia_smi() -> str:
 
 def _refuse_own_options(options: Sequence[str]) -> None:
     for option in options:
-        if option.partition("=")[0] in _OWN_OPTIONS:
+        if option.partition("=")[0] in OWN_OPTIONS:
             raise BadInput(f"the demo names its job itself: leave {option} out (or use ugro-tui's own --metrics-dir)")

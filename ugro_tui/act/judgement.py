@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from ugro_tui.act.sites import Survey
 from ugro_tui.core.health import BUSY_SHARE
 from ugro_tui.core.launching import RESUME, LaunchPlan, NodePlan
+from ugro_tui.core.own_options import other_place
 from ugro_tui.core.text import visible
 
 LEAST_DISK = 64 << 20
@@ -64,6 +65,8 @@ def _of_python(plan: LaunchPlan, survey: Survey) -> Iterator[str]:
 
 def _of_places(plan: LaunchPlan, survey: Survey) -> Iterator[str]:
     request = plan.request
+    if other := other_place(request.args, survey.root, survey.workdir):
+        yield other
     if not request.sync_code:
         if not survey.has_workdir:
             yield f"there is no folder {visible(survey.workdir, 200)} to run in: give another with --workdir"

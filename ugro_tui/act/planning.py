@@ -12,6 +12,7 @@ from ugro_tui.act.sites import Survey
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.launching import LaunchPlan, LaunchRequest, NodePlan
+from ugro_tui.core.own_options import other_job
 from ugro_tui.core.text import visible
 
 RENDEZVOUS = ("static", "c10d")
@@ -37,6 +38,8 @@ def checked(request: LaunchRequest) -> None:
         raise BadInput("--max-restarts hangs on several nodes with a static rendezvous: add --rdzv c10d")
     if request.master_addr.startswith("-"):
         raise BadInput(f"--master-addr: {visible(request.master_addr, 80)!r} is no address")
+    if other := other_job(request.args, request.job_id):
+        raise BadInput(other)
     _check_names(request)
     texts = (request.script, *request.args, request.python, request.workdir, request.master_addr)
     for text in (*texts, *request.environment.values()):

@@ -8,9 +8,9 @@ from signal import SIGTERM
 from ugro_tui.act.backend import JobStanding, NodeStanding
 from ugro_tui.act.clerk import Manifest
 from ugro_tui.core.errors import BadInput
+from ugro_tui.core.nodelist import expand, split
 from ugro_tui.core.slurm import SlurmJob, sentence
 from ugro_tui.core.states import JobStatus
-from ugro_tui.nodes.nodelist import expand, split
 
 BY_OTHERS = "stopped: cancelled by scancel, not by ugro-tui"
 """As `helper_batch` writes it, where the script of the job could."""

@@ -10,6 +10,7 @@ from ugro_tui.act.clerk import BUNDLED, Survey
 from ugro_tui.act.standing import manifest_of
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.launching import RESUME, LaunchPlan, LaunchRequest
+from ugro_tui.core.own_options import other_job, other_place
 from ugro_tui.core.sbatch import SECRETS, Place
 from ugro_tui.core.text import visible
 
@@ -26,6 +27,13 @@ def attempt_of(request: LaunchRequest, survey: Survey) -> int:
     if not survey.exists:
         raise BadInput(f"there is no job {name} in {survey.root} to start again: use `ugro-tui launch`")
     return survey.manifest.attempt + 1
+
+
+def check_own(request: LaunchRequest, survey: Survey) -> None:
+    """Refuse arguments by which the script would write elsewhere than the plan says. Raises BadInput."""
+    other = other_job(request.args, request.job_id) or other_place(request.args, survey.root, survey.workdir)
+    if other:
+        raise BadInput(other)
 
 
 def place_of(request: LaunchRequest, survey: Survey, attempt: int) -> Place:

@@ -68,6 +68,10 @@ class Alarms:
         self._keep(now)
         self.view = self._book.view(at)
 
+    def aged(self, job_id: str, attempt: int, alert: Alert) -> Alert:
+        """The alert with the age that the book has, where that knows it for longer."""
+        return self._book.aged(job_id, attempt, alert, self._clock.time())
+
     def obey(self, ticket: Ticket) -> Answer:
         """Do what a person asks for: `Acknowledge`, `Snooze` or `SetThreshold`."""
         try:

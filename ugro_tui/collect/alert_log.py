@@ -200,7 +200,7 @@ def decoded(data: bytes) -> Saved:
     return _clean(saved)
 
 
-_TIMES = frozenset({"since", "until", "resolved", "rested", "lived", "begun", "age", "value", "threshold"})
+_TIMES = frozenset({"since", "until", "resolved", "rested", "lived", "begun", "age", "value", "threshold", "closed"})
 
 
 def _with_nan(value: Any) -> Any:

@@ -84,9 +84,11 @@ class Copying:
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What keeps the copy from being written, though this application is to write it."""
+        """What keeps the copy from being written, by this application or by the one that it reads after."""
         if self.copy is not None and self.role is Role.NONE:
             return (self.copy.said(),)
+        if self.copy is not None and self.role is Role.READS:
+            return (full,) if (full := self.copy.mirror.full) else ()
         return self._follower.troubles
 
     @property

@@ -266,5 +266,5 @@ class Keeper:
         """
         if kept.state.version and not kept.is_held(now):
             kept.state.away = away
-            self._try(lambda: kept.draw(now, self._alarms.thresholds), f"drawing job {kept.state.job_id}")
+            self._try(lambda: kept.draw(now, self._alarms), f"drawing job {kept.state.job_id}")
         return kept.picture

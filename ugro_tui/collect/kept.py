@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 
+from ugro_tui.collect.alarms import Alarms
 from ugro_tui.collect.reader import Delivery, apply
 from ugro_tui.core.curve import EMPTY, Curve
 from ugro_tui.core.job import JobState
-from ugro_tui.core.rules.rule import Thresholds
 from ugro_tui.core.snapshot import JobView, curve_of, view
 from ugro_tui.core.watch import JobWatch
 
@@ -83,7 +83,7 @@ class Kept:
         self._held = (now if math.isnan(self._held) else self._held) if self.reading else math.nan
         return self.reading and now - self._held <= HELD_SECONDS
 
-    def draw(self, now: float, thresholds: Thresholds) -> None:
+    def draw(self, now: float, alarms: Alarms) -> None:
         """Make the picture anew, unless it would be the same."""
         self.state.rewritten = self._rewritten
         self._draw_curve()
@@ -92,7 +92,7 @@ class Kept:
         summary = self.picture.summary if self.picture is not None else None
         long_over = summary is not None and summary.status.over and not summary.age < JUST_OVER_SECONDS
         if not (fresh and long_over and now - self.drawn < OVER_REFRESH_SECONDS):
-            self.picture = view(self.state, now, self._curve, self._watch, thresholds)
+            self.picture = view(self.state, now, self._curve, self._watch, alarms.thresholds, alarms.aged)
             self.drawn = now
 
     def _draw_curve(self) -> None:

@@ -14,7 +14,7 @@ from ugro_tui.core.archive import Finding, Inquiry
 from ugro_tui.core.errors import BadInput, UgroError
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.log_bytes import LineCutter
-from ugro_tui.core.log_inquiry import NO_LOGS, LogErrors, LogFirstError, LogPage, LogPlace, LogText
+from ugro_tui.core.log_inquiry import NO_LOGS, LogError, LogErrors, LogFirstError, LogPage, LogPlace, LogText
 from ugro_tui.core.log_level import Level
 from ugro_tui.core.log_lines import LineReader, LogLine
 from ugro_tui.core.log_merge import LogMerge, merged
@@ -231,8 +231,10 @@ class FirstErrorReader:
         return Finding(self._found, problem)
 
 
-def error_before(root: Path, job_id: str, rank: int | None, page: LogPage, *, copied: bool) -> list[LogLine]:
-    """The lines of the first error of the whole logs, where it lies before `page`; waits until it is found.
+def first_error(
+    root: Path, job_id: str, rank: int | None, page: LogPage, *, copied: bool
+) -> tuple[LogError | None, list[LogLine]]:
+    """The first error of the whole logs, which is waited for; and its lines, where it lies before `page`.
 
     Raises:
         UgroError: there are no logs, or none of this rank.
@@ -243,6 +245,7 @@ def error_before(root: Path, job_id: str, rank: int | None, page: LogPage, *, co
         pass
     first = None if found.content is None else found.content.first
     if first is None or page.holds(first.place):
-        return []
+        return first, []
     part = PartReader(shelf.of(LogText(job_id, first.place.rank)), first.place).read().content
-    return [] if part is None else list(takewhile(lambda line: line.level >= Level.ERROR, part.lines[part.at :]))
+    lines = () if part is None else part.lines[part.at :]
+    return first, list(takewhile(lambda line: line.level >= Level.ERROR, lines))

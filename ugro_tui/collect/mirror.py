@@ -148,6 +148,18 @@ class Mirror:
                 found.append(JobEntry(job, max(0.0, now - newest)))
         return tuple(found)
 
+    @property
+    def full(self) -> str:
+        """That its disk is full, for who reads what another application copies there; empty where it is not."""
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(self._root)
+            if disk.f_blocks and not disk.f_bavail:
+                return (
+                    f"{visible(str(self._root))} is full: what is told here is as old as the last that could be copied "
+                    "there; free space on that disk"
+                )
+        return ""
+
     def _parts(self, job: str, file: JobFile) -> tuple[str, ...]:
         return self._job(job) + _parts_below(file, self._node)
 

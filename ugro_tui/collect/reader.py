@@ -169,6 +169,8 @@ class JobReader:
         return (f"{files} replaced by other ones; what they held is kept under generations/",)
 
     def _appended(self, file: JobFile, chunk: Chunk) -> Content | None:
+        if self._copy is None and file.kind is not FileKind.METRICS:
+            return None  # it was asked for while there was a copy, and this answer's records could not be written
         known = self._known[file.kind].get(file.path, _NOTHING)
         if chunk.offset != known.offset:
             if chunk.offset:

@@ -17,7 +17,7 @@ UNHEARD = frozenset({"node_unreachable", "auth_refused", "host_key_changed"})
 """Rules that fire because a node cannot be heard, not because of what it says."""
 
 _TELL_TIME = UNHEARD | {"rank_stalled", "job_hang"}
-_EVENTS = frozenset({"rank_error", "died_silently"})
+_EVENTS = frozenset({"rank_error", "died_silently", "launch_failed"})
 
 
 class Severity(IntEnum):
@@ -86,6 +86,11 @@ class Alert:
     def lasts(self) -> bool:
         """Whether `age` says how long it has been so, up to the end of a job that is over, and not how long ago."""
         return self.rule not in _TELL_TIME | _EVENTS
+
+    @property
+    def provisional(self) -> bool:
+        """Whether it says that ranks have lost one that has not said why yet: what is found then takes its place."""
+        return self.rule == "rank_error" and self.rank is None
 
     @property
     def since(self) -> str:

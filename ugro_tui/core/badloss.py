@@ -16,14 +16,16 @@ CLEAR_AFTER: Final = 10
 
 @dataclass(slots=True)
 class BadLoss:
-    """The first non-finite record of an episode: `since` in the collector's monotonic seconds.
+    """The first non-finite record of an episode: made at `ts` (Unix seconds by the node's clock, NaN where it does not
+    say so), and known by `at` (the collector's monotonic seconds).
 
     `finite` counts the records since the last bad one that show a finite loss or gradient norm. `of_loss`: whether
     a loss was not finite, and not only a gradient norm; `masked`: whether a loss of exactly 0 stood beside one.
     """
 
     step: float
-    since: float
+    ts: float
+    at: float
     value: float
     finite: int = 0
     of_loss: bool = False
@@ -44,9 +46,7 @@ def followed(episode: BadLoss | None, rows: Matrix, at: float) -> BadLoss | None
         clear = np.flatnonzero(np.diff(passed[bad], prepend=0) >= CLEAR_AFTER)
         if episode is None or len(clear):
             first = rows[bad[clear[-1] if len(clear) else 0]]
-            ago = rows.item(-1, Column.TS) - first.item(Column.TS)
-            since = at - ago if ago > 0 else at  # clocks step back, records may lack a time
-            episode = BadLoss(float(first[Column.STEP]), since, float(first[Column.LOSS]))
+            episode = BadLoss(float(first[Column.STEP]), float(first[Column.TS]), at, float(first[Column.LOSS]))
         episode.finite = int(passed[-1] - passed[bad[-1]])
         of_it = rows[bad[clear[-1] if len(clear) else 0 :]]
         episode.of_loss |= bool((of_it[:, Column.BAD] > 1).any())

@@ -30,6 +30,9 @@ some looks before they fire (two minutes, the longest of those that need no hist
 RECENT_SECONDS: Final = 300.0
 """A job that had ended for longer when it was first seen is old news: nothing of it rings."""
 
+CLOCK_SECONDS: Final = 1.0
+"""An alert is found to be older than was thought where it is by more than this: clocks and looks differ by less."""
+
 MOST_HISTORY: Final = 1_000
 MOST_ALERTS: Final = 1_000
 """Alerts of one job that are kept apart; they come worst first."""
@@ -83,6 +86,14 @@ class AlertBook:
             found += self._rests(opened, key, job, sight, at)
         self._events.extend(found)
         return tuple(found)
+
+    def aged(self, job_id: str, attempt: int, alert: Alert, at: float) -> Alert:
+        """The alert of a job at `at`, as old as the book knows it, where its rule saw less of it: by a later look."""
+        one = self._open.get(job_id, {}).get((attempt, alert.subject))
+        if one is None or not alert.lasts or not math.isnan(one.rested):
+            return alert
+        age = one.entry.lasted(at)
+        return replace(alert, age=age) if age > alert.age + CLOCK_SECONDS else alert
 
     def acknowledge(self, job_id: str, subject: Subject) -> None:
         """Ring no more for this alert until it is over.
@@ -170,7 +181,7 @@ class AlertBook:
         if sight.status in LIVING:
             job.quiet = False
             job.lived = at if math.isnan(job.lived) else job.lived
-        if sight.status is None or not sight.status.over:
+        if sight.status is None or not sight.over:
             return
         lived, job.lived = job.lived, math.nan
         if job.ended and not at - lived >= FLAP_SECONDS:
@@ -188,25 +199,27 @@ class AlertBook:
         first = worst(sight.alerts)
         said = sight.verdict if first is None else first.fact
         alert = Alert(rule.title, rule.severity, None, "", said, 0.0, rule.next_step, rule.key)
-        ended = _ended_at(sight, at)
+        ended = sight.ended_at(at)
         self._history.appendleft(Entry(sight.job_id, sight.attempt, alert, ended, Mark.RESOLVED, resolved=ended))
         return self._event(what, alert, sight, at)
 
     def _fires(
         self, opened: dict[Key, Open], key: Key, alert: Alert, job: Job, sight: Sight, at: float
     ) -> Iterator[Event]:
-        one = opened.get(key)
-        if one is None:
-            since = _ended_at(sight, at) if alert.lasts else at
-            since -= alert.age if alert.age > 0 else 0.0
-            one = opened[key] = Open(Entry(sight.job_id, sight.attempt, alert, since))
+        one, ended = opened.get(key), sight.ended_at(at)
+        since = (ended if alert.lasts else at) - max(0.0, alert.age)
+        if one is None or since < one.entry.since - CLOCK_SECONDS:  # else it was read in part, or seen late
+            one = one or Open(Entry(sight.job_id, sight.attempt, alert, since))
+            one.entry, opened[key] = replace(one.entry, since=since), one
             self.version += 1
         times = one.entry.times + (not math.isnan(one.rested))
         self.version += times - one.entry.times
         if alert.severity > one.entry.alert.severity:
             one.acknowledged = False  # that was said of something less bad
-        if alert is not one.entry.alert or times != one.entry.times:  # a job that is over shows the same for long
-            one.entry = replace(one.entry, alert=alert, times=times)
+        closed = ended if alert.lasts and sight.over else math.nan
+        same = alert is one.entry.alert and times == one.entry.times  # a job that is over shows the same for long
+        if not same or math.isnan(closed) != math.isnan(one.entry.closed):
+            one.entry = replace(one.entry, alert=alert, times=times, closed=closed)
         one.rested, one.confirmed = math.nan, True
         if job.quiet or alert.rule in ENDING_RULES or self._told_of_node(one):
             one.told = Severity.CRIT
@@ -223,6 +236,10 @@ class AlertBook:
                 return
             one.rested, one.confirmed = at, True
             self.version += 1
+        if one.entry.alert.provisional and (first := worst(sight.alerts)) is not None:
+            del opened[key]
+            self._amend(sight, first.fact)
+            return
         if at - one.rested < FLAP_SECONDS:
             return
         del opened[key]
@@ -231,6 +248,14 @@ class AlertBook:
         if one.rang and not one.acknowledged and not self._snoozes(one, at):
             of_then = replace(sight, attempt=one.entry.attempt)
             yield self._event(Happening.RESOLVED, one.entry.alert, of_then, one.rested)
+
+    def _amend(self, sight: Sight, fact: str) -> None:
+        """Note how the job ended after all, where that was not known when its end was told."""
+        for place, entry in enumerate(self._history):
+            same = (entry.job_id, entry.attempt) == (sight.job_id, sight.attempt)
+            if same and entry.alert.rule in ENDING_RULES:
+                self._history[place] = replace(entry, alert=replace(entry.alert, what=fact))
+                return
 
     def _event(self, what: Happening, alert: Alert, sight: Sight, at: float) -> Event:
         self._number += 1
@@ -268,12 +293,6 @@ class AlertBook:
         if one.acknowledged:
             return replace(one.entry, state=Mark.ACKNOWLEDGED)
         return replace(one.entry, state=Mark.SNOOZED, until=until) if at < until else one.entry
-
-
-def _ended_at(sight: Sight, at: float) -> float:
-    """When a job that is over wrote last; now where it is not, or where that is not known."""
-    over = sight.status is not None and sight.status.over
-    return at - sight.age if over and sight.age > 0 else at
 
 
 def _worst_first(entry: Entry) -> tuple[bool, int, float, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
@@ -22,6 +22,7 @@ BINS: Final = 400
 """Points of a curve: two per column of the widest chart that a terminal shows."""
 
 MAX_MARKS: Final = 100
+"""Steps that are marked of one rank, and ranks of which any is."""
 
 
 class Axis(Enum):
@@ -90,7 +91,7 @@ def loss_curve(ranks: Sequence[Rank], bins: int = BINS) -> Curve:
     lines = [_loss_line(rank) for rank in chosen if len(rank.series)]
     if not lines:
         return EMPTY
-    marks = tuple(islice((mark for rank in ranks for mark in _bad_steps(rank)), MAX_MARKS))
+    marks = _marks((rank.rank, _bad_steps(rank)) for rank in ranks if rank.series.has_bad)
     restarts = tuple(sorted({rewind.step for rank in chosen for rewind in rank.series.rewinds}))[:MAX_MARKS]
     return _curve(binned(lines, bins), lines, marks, restarts, ends=Ends(ranks=len(ranks)), begin=_begin(lines))
 
@@ -103,7 +104,7 @@ def curve_of(lines: Lines, bins: int = BINS, window: tuple[float, float] | None 
     shown = lines.lines if window is None else [cut(line, *window) for line in lines.lines]
     points = binned(shown, bins)
     odd = shown if points is None else [shown[row] for row in points.odd]
-    marks = tuple(islice((mark for line in odd for mark in _bad_points(line)), MAX_MARKS))
+    marks = _marks((line.rank, line.step[~np.isfinite(line.value)]) for line in odd)
     ends = _ends(points, shown, lines.ranks)
     return _curve(points, shown, marks, ends=ends, begin=_begin(lines.lines) if np.isnan(begin) else begin)
 
@@ -114,16 +115,24 @@ def _loss_line(rank: Rank) -> Line:
     return Line(rank.rank, *columns)
 
 
-def _bad_steps(rank: Rank) -> list[tuple[int, float]]:
-    if not rank.series.has_bad:
-        return []
+def _bad_steps(rank: Rank) -> Floats:
     rows = rank.series.rows
-    return [(rank.rank, float(step)) for step in rows[rows[:, Column.BAD] > 0, Column.STEP][:MAX_MARKS]]
+    steps: Floats = rows[rows[:, Column.BAD] > 0, Column.STEP]
+    return steps
 
 
-def _bad_points(line: Line) -> list[tuple[int, float]]:
-    bad = np.flatnonzero(~np.isfinite(line.value))[:MAX_MARKS]
-    return [(line.rank, float(step)) for step in line.step[bad]]
+def _marks(found: Iterable[tuple[int, Floats]]) -> tuple[tuple[int, float], ...]:
+    """Of the non-finite steps of each rank the first, the newest, and as many between them as there is room for."""
+    ranks = [(rank, steps) for rank, steps in islice(found, MAX_MARKS) if len(steps)]
+    most = max(2, MAX_MARKS // max(1, len(ranks)))
+    return tuple((rank, float(step)) for rank, steps in ranks for step in _spread(steps, most))
+
+
+def _spread(steps: Floats, most: int) -> Floats:
+    if len(steps) <= most:
+        return steps
+    chosen: Floats = steps[np.linspace(0, len(steps) - 1, most).astype(np.intp)]
+    return chosen
 
 
 def _curve(

@@ -35,7 +35,7 @@ class Entry:
     """An alert in the book; `job_id` is empty where it is about a node. Times in Unix seconds, NaN where there is none.
 
     `since`: when it fired first; `until`: the end of a snooze; `resolved`: when it fired last; `times`: how often it
-    came back so soon that it counts as one.
+    came back so soon that it counts as one; `closed`: when its job was over, where it fired up to then.
     """
 
     job_id: str
@@ -46,6 +46,12 @@ class Entry:
     until: float = math.nan
     resolved: float = math.nan
     times: int = 1
+    closed: float = math.nan
+
+    def lasted(self, now: float) -> float:
+        """Seconds for which it has fired at `now` (Unix seconds), or had until it was over, or its job was."""
+        ended = self.resolved if self.state is Mark.RESOLVED else self.closed
+        return (now if math.isnan(ended) else ended) - self.since
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,15 @@ class Sight:
     status: JobStatus | None = None
     age: float = math.nan
     verdict: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether it is a job that has ended."""
+        return self.status is not None and self.status.over
+
+    def ended_at(self, at: float) -> float:
+        """When a job that is over wrote last, Unix seconds; `at` where it is not, or where that is not known."""
+        return at - self.age if self.over and self.age > 0 else at
 
 
 @dataclass(slots=True)

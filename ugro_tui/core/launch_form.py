@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.jobid import checked_job_id
 from ugro_tui.core.launching import RESUME, Backend, LaunchRequest, SlurmOptions
-from ugro_tui.core.node_choice import NodeChoice
+from ugro_tui.core.node_choice import how_to_watch, named_nodes
+from ugro_tui.core.own_options import other_job, without_own
 from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.text import visible
 
@@ -19,9 +20,6 @@ T = TypeVar("T")
 
 MOST_RANKS: Final = 1_024
 """Ranks a node, and restarts, beyond which a number is a slip."""
-
-MOST_NAMED: Final = 6
-"""Nodes that an error names."""
 
 FIRST, NEXT, RESUMED = ATTEMPTS = ("first", "next", "resume")
 """A job that is new; the next attempt of one that exists, anew or from its checkpoint (`RESUME`)."""
@@ -113,13 +111,13 @@ def request_of(
     `watched`: the nodes that can be used; `taken`: names of jobs that exist.
     """
     form = _Form(values)
-    attempt = form.text("resume") or FIRST
+    attempt, ssh = form.text("resume") or FIRST, backend_of(values) is Backend.SSH
     request = LaunchRequest(
         job_id=form.read("name", lambda text: _name(text, taken, attempt), ""),
         script=form.text("script"),
         args=form.read("args", _words, ()),
         backend=form.read("backend", lambda text: _backend(text, watched), Backend.SSH),
-        nodes=form.read("nodes", lambda text: _nodes(text, watched), ()) if backend_of(values) is Backend.SSH else (),
+        nodes=form.read("nodes", lambda text: named_nodes(text, watched), ()) if ssh else (),
         nproc=form.read("nproc", _number(1), None),
         python=form.text("python"),
         workdir=form.text("workdir"),
@@ -136,17 +134,20 @@ def request_of(
     )
     if request.max_restarts and request.rendezvous == "static" and len(request.nodes) > 1:
         form.errors["restarts"] = "on several nodes a restart hangs with a static rendezvous: choose c10d above"
+    if request.job_id and (other := other_job(request.args, request.job_id)):
+        form.errors["args"] = other
     return request, {field.name: form.errors[field.name] for field in FIELDS if field.name in form.errors}
 
 
 def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
-    """The fields filled in so that they ask for this; `watched`: the nodes that can be used."""
+    """The fields filled in so that they ask for this, but for options that belong to a plan; `watched`: the nodes that
+    can be used."""
     slurm, every = request.slurm, not request.nodes or request.nodes == tuple(watched)
     values = {
         "name": request.job_id,
         "resume": NEXT if request.resume else FIRST,
         "script": request.script,
-        "args": shlex.join(request.args),
+        "args": shlex.join(without_own(request.args)),
         "backend": request.backend.value,
         "nodes": "" if every else ",".join(request.nodes),
         "nproc": _typed(request.nproc),
@@ -168,6 +169,16 @@ def values_of(request: LaunchRequest, watched: Sequence[str]) -> dict[str, str]:
         "sync_code": request.sync_code,
     }
     return values | ({"slurm_nodes": ""} if request.backend is not Backend.SLURM else {})
+
+
+def args_again(text: str) -> str:
+    """What was typed as arguments, as it is offered for another launch: without options that belong to a plan."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return text
+    kept = without_own(words)
+    return text if len(kept) == len(words) else shlex.join(kept)
 
 
 def _typed(number: int | None) -> str:
@@ -192,13 +203,13 @@ def _backend(text: str, watched: Sequence[str]) -> Backend:
     """What was chosen. A job on a machine that nobody watches would never be seen here."""
     backend = backend_of({"backend": text})
     if backend is Backend.LOCAL and watched and LOCAL not in watched:
-        raise BadInput(f"this machine is not watched: start ugro-tui with --nodes {LOCAL},{watched[0]}, or take ssh")
+        raise BadInput(f"this machine is not watched: {how_to_watch((LOCAL, *watched))}, or take ssh")
     return backend
 
 
 def _slurm(form: _Form, watched: Sequence[str]) -> SlurmOptions:
     return SlurmOptions(
-        login=form.read("login", lambda text: "".join(_nodes(text, watched)) if text else "", ""),
+        login=form.read("login", lambda text: "".join(named_nodes(text, watched)) if text else "", ""),
         nodes=form.read("slurm_nodes", _number(1), None) or 1,
         partition=form.text("partition"),
         account=form.text("account"),
@@ -227,31 +238,6 @@ def _words(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise BadInput(f"{str(error).lower()}: close the quote, or write \\' or \\\" for one that is meant") from None
-
-
-def _nodes(text: str, watched: Sequence[str]) -> tuple[str, ...]:
-    choice = NodeChoice(text, tuple(watched))
-    for place, name in enumerate(choice.words):
-        if name not in watched:
-            raise BadInput(_unwatched(name, watched))
-        if name in choice.words[:place]:
-            raise BadInput(f"{name} is named twice: name each node once")
-    if not watched:
-        raise BadInput("no node is watched yet: wait for them, or take the backend local")
-    if not choice.chosen:
-        raise BadInput("no node is chosen: check one, or leave this empty for all")
-    return choice.chosen
-
-
-def _unwatched(name: str, watched: Sequence[str]) -> str:
-    """What to do about a node that would never be seen here: which ones are watched is settled at the start."""
-    name, listed = visible(name, 40), ", ".join(watched[:MOST_NAMED])
-    start = f"start `ugro-tui --nodes {shlex.quote(','.join((*watched, name)))}`"
-    if len(watched) > MOST_NAMED:
-        listed += f" and {len(watched) - MOST_NAMED:,} more"
-        start = "start it again with this one in --nodes, or in `nodes` of config.toml"
-    why = f"no node {name} is watched: take of {listed}"
-    return f"{why}; or quit (training goes on) and {start}: what you typed is kept"
 
 
 def _number(least: int) -> Callable[[str], int | None]:

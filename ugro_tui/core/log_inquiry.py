@@ -11,8 +11,8 @@ from ugro_tui.core.log_lines import LogLine
 from ugro_tui.core.peers import only_lost_a_peer
 
 NO_LOGS = (
-    "no logs: jobs that ugro-tui launches have them; others write logs/rank_N.log into the job's directory "
-    "(of each rank N its stdout and stderr)"
+    "no logs: write stdout and stderr of each rank N to logs/rank_N.log in the job's directory; jobs that ugro-tui "
+    "launches do so"
 )
 """What is said of a job that has none."""
 

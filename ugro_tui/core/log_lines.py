@@ -195,6 +195,19 @@ def errors(lines: Sequence[LogLine]) -> Iterator[LogLine]:
     return (line for line in lines if line.level >= Level.ERROR)
 
 
+def cause_first(lines: Sequence[LogLine], rank: int, said: str) -> list[LogLine]:
+    """The lines with the block before all that this rank prints, and in which it says so; the others as they are."""
+    place = next((at for at, line in enumerate(lines) if rank in line.ranks and line.message == said), None)
+    if place is None:
+        return list(lines)
+    begin = end = place
+    while begin and lines[begin - 1].ranks == lines[place].ranks:
+        begin -= 1
+    while end < len(lines) and lines[end].ranks == lines[place].ranks:
+        end += 1
+    return [*lines[begin:end], *lines[:begin], *lines[end:]]
+
+
 def first_error(lines: Sequence[LogLine], begin: int = 0) -> int | None:
     """The index of the first error from `begin` on."""
     return next((index for index in range(begin, len(lines)) if lines[index].level >= Level.ERROR), None)

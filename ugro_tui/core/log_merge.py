@@ -209,7 +209,9 @@ def _fitted(found: Sequence[Said], lines: Sequence[Said], *, last: bool) -> list
         if same is None:
             alone.append(line)
             continue
-        whole += [*_interleaved(found[reached:same], alone), joined(found[same], [line])]
+        between = found[reached:same]
+        fails = line.level >= Level.ERROR
+        whole += [*(_backwards(between, alone) if fails else _interleaved(between, alone)), joined(found[same], [line])]
         reached, alone = same + 1, []
     return whole + _interleaved(found[reached:], alone, last=last)
 
@@ -227,5 +229,13 @@ def _interleaved(some: Sequence[Said], others: Sequence[Said], *, last: bool = F
     """
     if not some or not others:
         return [*some, *others]
+    if last and min(some, others, key=len)[-1].level >= Level.ERROR:
+        return _backwards(some, others)
     placed = [((index + last) / len(lines), line) for lines in (some, others) for index, line in enumerate(lines)]
+    return [line for _, line in sorted(placed, key=lambda pair: pair[0])]
+
+
+def _backwards(some: Sequence[Said], others: Sequence[Said]) -> list[Said]:
+    """Both in one order, counted from their ends: what is said last before an error is about that error."""
+    placed = [(index - len(lines), line) for lines in (some, others) for index, line in enumerate(lines)]
     return [line for _, line in sorted(placed, key=lambda pair: pair[0])]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ugro_tui.core.errors import BadInput
+from ugro_tui.core.nodelist import expand, split
+from ugro_tui.core.text import visible
+
 _BETWEEN: Final = re.compile(r"[,\s]+")
+_BLANKS: Final = re.compile(r"\s+")
+
+MOST_NAMED: Final = 6
+"""Nodes that an error names."""
 
 ALL: Final = ""
 NONE: Final = ","
@@ -15,15 +26,26 @@ NONE: Final = ","
 
 @dataclass(frozen=True, slots=True)
 class NodeChoice:
-    """`line`: names with commas or blanks between them, in the order of their node ranks; `known`: all nodes."""
+    """`line`: names with commas or blanks between them, in the order of their node ranks; `known`: all nodes.
+
+    Names may be written as Slurm does (`n[1-3,7]`), or as a pattern (`gpu*`), as after `--nodes`.
+    """
 
     line: str
     known: tuple[str, ...]
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is named, known or not."""
-        return tuple(filter(None, _BETWEEN.split(self.line)))
+        """What is named, known or not; a list in brackets that is not whole, and a pattern of no node, as it is."""
+        return tuple(name for word in self._typed for name in fnmatch.filter(self.known, word) or (word,))
+
+    @property
+    def _typed(self) -> list[str]:
+        try:
+            pieces = split(_BLANKS.sub(",", self.line), "nodes")
+            return [name for piece in pieces for name in expand(piece, "nodes")]
+        except BadInput:
+            return list(filter(None, _BETWEEN.split(self.line)))
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -71,3 +93,40 @@ class NodeChoice:
         if before == sorted(before):
             chosen = tuple(sorted(chosen, key=places.__getitem__))
         return ALL if chosen == self.known else ",".join((*chosen, "")) or NONE
+
+
+def named_nodes(text: str, watched: Sequence[str]) -> tuple[str, ...]:
+    """The nodes that a line names, of those that are `watched`.
+
+    Raises:
+        BadInput: a list in brackets is not whole; a node is not watched, or named twice; or none is left.
+    """
+    for piece in split(text, "nodes"):
+        expand(piece, "nodes")  # says what is wrong with it
+    choice = NodeChoice(text, tuple(watched))
+    for place, name in enumerate(choice.words):
+        if name not in watched:
+            raise BadInput(_unwatched(name, watched))
+        if name in choice.words[:place]:
+            raise BadInput(f"{name} is named twice: name each node once")
+    if not watched:
+        raise BadInput("no node is watched yet: wait for them, or take the backend local")
+    if not choice.chosen:
+        raise BadInput("no node is chosen: check one, or leave this empty for all")
+    return choice.chosen
+
+
+def _unwatched(name: str, watched: Sequence[str]) -> str:
+    """What to do about a node that would never be seen here: which ones are watched is settled at the start."""
+    name, listed = visible(name, 40), ", ".join(watched[:MOST_NAMED])
+    if len(watched) > MOST_NAMED:
+        listed += f" and {len(watched) - MOST_NAMED:,} more"
+    why = f"no node {name} is watched: take of {listed}"
+    return f"{why}; or quit (training goes on) and {how_to_watch((*watched, name))}: what you typed is kept"
+
+
+def how_to_watch(nodes: Sequence[str]) -> str:
+    """How these nodes are watched."""
+    if len(nodes) > MOST_NAMED + 1:
+        return "start it again with this one in --nodes, or in `nodes` of config.toml"
+    return f"start `ugro-tui --nodes {shlex.quote(','.join(nodes))}`"

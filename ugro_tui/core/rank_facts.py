@@ -10,6 +10,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.beside import numbers_beside, outstanding, outstanding_words, phases_beside
 from ugro_tui.core.columns import Beat, Column, Throttle
+from ugro_tui.core.endings import MADE_OF
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import newest_values, step_ages, write_ages
 from ugro_tui.core.numbers import duration
@@ -17,7 +18,7 @@ from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankSummary
 from ugro_tui.core.rank_view import Ages, Begun, Counts, Identity, Pulse, RankView
 from ugro_tui.core.records import End
-from ugro_tui.core.states import Ended, RankState
+from ugro_tui.core.states import Ended, JobStatus, RankState
 from ugro_tui.core.summary import JobSummary
 
 
@@ -33,8 +34,8 @@ def rank_view(
     if rank is None:
         if not 0 <= number < size:
             return None
-        why = f"it has written nothing yet; it is expected, because the world size is {size}"
-        return RankView(job.job_id, number, size, seen=False, state=RankState.UNKNOWN.word, why=why)
+        state = MADE_OF.get(summary.status, RankState.UNKNOWN)
+        return RankView(job.job_id, number, size, seen=False, state=state.word, why=_why_unseen(job, summary))
     told = _told(summary, number)
     states = job.states(now)
     state = RankState(int(states[rank.row]))
@@ -158,8 +159,18 @@ def _why_unknown(job: JobState, rank: Rank, ages: Ages) -> str:
     if rank.attempt < job.attempt:
         return f"it has not joined attempt {job.attempt}: what is shown is of attempt {rank.attempt}"
     if math.isnan(ages.write) or (rank.heartbeat is None and np.isnan(job.table.step_at[rank.row])):
-        return f"it has written nothing yet; it is expected, because the world size is {job.world_size}"
+        return _unseen(job)
     return f"nothing heard for {duration(ages.write)}, and no heartbeat tells what it does"
+
+
+def _why_unseen(job: JobState, summary: JobSummary) -> str:
+    if summary.status is JobStatus.FAILED:
+        return f"it has recorded nothing before its job failed: {summary.verdict}"
+    return f"it has recorded nothing, and its job is {summary.status.value}" if summary.status.over else _unseen(job)
+
+
+def _unseen(job: JobState) -> str:
+    return f"it has written nothing yet; it is expected, because the world size is {job.world_size}"
 
 
 def _why_over(job: JobState, rank: Rank) -> str:

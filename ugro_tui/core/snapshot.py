@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -130,6 +132,10 @@ class NodeSync:
     denied: tuple[str, ...] = ()
 
 
+STALE_SYNC_SECONDS: Final = 60.0
+"""How long a sync that did not bring all is told of."""
+
+
 @dataclass(frozen=True, slots=True)
 class SyncView:
     """The sync under way, or the last one. `what`: `tensorboard`, `logs`, or both; `age`: seconds since it began."""
@@ -143,6 +149,11 @@ class SyncView:
     def done(self) -> bool:
         """Whether every node has brought all, or failed."""
         return all(node.done for node in self.nodes)
+
+    @property
+    def stale(self) -> bool:
+        """Whether what it failed for is old news: the same is copied unasked, and what fails then is told as well."""
+        return self.done and self.age >= STALE_SYNC_SECONDS and any(node.error or node.denied for node in self.nodes)
 
     def mended_by(self, second: SyncView) -> SyncView:
         """What this sync brought, and for the nodes that it failed with what a second one did."""
@@ -220,14 +231,22 @@ class Snapshot:
 
 
 def view(
-    job: JobState, now: float, curve: Curve, watch: JobWatch | None = None, thresholds: Thresholds = DEFAULTS
+    job: JobState,
+    now: float,
+    curve: Curve,
+    watch: JobWatch | None = None,
+    thresholds: Thresholds = DEFAULTS,
+    aged: Callable[[str, int, Alert], Alert] = lambda _job_id, _attempt, alert: alert,
 ) -> JobView:
     """The picture of `job` at `now`; `curve` is handed in because it changes less often than the ages do.
 
-    `watch` remembers from one picture to the next what its rules need; without one it is a first look.
+    `watch` remembers from one picture to the next what its rules need; without one it is a first look. `aged` gives an
+    alert of a job's attempt its age, where it was seen before.
     """
     watch = watch or JobWatch()
     alerts = watch.tick(job, now, thresholds)
+    if not job.status(now).over:  # else it fires no longer than to the end, which records tell
+        alerts = tuple(aged(job.job_id, job.attempt, alert) for alert in alerts)
     table = job.table
     ranks = job.expected()
     order = np.array([rank.row for rank in ranks], np.intp)

@@ -19,6 +19,7 @@ from ugro_tui.core.liveness import States, ended_ages, step_ages, write_ages
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankStats, stats_of
 from ugro_tui.core.records import Matrix
+from ugro_tui.core.rules.ends import launcher_words
 from ugro_tui.core.rules.line import MOST_RANKS
 from ugro_tui.core.sample import sample
 from ugro_tui.core.states import HUNG, STALLED, STEPPING, JobStatus, RankState
@@ -176,7 +177,8 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
     ended_by_slurm = backend == "slurm" and status in (JobStatus.FAILED, JobStatus.STOPPED)
     if said and (status is JobStatus.PENDING or ended_by_slurm):
         return said  # a scheduler's word: what became of ranks follows from it
-    if (first := worst(alerts)) is not None:
+    first = worst(alerts)
+    if first is not None and first.rule != "launch_failed":
         return f"{_ENDED.get(status, '')}{first.sentence}"
     if status == JobStatus.RUNNING:
         return _progress(job, states)
@@ -188,15 +190,8 @@ def _verdict(job: JobState, status: JobStatus, alerts: tuple[Alert, ...], states
         JobStatus.STARTING: "started, waiting for the first step",
         JobStatus.PENDING: "waiting for the first record",
         JobStatus.STOPPED: "stopped",
-        JobStatus.FAILED: said or _failed_before_records(job),
+        JobStatus.FAILED: launcher_words(job),
     }.get(status, "no news: neither records nor heartbeats tell what it does")
-
-
-def _failed_before_records(job: JobState) -> str:
-    """What is known of a job of which no rank is known to have failed: its launcher's word."""
-    code = job.manifest.exit_code if job.manifest else None
-    ended = "" if code is None else f" with exit code {code}"
-    return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and of its own log"
 
 
 def _progress(job: JobState, states: States) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ugro_tui.core.errors import BadInput
+from ugro_tui.core.nodelist import MAX_NODES, expand, split
 from ugro_tui.core.text import visible
-from ugro_tui.nodes.nodelist import MAX_NODES, expand, split
 
 LOCAL = "local"
 """The name of this machine, which is read without SSH."""

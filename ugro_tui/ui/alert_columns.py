@@ -93,8 +93,8 @@ def _what(entry: Entry) -> str:
 
 
 def lasted(entry: Entry, now: float) -> float:
-    """Seconds for which it has fired, or had until it was over; NaN where it was told once, as the end of a job is."""
-    seconds = (entry.resolved if entry.state is Mark.RESOLVED else now) - entry.since
+    """Seconds for which it has fired, or had until it or its job was over; NaN where it was told once, as an end is."""
+    seconds = entry.lasted(now)
     return seconds if seconds > 0 or entry.state is not Mark.RESOLVED else math.nan
 
 
@@ -103,17 +103,19 @@ def when(at: float) -> str:
     return "" if math.isnan(at) else time.strftime("%m-%d %H:%M", time.localtime(at))
 
 
+def _name(entry: Entry) -> str:
+    return entry.alert.name
+
+
 def columns(now: float) -> Sequence[TableColumn[Entry]]:
     """The columns at `now` (Unix seconds). What is wrong with whom stays longest; the pane below tells the rest."""
     return (
         TableColumn("State", 14, 0, _state, "state", left=True, tone=_tone, least=1),
-        TableColumn(
-            "Alert", 18, 1, lambda entry: entry.alert.name, "alert", left=True, grows=True, tone=_tone, least=12
-        ),
-        TableColumn("Job", 12, 2, lambda entry: entry.job_id, "job", left=True, grows=True, names=True, least=10),
+        TableColumn("Alert", 18, 1, _name, "alert", left=True, grows=True, tone=_tone, least=12, identifies=True),
+        TableColumn("Job", 20, 2, lambda entry: entry.job_id, "job", left=True, grows=True, names=True, least=10),
         TableColumn("Who", 16, 5, _who, "rank", left=True, grows=True),
         TableColumn("Since", 11, 6, lambda entry: when(entry.since), "since", left=True),
         TableColumn("Lasted", 6, 3, lambda entry: age(lasted(entry, now)), "lasted"),
         TableColumn("Times", 5, 8, lambda entry: str(entry.times), "times"),
-        TableColumn("What", 42, 4, _what, "what", left=True, grows=True, least=24),
+        TableColumn("What", 34, 4, _what, "what", left=True, grows=True, least=24),
     )

@@ -103,7 +103,7 @@ class AlertsScreen(ListScreen):
             return
         if entry.job_id and self.desk.snapshot.job(entry.job_id) is not None:
             self.desk.take_job(entry.job_id)
-            self.post_message(GoTo("job", line=entry.alert.rank))
+            self.post_message(GoTo("job", line=entry.alert.rank, back=True))
         else:
             self.post_message(GoTo("nodes", line=entry.alert.node or None))
 
@@ -122,7 +122,7 @@ class AlertsScreen(ListScreen):
     def _firing(self) -> Entry | None:
         entry = self._entry
         if entry is None or entry.state is Mark.RESOLVED:
-            self.say("this alert is over" if entry else "no alert here")
+            self.say("this alert is over" if entry else "no alert here", once=True)
             return None
         return entry
 

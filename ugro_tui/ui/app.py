@@ -187,9 +187,10 @@ class UgroApp(ScreensApp):
         job = self.front.job
         view = None if job is None else self.desk.snapshot.job(job)
         if job is None:
-            self.desk.say("there is no job in hand to launch again")
+            self.desk.say("there is no job in hand to launch again", once=True)
         elif view is not None and not view.summary.status.over:
-            self.desk.say(f"{job} is {view.summary.state}: stop it first (ctrl+k), then R launches it again")
+            runs = f"{job} is {view.summary.state}"
+            self.desk.say(f"{runs}: stop it first (ctrl+k), then R launches it again", once=True)
         elif self.desk.may_act():
             self.desk.again = job
             self.go("launch")
@@ -233,11 +234,9 @@ class UgroApp(ScreensApp):
         self.end()
 
     def end(self) -> None:
-        """End the application; say what goes on, and write down what is to be found again."""
+        """End the application; say whether the job in hand goes on, and write down what is to be found again."""
         self.desk.save()
         if self._driver is not None:
             self._driver.write("\x1b[2J")  # tmux 3.3 keeps the last frame when its window has grown meanwhile
-        views = [self.desk.view, *self.desk.views(self.desk.order)]
-        self.exit(
-            "" if self._stops_training else next(filter(None, (outcome(view, self._again) for view in views)), "")
-        )
+        view = self.desk.snapshot.job((self.screen_stack and self.front.job) or self.desk.job or "")
+        self.exit("" if self._stops_training else outcome(view, self._again))

@@ -44,7 +44,7 @@ class ChartedScreen(UgroScreen):
         if self.chart.is_on_screen:
             await self.chart.run_action(action)
         else:
-            self.say("that is a key of the chart: tab goes there")
+            self.say("that is a key of the chart: tab goes there", once=True)
 
     def peel_chart(self) -> bool:
         """Take the cursor or the zoom of a chart that is seen away; False where there is neither."""
@@ -67,4 +67,4 @@ class ChartedScreen(UgroScreen):
 
     @on(MetricChart.Said)
     def _chart_said(self, message: MetricChart.Said) -> None:
-        self.say(message.text)
+        self.say(message.text, once=True)

@@ -34,6 +34,7 @@ class TableColumn(Generic[R]):
     whether its greatest values come first when it is chosen to sort by. `left`: texts; numbers stand on the right.
     `grows`: a text that is as wide as the longest value of its field, where there is room. `names`: it holds names,
     which lose their middle where room is short. `least`: how narrow it may be made (1: for a glyph), 0: not at all.
+    `identifies`: it says which line it is, so that it stays, and what is before it, while others are scrolled.
     """
 
     title: str
@@ -46,6 +47,7 @@ class TableColumn(Generic[R]):
     grows: bool = False
     names: bool = False
     least: int = 0
+    identifies: bool = False
     tone: Callable[[R, str], str] | None = None
 
     def text(self, row: R) -> str:
@@ -81,10 +83,16 @@ def fitting(columns: Sequence[TableColumn[R]], width: int) -> list[TableColumn[R
     return kept
 
 
+def staying(columns: Sequence[TableColumn[R]]) -> int:
+    """How many columns stay while the others are scrolled: up to the one that identifies the line; else the first."""
+    return next((number for number, column in enumerate(columns, 1) if column.identifies), 1)
+
+
 def scrolled(columns: Sequence[TableColumn[R]], width: int, first: int) -> list[TableColumn[R]]:
-    """The first column, and of the others the `first` one and those behind it that fit into `width` cells."""
-    kept = [*columns[:1], *columns[1 + first : 2 + first]]
-    for column in columns[2 + first :]:
+    """The columns that stay, and of the others the `first` one and those behind it that fit into `width` cells."""
+    there = staying(columns)
+    kept = [*columns[:there], *columns[there + first : there + 1 + first]]
+    for column in columns[there + 1 + first :]:
         if taken([*kept, column]) > width:
             break
         kept.append(column)

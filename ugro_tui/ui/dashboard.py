@@ -167,10 +167,9 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         return self.query_one(RankTable).rank if broken is None else broken
 
     def _draw_tail(self) -> None:
-        rank, view = self._told, self.desk.view
-        if self._pictured and view is not None and rank is not None and self._is_shown("log"):
-            lines = max(1, self.query_one("#log-tail").size.height)
-            self.put("log-tail", log_tail(self.desk.archive, view.job_id, rank, lines))
+        view = self.desk.view
+        if self._pictured and view is not None and self._is_shown("log"):
+            self.put("log-tail", log_tail(self.desk.archive, view.job_id, self._told, self.query_one("#log-tail").size))
 
     # --- where it stands
 
@@ -238,8 +237,9 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         self.query_one(targets.get(pane, f"#{pane}")).focus()
 
     def action_zoom(self) -> None:
-        """Give the pane half of the screen, then all of it, then its own place again."""
-        self._enlarge((self._zoom + 1) % 3)
+        """Give the pane half of the screen, then all of it, then its own place again; few ranks all at once."""
+        whole = PANES[self._pane] == "ranks" and not self.table.max_scroll_y
+        self._enlarge(2 if whole and not self._zoom else (self._zoom + 1) % 3)
 
     def _enlarge(self, zoom: int) -> None:
         self._zoom = zoom
@@ -260,8 +260,7 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
 
     def action_more(self) -> None:
         """Go to the screen that tells more than this pane."""
-        place = _LEADS_TO.get(PANES[self._pane])
-        if place is not None:
+        if (place := _LEADS_TO.get(PANES[self._pane])) is not None:
             self.post_message(GoTo(place))
 
     def action_metric(self) -> None:
@@ -295,6 +294,6 @@ class TrainingDashboard(FilteredScreen, ChartedScreen):
         alerts = () if view is None else view.summary.alerts
         alert = worst([alert for alert in alerts if alert.subject not in known])
         if view is None or alert is None:
-            self.say("all alerts are acknowledged" if known else "no alert to acknowledge")
+            self.say("all alerts are acknowledged" if known else "no alert to acknowledge", once=True)
             return
         self.ask(Acknowledge(view.job_id, alert.subject))

@@ -173,9 +173,14 @@ class Desk:
         """Ask for this, and say what became of it when that is known."""
         self._requests.ask(command)
 
-    def say(self, text: str, *, problem: bool = False, holds: Callable[[Snapshot], bool] = always) -> None:
-        """Show a message for a while, a problem until it is taken away, while it `holds`; empty: take it away."""
-        self.message = Message(text, self.clock(), problem, holds)
+    def say(
+        self, text: str, *, problem: bool = False, holds: Callable[[Snapshot], bool] = always, once: bool = False
+    ) -> None:
+        """Show a message for a while, a problem until it is taken away, while it `holds`; `once`: until the next key.
+
+        Empty: take it away.
+        """
+        self.message = Message(text, self.clock(), problem, holds, once)
 
     def _hear(self, command: Command, answer: Answer) -> None:
         """Say what became of a command; a sync that went well shows in the strip."""
@@ -212,7 +217,8 @@ class Desk:
     def may_act(self) -> bool:
         """Whether jobs may be started and stopped from here; where not, it is said why."""
         if self.snapshot.read_only:
-            self.say("read-only: nothing is started or stopped from here; start ugro-tui without --read-only")
+            why = "read-only: nothing is started or stopped from here; start ugro-tui without --read-only"
+            self.say(why, once=True)
         return not self.snapshot.read_only
 
     def take_job(self, job: str) -> None:

@@ -173,7 +173,9 @@ def _trend(line: JobLine, _: str) -> str:
 
 COLUMNS: Final[Sequence[TableColumn[JobLine]]] = (
     TableColumn("State", 10, 1, lambda line: f"{line.glyph} {line.state}", "state", left=True, tone=_tone, least=1),
-    TableColumn("Job", 16, 0, lambda line: line.job_id, "job", left=True, grows=True, names=True, least=8),
+    TableColumn(
+        "Job", 16, 0, lambda line: line.job_id, "job", left=True, grows=True, names=True, least=8, identifies=True
+    ),
     TableColumn("Step", 12, 3, _progress, "step", falling=True),
     TableColumn("Done", 4, 6, lambda line: UNKNOWN if math.isnan(line.done) else f"{line.done:.0f}%", "done"),
     TableColumn("ETA", 13, 7, _left, "eta"),

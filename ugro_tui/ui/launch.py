@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from ugro_tui.core.commands import Health, Launch, RecallLaunch
-from ugro_tui.core.launch_form import FIELDS, FIRST, backend_of, free_name, request_of, values_of
+from ugro_tui.core.launch_form import FIELDS, FIRST, args_again, backend_of, free_name, request_of, values_of
 from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.core.numbers import counted
 from ugro_tui.ui.launch_form import NODES, LaunchForm
@@ -97,9 +97,9 @@ class LaunchScreen(UgroScreen):
         """Offer a name that is free, and look how the nodes are."""
         self._replan()
         if self.is_mounted and self._left and not self._recalls:
-            name = self._form.values["name"]
+            name, args = self._form.values["name"], self._form.values["args"]
             free = free_name(name, self.desk.snapshot.taken)
-            self._form.fill({} if free == name else {"name": free, "resume": FIRST})
+            self._form.fill({} if free == name else {"name": free, "resume": FIRST, "args": args_again(args)})
             if not (self._watch.job or self.focused in self._form.lines):
                 self._form.go("name")  # what was launched last has had the focus
         self._watch_nodes()

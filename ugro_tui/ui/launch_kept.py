@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from ugro_tui.core.launch_form import args_again
 from ugro_tui.core.launching import Backend
 from ugro_tui.core.rank import LOCAL
 from ugro_tui.core.redaction import without_secrets
@@ -21,7 +22,8 @@ def kept_values(desk: Desk) -> dict[str, str]:
     """What stood there last; on a machine that is watched alone, it is what starts the ranks."""
     kept: dict[str, object] = desk.kept(_NAME, {})
     here = {"backend": Backend.LOCAL.value} if [node.name for node in desk.snapshot.nodes] == [LOCAL] else {}
-    return here | {name: str(text) for name, text in kept.items()}
+    values = here | {name: str(text) for name, text in kept.items()}
+    return values | {"args": args_again(values.get("args", ""))}
 
 
 def keep_values(desk: Desk, values: Mapping[str, str]) -> None:

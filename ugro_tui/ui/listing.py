@@ -84,7 +84,7 @@ class FilteredScreen(UgroScreen):
 
     @on(LineTable.Noted)
     def _noted(self, event: LineTable.Noted) -> None:
-        self.say(event.text)
+        self.say(event.text, once=True)
 
 
 class ListScreen(FilteredScreen):

@@ -160,7 +160,7 @@ class LogsScreen(UgroScreen):
         if not untimed or self._rank is not None or every < 2:
             return ""
         if len(untimed) == every:
-            return "no times told: in order of arrival"
+            return "no times told: their order is a guess"
         who = f"rank {untimed[0]} tells" if len(untimed) == 1 else f"ranks {ranks_text(untimed)} tell"
         return f"{who} no times"
 

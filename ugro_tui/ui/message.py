@@ -54,13 +54,14 @@ def of_living(job_id: str, snapshot: Snapshot) -> Callable[[Snapshot], bool]:
 class Message:
     """Something said `at` that second of the screen's clock. A problem stands until somebody has seen it.
 
-    `holds`: whether it is still so, by a newer picture.
+    `holds`: whether it is still so, by a newer picture. `once`: it says why a key did nothing, until the next one.
     """
 
     text: str = ""
     at: float = 0.0
     problem: bool = False
     holds: Callable[[Snapshot], bool] = always
+    once: bool = False
 
     def over(self, now: float) -> bool:
         """Whether it goes by itself."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
 from textual.content import Content
 
+from ugro_tui.core import health_words as words
 from ugro_tui.core.commands import Health
+from ugro_tui.core.health import CENTRAL
 from ugro_tui.core.snapshot import NodeView
 from ugro_tui.core.states import RankState
 from ugro_tui.ui.listing import ListScreen
@@ -50,13 +53,18 @@ class NodesScreen(ListScreen):
         """How many there are, and how many are in trouble."""
         nodes = self.desk.snapshot.nodes
         there, bad = len(nodes), len(troubled(nodes))
-        unwell = sum(one.score < UNWELL_BELOW for one in self.desk.snapshot.health if one.state.reached)
+        health = self.desk.snapshot.health
+        unwell = sum(one.score < UNWELL_BELOW for one in health if one.state.reached and one.node != CENTRAL)
+        central = next((words.reason(one) for one in health if one.node == CENTRAL and one.score < UNWELL_BELOW), "")
         well = "" if unwell else " well"
         answer = (
             f"{there - bad} of {there} answer" if bad else f"all {there} answer" if there > 1 else f"{there} answers"
         )
         return Content.assemble(
-            ("Nodes", "bold"), f"  {answer}{well}", (f"  {unwell} unwell" if unwell else "", "$error")
+            ("Nodes", "bold"),
+            f"  {answer}{well}",
+            (f"  {unwell} unwell" if unwell else "", "$error"),
+            (f"  ✖ {central}" if central else "", "$error"),
         )
 
     def show_lines(self) -> bool:
@@ -80,6 +88,8 @@ class NodesScreen(ListScreen):
             return Content()
         health = next((one for one in snapshot.health if one.node == node.name), None)
         lines = list(sentences([node], (), self.desk.elapsed))
+        if lines and health is not None and not node.state.reached:
+            health = replace(health, reasons=())  # they say the same
         if health is None:
             lines.append(Content.styled("how this node is has not been told yet", "$text-muted"))
         else:
@@ -92,8 +102,8 @@ class NodesScreen(ListScreen):
         """To its first rank that is not simply running, else to its first."""
         there = ranks_there(self.desk.snapshot).get(str(event.key), [])
         if not there:
-            self.say(f"no rank of a running job is there; ugro-tui health {event.key} tells all of the node")
+            self.say(f"no rank of a running job is there; ugro-tui health {event.key} tells all of the node", once=True)
             return
         rank = next((one for one in there if one.state is not RankState.RUNNING), there[0])
         self.desk.take_job(rank.job_id)
-        self.post_message(GoTo("job", line=rank.rank))
+        self.post_message(GoTo("job", line=rank.rank, back=True))

@@ -48,8 +48,10 @@ DRILLED: Final = ("jobs", "job", "rank")
 """Screens that lead into each other; the others are looked at from any screen, and left for that one again."""
 
 
-def below(place: str, names: list[str]) -> int:
-    """How many of the screens `names` stay below a new one: those that lead to it, or all where it leads back."""
-    if place not in DRILLED:
+def below(place: str, names: list[str], *, back: bool = False) -> int:
+    """How many of the screens `names` stay below a new one: up to the last that leads to it, or all where it leads
+    `back`."""
+    if place not in DRILLED or back:
         return len(names)
-    return sum(name in DRILLED[: DRILLED.index(place)] for name in names)
+    leading = DRILLED[: DRILLED.index(place)]
+    return max((number for number, name in enumerate(names, 1) if name in leading), default=0)

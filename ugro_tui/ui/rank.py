@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
+from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -215,7 +216,8 @@ class RankScreen(ChartedScreen):
         alerts += self._of_node(known)
         trouble = trouble_text(alerts, error)
         lines = max(LEAST_LOG, self._height - trouble.plain.count("\n") - 2)
-        tail = log_tail(self.desk.archive, view.job_id, self.rank, lines)
+        room = Size(self.query_one("#trouble-text").size.width or self.size.width, lines)
+        tail = log_tail(self.desk.archive, view.job_id, self.rank, room)
         title = Content.styled("\nend of its log (l: all of it)\n", "$text-muted")
         self._entitle("trouble", trouble_title(alerts, error))
         self.put("trouble-text", Content.assemble(trouble, title, tail))

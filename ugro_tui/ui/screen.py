@@ -35,14 +35,16 @@ TICK_SECONDS = 1.0
 class GoTo(Event):
     """Asks the application for another screen, by its name.
 
-    `said` is what it says there of what led to it, `line` the identity of the line that the cursor is to be on.
+    `said` is what it says there of what led to it, `line` the identity of the line that the cursor is to be on;
+    `back`: the way up from there leads back to the screen that asks.
     """
 
-    def __init__(self, place: str, said: Message = SILENT, line: Key | None = None) -> None:
+    def __init__(self, place: str, said: Message = SILENT, line: Key | None = None, *, back: bool = False) -> None:
         super().__init__()
         self.place = place
         self.said = said
         self.line = line
+        self.back = back
 
 
 class UgroScreen(Screen[None]):
@@ -197,9 +199,10 @@ class UgroScreen(Screen[None]):
         self._drawn[name] = content
         return drawn is None or not content.is_same(drawn)
 
-    def say(self, text: str, *, problem: bool = False) -> None:
-        """Show a message for a while, a problem until it is taken away; empty: take it away."""
-        self.desk.say(text, problem=problem)
+    def say(self, text: str, *, problem: bool = False, once: bool = False) -> None:
+        """Show a message for a while, a problem until it is taken away, `once`: until the next key; empty: take it
+        away."""
+        self.desk.say(text, problem=problem, once=once)
         self.show()
 
     def ask(self, command: Command) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from textual.events import Key
+
+from ugro_tui.ui import lines
 from ugro_tui.ui.desk import Desk
-from ugro_tui.ui.lines import Key
 from ugro_tui.ui.listing import FilteredScreen
 from ugro_tui.ui.places import PLACES, below
 from ugro_tui.ui.screen import GoTo, UgroScreen
@@ -16,17 +18,28 @@ class ScreensApp(TerminalApp):
     desk: Desk
     """What all screens share; subclasses make it before the first screen is shown."""
 
+    _led = ""
+    """The screen that led to one that lay below it, and was taken away for that: the way up leads back to it."""
+
     @property
     def front(self) -> UgroScreen:
         """The full screen on top, whatever window lies over it."""
         return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, UgroScreen))
 
-    def go(self, place: str) -> None:
-        """Show the screen of this name. The way back is what lies below it. What was said was about the one before."""
+    def before_key(self, key: Key) -> None:
+        """Why the last key did nothing is no news any more; escape itself takes it away."""
+        if self.desk.message.once and key.key != "escape":
+            self.front.say("")
+
+    def go(self, place: str, *, back: bool = False) -> None:
+        """Show the screen of this name. The way back is what lies below it; `back`: it is the screen in front. What was
+        said was about that one."""
         if not self.desk.message.problem:
             self.desk.say("")
         names = [screen.NAME for screen in self.screen_stack if isinstance(screen, UgroScreen)]
-        keep = names.index(place) + 1 if place in names else below(place, names)
+        keep = names.index(place) + 1 if place in names else below(place, names, back=back)
+        if keep < len(names) or back:
+            self._led = names[-1] if back and keep < len(names) else ""
         for _ in names[keep:]:
             self.pop_screen()
         if place not in names:
@@ -41,10 +54,9 @@ class ScreensApp(TerminalApp):
 
     def on_go_to(self, message: GoTo) -> None:
         """A screen asks for another one."""
-        if message.line is None:
-            self.go(message.place)
-        else:
-            self.go_to_line(message.place, message.line)
+        self.go(message.place, back=message.back)
+        if message.line is not None:
+            self._point_at(message.line)
         if message.said.text:
             self.desk.message = message.said
             self.front.show()
@@ -63,9 +75,12 @@ class ScreensApp(TerminalApp):
         self.desk.rank = number
         self.go("rank")
 
-    def go_to_line(self, place: str, key: Key) -> None:
+    def go_to_line(self, place: str, key: lines.Key) -> None:
         """Show the screen of this name, the cursor on the line of this identity."""
         self.go(place)
+        self._point_at(key)
+
+    def _point_at(self, key: lines.Key) -> None:
         screen = self.front
         if isinstance(screen, FilteredScreen):  # what was just pushed has its lines after the next paint
             screen.call_after_refresh(screen.go_to, key)
@@ -78,7 +93,12 @@ class ScreensApp(TerminalApp):
         """Take away the message, or what lies over the parts of the screen, or the screen."""
         if self.desk.message.text:
             self.front.say("")
-        elif not self.front.peel() and self.front.NAME != "jobs":
+        elif self.front.peel():
+            return
+        elif self._led and self.front.NAME == "job":
+            self.go(self._led)
+            self._led = ""
+        elif self.front.NAME != "jobs":
             lies_on_another = isinstance(self.screen_stack[-2], UgroScreen)
             self.pop_screen() if lies_on_another else self.go("jobs")
 

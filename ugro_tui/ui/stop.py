@@ -38,9 +38,10 @@ def stop_screen(desk: Desk, job: str | None) -> StopScreen | None:
         return None
     view = desk.snapshot.job(job) if job is not None else None
     if job is None:
-        desk.say("there is no job in hand to stop")
+        desk.say("there is no job in hand to stop", once=True)
     elif view is not None and view.summary.status.over:
-        desk.say(f"{job} is over ({view.summary.status.value}): there is nothing to stop; R launches it again")
+        over = f"{job} is over ({view.summary.status.value})"
+        desk.say(f"{over}: there is nothing to stop; R launches it again", once=True)
     else:
         return StopScreen(desk, job)
     return None

@@ -80,7 +80,8 @@ def _standing(
     snapshot: Snapshot, view: JobView | None, errands: Errands, elapsed: float, width: int, room: int
 ) -> list[Content]:
     """What is good to know once the nodes in trouble are named: in fewer words, then less of it, if room is short."""
-    sync = snapshot.sync if snapshot.sync is not None and snapshot.sync.done and not errands.syncing else None
+    told = snapshot.sync is not None and snapshot.sync.done and not snapshot.sync.stale and not errands.syncing
+    sync = snapshot.sync if told else None
     missing = 0 if view is None else view.summary.missing
     parts: list[Content] = []
     for short in (width < NARROW, True):
@@ -131,10 +132,11 @@ def _size(count: float) -> str:
 
 
 def sync_sentences(snapshot: Snapshot) -> list[Content]:
-    """Why the last sync did not bring everything, node by node; not what is said of the node itself."""
+    """Why a sync of late did not bring everything, node by node; not what is said of the node itself."""
+    if snapshot.sync is None or snapshot.sync.stale:
+        return []
     said = {node.error for node in snapshot.nodes}
-    parts = snapshot.sync.nodes if snapshot.sync is not None else ()
-    return [sentence for part in parts for sentence in _sync_sentences(part, said)]
+    return [sentence for part in snapshot.sync.nodes for sentence in _sync_sentences(part, said)]
 
 
 def _sync_sentences(part: NodeSync, said: set[str]) -> Iterator[Content]:

@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from ugro_tui.core.filters import FilterError
 from ugro_tui.core.text import visible
-from ugro_tui.ui.columns import R, TableColumn
+from ugro_tui.ui.columns import R, TableColumn, staying
 from ugro_tui.ui.line_view import LineView
 from ugro_tui.ui.lines import Key, Lines
 from ugro_tui.ui.marks import FALLING, RISING
@@ -237,7 +237,7 @@ class LineTable(LineView[R]):
     def action_columns(self, direction: int) -> None:
         """Where all columns are shown, scroll them by one."""
         if self._wide:
-            self._left = max(0, min(self._left + direction, len(self._all) - 2))
+            self._left = max(0, min(self._left + direction, len(self._all) - staying(self._all) - 1))
             self._anew()
 
     def on_click(self, event: Click) -> None:
@@ -261,9 +261,9 @@ class LineTable(LineView[R]):
     def _bring(self, field: str) -> None:
         """Scroll sideways until the column of that field is shown, where all columns can be."""
         place = next((index for index, column in enumerate(self._all) if column.field == field), 0)
-        if self._wide and place:
-            self._left = min(self._left, place - 1)
-            while self._left < place - 1 and field not in [one.field for one in self._fitting(self.size.width)]:
+        if self._wide and (most := place - staying(self._all)) >= 0:
+            self._left = min(self._left, most)
+            while self._left < most and field not in [one.field for one in self._fitting(self.size.width)]:
                 self._left += 1
         self._anew()
 

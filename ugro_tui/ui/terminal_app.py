@@ -54,9 +54,13 @@ class TerminalApp(App[str]):
                 await self.on_event(key)
         elif self.keyboard.may_pass(event):
             try:
+                self.before_key(event)
                 await super().on_event(event)
             finally:
                 self.keyboard.passed(event)
+
+    def before_key(self, key: Key) -> None:
+        """Called before a key does what it does."""
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Let Textual write what is new on the terminal, and nothing else."""

@@ -152,6 +152,11 @@ _ROWS: Final = (
         "look at the kernel's log (dmesg) and the end of its log",
     ),
     Rule(
+        "launch_failed", "launch failed", CRIT, "job.json: what the launcher found",
+        "the job has failed, and no rank is known to have: as a rule none had begun", "a new attempt",
+        "ours: a start that failed is no less wrong than a crash", "mend that, and launch it again",
+    ),
+    Rule(
         "launcher_gone", "launcher gone", WARN, "job.json: what the supervisor of torchrun found",
         "torchrun has ended and its ranks go on", "they have ended", "ours: after an OOM kill of the agent",
         "let it train, or stop it (`ugro-tui stop JOB`): nothing restarts it or ends it when a rank fails",

@@ -38,6 +38,8 @@ class Ends:
         ages = {
             rank.rank: float(np.fmax(look.now - rank.ended_at, 0.0 if rank.end else silence[rank.row])) for rank in dead
         }
+        if not dead and job.status(look.now) is JobStatus.FAILED:
+            yield alert("launch_failed", None, launcher_words(job).removeprefix("failed: "), 0.0)
         dead.sort(key=lambda rank: (first is None or rank is not first, -ages[rank.rank], rank.rank))
         yield from each(dead[:1], lambda rank, _: self._alert(look, rank, first, ages[rank.rank], 1))
         yield from each(dead[1:], lambda rank, ranks: self._alert(look, rank, first, ages[rank.rank], ranks))
@@ -86,6 +88,15 @@ def _lost(look: Look, witness: Rank, silent: list[Rank]) -> Alert:
 def output_of(job: JobState, rank: Rank) -> str:
     """Where a rank's words are: only a launcher keeps them in a file that we know."""
     return f"logs/rank_{rank.rank}.log of the job" if job.manifest is not None else "what it printed"
+
+
+def launcher_words(job: JobState) -> str:
+    """Why a job failed of which no rank is known to have: its launcher's word, else what is known of that."""
+    if job.manifest is not None and job.manifest.said:
+        return job.manifest.said
+    code = job.manifest.exit_code if job.manifest else None
+    ended = "" if code is None else f" with exit code {code}"
+    return f"its launcher ended{ended} and no rank said why; read the ends of logs/rank_0.log and of its own log"
 
 
 _SIGNALS: Final = {

@@ -62,6 +62,20 @@ class Look:
         known = ages[np.isfinite(ages)]
         return self.now - float(known.min()) if self.over and len(known) else self.now
 
+    @cached_property
+    def idle(self) -> float:
+        """Seconds from the newest record of any rank to `until`; 0 where none is known."""
+        wrote = self.job.table.write_at[self.job.current_rows()]
+        known = wrote[np.isfinite(wrote)]
+        return max(0.0, self.until - float(known.max())) if len(known) else 0.0
+
+    def lasted(self, rank: Rank, ts: float) -> float:
+        """Seconds from a record of this rank, made at `ts` by its node's clock, to `until`; NaN where that tells no
+        time, or the clock was set back."""
+        between = rank.last_ts - ts
+        idle = self.until - self.job.table.write_at[rank.row]
+        return between + max(0.0, float(idle)) if between >= 0 else math.nan
+
     def numbers(self, key: str) -> dict[str, float]:
         """The numbers of a rule that are in force."""
         return dict(self.thresholds[key])

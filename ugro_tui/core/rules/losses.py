@@ -37,6 +37,7 @@ class Learning:
         self._losses: deque[tuple[float, float]] = deque(maxlen=4_096)
         self._flat: Episode | None = None
         self._last = Episode(math.nan, math.nan, math.nan, math.nan, math.nan)
+        self._idle = 0.0
 
     def judge(self, look: Look) -> Iterator[Alert]:
         """What fires, after all steps that are complete by now."""
@@ -44,6 +45,7 @@ class Learning:
         if anew:
             self._begin()
         self._feed(points, look)
+        self._idle = look.idle
         yield from self._fired(look)
 
     def _feed(self, points: Points, look: Look) -> None:
@@ -100,8 +102,8 @@ class Learning:
         yield from self._overflows(look)
 
     def _alert(self, key: str, one: Episode, what: str) -> Alert:
-        """Its age is told in the run's own time: from the record that it began with to the newest one."""
-        return alert(key, None, what, self._last.ts - one.ts, value=one.value, threshold=one.threshold)
+        """Its age is told in the run's own time, from the record that it began with on."""
+        return alert(key, None, what, self._last.ts - one.ts + self._idle, value=one.value, threshold=one.threshold)
 
     def _plateau(self, look: Look) -> Episode | None:
         planned = look.job.total_steps if look.thresholds.enabled("plateau") else None
@@ -151,7 +153,7 @@ class BadLosses:
         bad.sort(key=_began)
         if bad:  # under DDP it is all ranks' trouble at once: one alert
             alike = [rank for rank in bad if _of_loss(rank) == _of_loss(bad[0])]
-            yield _bad(bad[0], len(alike), look.until)
+            yield _bad(bad[0], len(alike), look)
         yield from _recovered([rank for rank in ever if not _lasts(rank, look)])
 
 
@@ -171,14 +173,15 @@ def _began(rank: Rank) -> tuple[bool, float, int]:
     return (True, math.inf, rank.rank) if bad is None else (not bad.of_loss, bad.step, rank.rank)
 
 
-def _bad(rank: Rank, ranks: int, until: float) -> Alert:
+def _bad(rank: Rank, ranks: int, look: Look) -> Alert:
     bad = rank.bad
     assert bad is not None
     value = "NaN" if math.isnan(bad.value) else plain(bad.value)
     since = f"since step {bad.step:,.0f} (loss {value})"
     if bad.finite:
         since += f"; finite in the last {counted(bad.finite, 'record')}"
-    age = until - bad.since
+    by_record = look.lasted(rank, bad.ts)
+    age = look.until - bad.at if math.isnan(by_record) else by_record
     if bad.of_loss:
         return alert("non_finite_loss", rank, f"loss not finite {since}", age, ranks=ranks)
     if bad.masked:
