@@ -10,6 +10,7 @@ from ugro_tui.core.archive import Finding, Found, Inquiry, Lines, MetricLines, M
 from ugro_tui.core.attempts import Attempts
 from ugro_tui.core.errors import BadInput
 from ugro_tui.core.health import NodeHealth
+from ugro_tui.core.rank_view import RankView
 from ugro_tui.core.snapshot import JobView, Snapshot
 from ugro_tui.plain import health_dict, live_dict, status_dict, summary_dict
 
@@ -24,6 +25,10 @@ class Answers(ABC):
     @abstractmethod
     def job(self, job_id: str) -> JobView:
         """The newest picture of a job."""
+
+    @abstractmethod
+    def rank(self, job_id: str, rank: int) -> RankView:
+        """All that is known of one rank."""
 
     @abstractmethod
     def health(self, node: str | None = None) -> tuple[NodeHealth, ...]:
@@ -41,12 +46,22 @@ class Answers(ABC):
         """One metric of a job over its steps, for each rank or for one, by a name of `metrics`.
 
         Raises:
-            BadInput: no rank has told such a metric; else as `archived`.
+            BadInput: as `lines`.
+        """
+        return self.lines(job_id, name, rank)[0]
+
+    def lines(self, job_id: str, name: str, rank: int | None = None) -> tuple[Lines, str]:
+        """The same, and what could not be read of it (empty: nothing).
+
+        Raises:
+            BadInput: no rank has told such a metric, or there is no such rank; else as `archived`.
         """
         found = self.archived(MetricLines(job_id, name, rank))
         if found.content is None or not found.content.lines:
+            if rank is not None:
+                self.rank(job_id, rank)
             raise BadInput(found.problem)
-        return found.content
+        return found.content, found.problem
 
     def begun(self, job_id: str) -> tuple[int, float]:
         """The newest attempt of a job, and when it began: Unix seconds by the node's clock, infinite: it has no record.

@@ -41,7 +41,7 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         MIN, MAX and MEAN, and is counted beside POINTS (`non_finite` in JSON). Exit code 4 (3: no node at all) where a
         node could not be read.
         """
-        from ugro_tui.core.archive import MetricLines, MetricNames
+        from ugro_tui.core.archive import MetricNames
         from ugro_tui.headless import complain, headless
         from ugro_tui.report import trouble_lines
 
@@ -50,18 +50,16 @@ def add_to(app: typer.Typer, configured: Callable[[typer.Context], Config]) -> N
         with headless(configured(context), only=job) as agent:
             if name is None:
                 names = agent.archived(MetricNames(job))
-                problem, told = names.problem, names.content or ()
+                told = names.content or ()
+                problem = names.problem or ("" if told else f"job {job} has told nothing yet")
                 print_json({"job_id": job, "metrics": told}, pretty=True) if as_json else print_lines(told)
             else:
-                found = agent.archived(MetricLines(job, name, rank))
-                if found.content is None or not found.content.lines:
-                    raise BadInput(found.problem)
-                problem = found.problem
+                lines, problem = agent.lines(job, name, rank)
                 attempt = agent.begun(job)
                 if as_json:
-                    print_json(lines_dict(job, found.content, *attempt))
+                    print_json(lines_dict(job, lines, *attempt))
                 else:
-                    print_lines([*table_lines(found.content), *_earlier(found.content, *attempt)])
+                    print_lines([*table_lines(lines), *_earlier(lines, *attempt)])
             snapshot = agent.feed.snapshot()
         complain([*([problem] if problem else []), *trouble_lines(snapshot)])
         raise typer.Exit(exits.of_files(snapshot))

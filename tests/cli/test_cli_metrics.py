@@ -67,7 +67,7 @@ def test_names_and_one_metric_as_text_and_as_json(call: Call) -> None:
     [
         (("nope", "loss"), "no job nope in"),
         (("job", "lr"), "job job has told no 'lr': the names that there are: ugro-tui metrics job"),
-        (("job", "loss", "--rank", "7"), "rank 7 of job job has no records here"),
+        (("job", "loss", "--rank", "7"), "job job has no rank 7: its world size is 2"),
         (("job", "--rank", "1"), "--rank needs a metric"),
         (("../job",), "is not a job id"),
     ],
@@ -76,6 +76,11 @@ def test_what_cannot_be_shown_is_said(call: Call, argv: tuple[str, ...], told: s
     code, out, err = call("metrics", *argv)
     assert (code, out) == (2, "")
     assert told in err
+
+
+def test_a_job_without_records_has_told_nothing_yet(call: Call, root: Path, clock: Clock) -> None:
+    RankWriter(root / "lr3", 0, clock).start()
+    assert call("metrics", "lr3") == (0, "", "ugro-tui: job lr3 has told nothing yet\n")
 
 
 def test_a_name_that_is_listed_can_be_asked_for_and_points_say_of_which_attempt_they_are(

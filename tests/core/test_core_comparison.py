@@ -26,6 +26,7 @@ from ugro_tui.core.errors import BadInput
 from ugro_tui.core.replay import Fired, Past
 from ugro_tui.core.same_place import difference_texts, differences
 from ugro_tui.core.side import Side
+from ugro_tui.core.snapshot import curve_of, view
 from ugro_tui.core.states import JobStatus
 from ugro_tui.core.summary import summarise
 
@@ -224,7 +225,7 @@ def test_runs_that_cannot_be_compared_are_refused(texts: list[str]) -> None:
 
 def test_only_what_belongs_to_an_attempt_is_asked_for() -> None:
     asked: list[Inquiry[object]] = []
-    told = (TOLD, replace(TOLD, number=2))
+    told: tuple[Attempt, ...] = (TOLD, replace(TOLD, number=2))
 
     def look(inquiry: Inquiry[Found]) -> Finding[Found]:
         asked.append(inquiry)
@@ -237,6 +238,10 @@ def test_only_what_belongs_to_an_attempt_is_asked_for() -> None:
         MetricLines("a", "loss", attempt=1), MetricLines("a", "metrics.val_loss", attempt=1),
     }  # fmt: skip
     assert gather(RunName("a", 7), None, look).problem == "job a has no attempt 7: its records tell of 1, 2"
+    state = job_of(RUNNING + end("failed"))
+    manifest(state, "running", attempt=2)
+    second, told = view(state, 90.0, curve_of(state)), ()
+    assert "no attempt 1 that is known: it is #2" in gather(RunName("a", 1), second, look).problem
 
 
 def noisy(level: float, seed: int, last: int = 200, sigma: float = 0.1) -> Lines:

@@ -115,6 +115,16 @@ def test_a_sparkline_is_full_from_its_width_on(count: int, newest: float, points
     assert np.isfinite(spark[SPARK_WIDTH - points :]).all()
 
 
+@pytest.mark.parametrize("piece", [1, 7, 200])
+def test_a_sparkline_keeps_what_was_before_many_losses_that_are_no_number(piece: int) -> None:
+    lines = [step(n, loss=float(n) if n < 64 else "NaN") for n in range(200)]
+    state = job(start())
+    for first in range(0, len(lines), piece):
+        state.apply(0, decode(b"".join(lines[first : first + piece])), 0.0, "local")
+    bad = ~np.isfinite(state.table.spark[0])
+    assert bad.tolist() == [False] * (SPARK_WIDTH - 1) + [True]
+
+
 def test_a_sparkline_skips_records_without_a_loss_and_has_a_hole_where_it_is_not_finite() -> None:
     content = (
         b"".join(step(n, loss=1.0 if n % 2 else None) for n in range(10)) + step(10, loss="NaN") + step(11, loss=3)

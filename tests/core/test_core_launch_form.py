@@ -115,6 +115,7 @@ def test_a_name_that_is_taken_is_counted_on() -> None:
     assert free_name("gpt", ()) == "gpt"
     assert free_name("gpt", {"gpt", "gpt-2"}) == "gpt-3"
     assert free_name("gpt-9", {"gpt-9"}) == "gpt-10"
+    assert free_name("demo-20261126-144928", {"demo-20261126-144928"}) == "demo-20261126-144928-2"
 
 
 FAILED = Manifest("ssh", "failed", 1, 1, (), 2, None, None)

@@ -8,7 +8,7 @@ import pytest
 
 from ugro_tui.core.alerts import Alert, Severity
 from ugro_tui.core.entries import Entry, Mark
-from ugro_tui.core.pasts import SLACK_SECONDS, merged
+from ugro_tui.core.pasts import SLACK_SECONDS, counted, merged
 from ugro_tui.core.replay import Past
 
 T0 = 1_700_000_000.0
@@ -53,3 +53,19 @@ def test_the_newest_comes_first_and_the_last_has_no_end() -> None:
         ("non_finite_loss", 50, "job"),
     ]
     assert math.isnan(found[0].resolved)
+
+
+STALL = Alert("rank stalled", Severity.CRIT, 1, "gpu1", "no step for 40s", 40.0, "look", "rank_stalled")
+HANG = Alert("hung", Severity.CRIT, 1, "gpu1", "all 2 ranks stopped; rank 1 is held", 60.0, "look", "job_hang")
+UNNAMED = Alert("hung", Severity.CRIT, None, "", "all 2 ranks stopped", 60.0, "look", "job_hang")
+
+
+def test_a_hang_is_counted_once_whoever_tells_of_it_and_a_stall_of_another_time_besides() -> None:
+    assert merged("job", [kept(HANG, 60, 300)], [], [told(UNNAMED, 58, 300), told(STALL, 40, 57)]) == (
+        kept(HANG, 60, 300),
+    )
+    seen = [told(UNNAMED, 58, 300), told(STALL, 40, 57), told(HANG, 60, 300), told(SPIKE, 1, 2)]
+    assert counted(seen, [HANG]) == (HANG, SPIKE)
+    earlier = told(STALL, -900, -800)
+    assert [alert.rule for alert in counted([earlier, *seen], ())] == ["rank_stalled", "job_hang", "loss_spike"]
+    assert counted([told(STALL, 40, 57)], ()) == (STALL,)

@@ -8,6 +8,7 @@ import pytest
 from tests.ui.alert_scenes import SLOW, straggler
 from tests.ui.scenes import Run, job, snapshot
 from ugro_tui.core.columns import PHASE_FIELDS, Column
+from ugro_tui.core.numbers import phase_time
 from ugro_tui.core.phase_heat import phase_heat
 
 
@@ -53,6 +54,22 @@ def test_less_than_a_millisecond_is_not_told_as_nothing() -> None:
     ranks.latest[:, Column.DATA : Column.OPTIMIZER + 1] = 0.0001
     ranks.latest[2, Column.DATA] = 0.00035
     assert phase_heat(ranks, 10).worst == "rank 2 data 0.35 ms, median 0.10 ms"
+
+
+def test_of_few_ranks_the_median_is_that_of_the_others_as_in_a_verdict() -> None:
+    ranks = snapshot(job(Run(ranks=2))).jobs[0].ranks
+    ranks.latest[:, Column.DATA] = [0.0002, 0.081]
+    assert phase_heat(ranks, 10).worst == "rank 1 data 81 ms, median 0.20 ms"
+    ranks.latest[0, Column.DATA] = np.nan
+    assert phase_heat(ranks, 10).times[1, 0] == 1.0, "nobody else tells it"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(12.3, "12.3 s"), (0.412, "412 ms"), (0.00019, "0.19 ms"), (2e-6, "<10 µs"), (0, "0 ms"), (np.nan, "–")],
+)
+def test_a_phase_that_takes_a_while_is_not_told_as_nothing(seconds: float, text: str) -> None:
+    assert phase_time(seconds) == text
 
 
 def test_what_is_not_known_is_left_out() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.record_lines import START_TS, end, heartbeat, job, manifest, more, start, steps
+from tests.core.record_lines import START_TS, end, heartbeat, job, manifest, more, start, step, steps
 from ugro_tui.core.beside import outstanding
 from ugro_tui.core.columns import Column
 from ugro_tui.core.curve import EMPTY
@@ -100,6 +100,11 @@ def test_alone_there_is_no_median() -> None:
     view = told(job(start() + steps(1, 9, phases=PHASES, step_time=0.4)), 0)
     assert {row.median for row in phase_rows(view)} == {"–"}
     assert view.stands_out == ""
+
+
+def test_a_loss_that_is_no_number_is_told_and_not_left_out() -> None:
+    view = told(job(start() + steps(1, 9) + step(10, loss="NaN")), 0)
+    assert [row[:3] for row in number_rows(view) if row.title == "loss"] == [("loss", "NaN", "–")]
 
 
 def test_a_rank_that_has_written_nothing_yet() -> None:

@@ -16,7 +16,7 @@ from tests.core.record_lines import START_TS, end, fields_of, heartbeat, job, li
 from ugro_tui.core.alerts import Severity
 from ugro_tui.core.columns import WIDTH, Column
 from ugro_tui.core.decode import decode
-from ugro_tui.core.eta import remaining_seconds, seconds_per_step
+from ugro_tui.core.eta import mean_seconds_per_step, paces, remaining_seconds
 from ugro_tui.core.job import Away, JobState
 from ugro_tui.core.liveness import GONE_SECONDS
 from ugro_tui.core.rank_facts import rank_view
@@ -280,12 +280,28 @@ def timed(steps_and_times: Sequence[tuple[float, float]]) -> Matrix:
     ],
 )
 def test_seconds_a_step(rows: list[tuple[float, float]], expected: float) -> None:
-    np.testing.assert_equal(seconds_per_step(timed(rows)), expected)
+    np.testing.assert_equal((mean_seconds_per_step(timed(rows)), *paces(timed(rows))), (expected,) * 3)
 
 
-def test_the_pace_is_that_of_the_recent_rows() -> None:
-    fast_then_slow = [(n, float(n)) for n in range(1_000)] + [(1_000 + n, 1_000 + 3.0 * n) for n in range(300)]
-    assert seconds_per_step(timed(fast_then_slow)) == 3.0
+def test_the_pace_is_of_now_and_the_plan_takes_pauses_into_account() -> None:
+    took = np.append(np.ones(300), np.full(12, 3.0))
+    assert paces(lasting(took)) == (3.0, 3.0)
+    assert mean_seconds_per_step(lasting(took)) == pytest.approx(1.0, rel=0.1)
+    took = np.ones(400)
+    took[9::50] = 26.0  # an evaluation
+    for newest in (360, 380, 400):
+        assert paces(lasting(took[:newest])) == (1.0, 1.5), "steady, whenever the last evaluation was"
+
+
+@given(st.lists(st.floats(0.5, 2.0), min_size=10, max_size=300))
+def test_noise_is_no_pause(took: list[float]) -> None:
+    now, planned = paces(lasting(took))
+    assert 0.5 <= now <= planned <= now + 1.5
+
+
+def lasting(took: Sequence[float] | Matrix) -> Matrix:
+    """Step rows, each so many seconds behind the one before."""
+    return timed(list(enumerate(np.cumsum([0.0, *took]).tolist())))
 
 
 def test_a_restart_does_not_count_the_time_between_the_runs() -> None:

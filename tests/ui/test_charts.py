@@ -23,7 +23,7 @@ from ugro_tui.ui.help import Group, help_text
 from ugro_tui.ui.metric_chart import MetricChart
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
-from ugro_tui.ui.strokes import DOT, Band, Trace, drawing
+from ugro_tui.ui.strokes import DOT, Band, Trace, drawing, sign_places
 
 STEPS = np.arange(1_000.0)
 RANKS = [4 - STEPS / 500 + rank * 0.01 * np.sin(STEPS / 3) for rank in range(8)]
@@ -214,6 +214,19 @@ def test_at_most_two_points_a_column_and_every_spike_stays() -> None:
     assert np.bincount(column)[1:-1].max() == 2
     assert {37.0, 211.0, 0.0, 399.0} <= set(x)
     assert (y.max(), y.min()) == (made.plane.top, made.plane.bottom)
+
+
+async def test_curves_that_end_at_one_place_keep_both_their_letters() -> None:
+    one = trace_of([RANKS[0]])
+    made = drawing([one, replace(one, name="eval_loss")], ChartView(), 80)
+    assert made is not None
+    field = Field(made.plane, 6, 80, 20)
+    (first, x, _), (second, before, _) = sign_places(made.strokes, field)
+    assert (first.glyph, second.glyph, x.tolist()) == ("A", "B", [1.0])
+    assert 0.95 < before[0] < 1.0
+    async with charted(one, replace(one, name="eval_loss")) as (app, _):
+        plot = "\n".join(line.replace("eval_loss", "") for line in seen(app).splitlines()[1:])
+        assert plot.count("A") == plot.count("B") == 1
 
 
 def test_several_curves_are_told_apart_by_numbers() -> None:

@@ -94,6 +94,7 @@ async def test_a_launch_that_is_left_goes_on_and_one_that_failed_is_tried_again(
         await desk.pilot.press("ctrl+s")
         await desk.news(launch=LaunchView("gpt", Stage.STARTING, (NodeProgress("gpu1", Stage.STARTING),)))
         assert "✔ copy   ◐ start   ○ wait for the ranks" in desk.text
+        assert "^s launch" not in desk.text, "no key is offered that does nothing now"
         await desk.pilot.press("ctrl+k")
         assert "hosts           not known" in desk.text, "it is the job that is launched, not the one in hand"
         await desk.pilot.press("escape", "escape")
@@ -133,6 +134,20 @@ async def test_a_job_that_is_over_is_launched_again_with_its_plan() -> None:
         assert typed(desk, "name") == "gpt2-xl", "all is as it was"
         kept: dict[str, object] = desk.app.desk.kept("launch", {})
         assert "resume" not in kept
+
+
+async def test_long_arguments_begin_where_they_are_read_and_end_where_they_are_typed() -> None:
+    async with at(three()) as desk:
+        desk.app.desk.keep("launch", {"args": "--first-option " + "--more " * 30 + "--last-option"})
+        await desk.pilot.press("L")
+        await desk.pilot.pause()
+        assert "--first-option" in desk.text
+        await desk.pilot.press("tab", "tab")
+        assert "--first-option" not in desk.text
+        await desk.type("s 7")
+        await desk.pilot.press("shift+tab")
+        assert "--first-option" in desk.text
+        assert typed(desk, "args").endswith("--last-options 7")
 
 
 async def test_a_job_that_runs_or_was_not_launched_by_us_is_not_launched_again() -> None:

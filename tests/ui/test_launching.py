@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from tests.ui.launch_scenes import NODES, broken, commands, plan, planned, stoppable, three
 from tests.ui.scenes import BEGUN, COMPLETED, NOW, WALL, FakeFeed, Run, app_of, ended, job, records, snapshot
@@ -204,6 +204,10 @@ async def test_a_stop_is_asked_for_once_it_is_confirmed() -> None:
         assert isinstance(desk.app.screen, StopScreen)
         assert "pids 4711 4712 4713 4714" in desk.text
         assert "3m 5s ago" in desk.text
+        await desk.news(jobs=snapshot(job(Run("gpt2-xl", steps=123))).jobs)
+        assert "running  step 123/500" in str(desk.app.screen.query_one("#what", Static).content), (
+            "as the header has it"
+        )
         await desk.pilot.press("enter")
         assert acts(desk) == [Stop("gpt2-xl")]
         assert "stopping gpt2-xl …" in desk.text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.content import Content
 
-from tests.ui.scenes import Run, healthy, job, snapshot, starting
+from tests.ui.scenes import Run, healthy, job, non_finite, snapshot, starting
 from ugro_tui.core.curve import Axis
 from ugro_tui.ui.columns import GAP, fitting
 from ugro_tui.ui.job_columns import COLUMNS as JOB_COLUMNS
@@ -140,6 +140,12 @@ def test_almost_without_room_a_glyph_stands_beside_the_name() -> None:
 
 def test_how_far_a_job_is_that_has_no_step_yet_is_not_known() -> None:
     assert math.isnan(job_lines(starting()).row(0).done)
+
+
+def test_the_trend_of_a_job_ends_where_its_loss_is_no_number_and_begins_with_its_first_step() -> None:
+    trend = sparkline(job_lines(non_finite()).row(0).spark)
+    assert (len(trend), trend.index("!")) == (16, 15)
+    assert job_lines(starting()).row(0).spark == ()
 
 
 def test_cells_are_exactly_as_wide_as_their_column() -> None:

@@ -148,12 +148,15 @@ def test_a_chart_tells_no_record_that_the_numbers_beside_it_do_not_know_yet(metr
         archive.findings[MetricLines(ahead.job_id, metric, rank)] = Finding(lines)
     curves = RankCurves(archive)
     curves.metric = metric
-    (others, own), _ = curves.traces(picture, 0)
-    assert (others.curve.steps[-1], own.curve.steps[-1]) == (last, last)
+    traces = curves.traces(picture, 0)[0]
+    own = traces[-1]
+    assert {trace.curve.steps[-1] for trace in traces} == {last}
+    every = ["all 4 ranks"] if metric == "loss" else []
+    assert [trace.name for trace in traces] == [*every, "rank 0"], "where one alone has told it, it is drawn once"
     assert own.ends.last == lines.lines[0].value[last - 1]
-    assert curves.traces(picture, 0)[0][1].curve is own.curve, "the same is not made anew"
+    assert curves.traces(picture, 0)[0][-1].curve is own.curve, "the same is not made anew"
     newest = snapshot(ahead).jobs[0]
-    assert curves.traces(newest, 0)[0][1].curve.steps[-1] == 310
+    assert curves.traces(newest, 0)[0][-1].curve.steps[-1] == 310
 
 
 def test_the_head_has_the_state_beside_the_rank_whatever_the_names() -> None:

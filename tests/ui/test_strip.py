@@ -218,6 +218,17 @@ def test_that_it_only_reads_is_said_at_every_width(width: int, expected: str) ->
     assert expected in header(snapshot.jobs[0], snapshot.reading, width).plain[:width]
 
 
+@pytest.mark.parametrize("width", [62, 80, 100, 106, 120, 160])
+def test_what_matters_less_goes_before_the_ranks_where_the_header_has_no_room(width: int) -> None:
+    view = ALL_SCENES["healthy"]().jobs[0]
+    told = replace(view, phase="eval", summary=replace(view.summary, attempt=2, restarts=12, job_id="a" * 40))
+    for job in (view, told):
+        line = header(job, "", width).plain
+        assert len(line) <= width
+        assert " step 300" in line
+        assert line.rstrip().endswith("16/16 ranks")
+
+
 def test_text_of_nodes_is_content_not_markup() -> None:
     evil = replace(REFUSED, error="gpu2: [red]no[/] [/b] [@click=app.quit]x", brief="[red]no[/]")
     assert "[/b] [@click=app.quit]x" in lines(on_three(evil))

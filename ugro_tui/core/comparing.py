@@ -15,6 +15,7 @@ from ugro_tui.core.compared import RunName
 from ugro_tui.core.comparison import LOSS, Comparison, compared
 from ugro_tui.core.entries import EMPTY_BOOK, BookView
 from ugro_tui.core.metric_names import record_path, validation_loss
+from ugro_tui.core.pasts import counted
 from ugro_tui.core.replay import Fired, Past
 from ugro_tui.core.side import Side
 from ugro_tui.core.snapshot import JobView
@@ -76,7 +77,7 @@ def gather(run: RunName, view: JobView | None, look: Look, metric: str = LOSS, b
     )
     loading = names.loading or attempts.loading or loss.loading or held.loading or other.loading
     shown = other.content if other.content is not None and other.content.lines else None
-    problem = _unknown(run, told) or ("" if shown is not None else other.problem)
+    problem = _unknown(run, told, 0 if attempts.loading else newest) or ("" if shown is not None else other.problem)
     return Gathered(side, names.content or (), shown, loading, problem, past.loading)
 
 
@@ -94,12 +95,11 @@ def _fired(
     """What has fired in an attempt, each alert once: by its records, by the book, and now."""
     begun = {attempt.number: attempt.begun for attempt in told if not math.isnan(attempt.begun)}
     end = min((at for other, at in begun.items() if other > number), default=math.inf)
-    of_records = [one.alert for one in past if begun.get(number, -math.inf) <= one.fired < end]
+    of_records = [one for one in past if begun.get(number, -math.inf) <= one.fired < end]
     entries = (*book.history, *book.firing)
-    mine = [entry.alert for entry in entries if (entry.job_id, entry.attempt) == (job_id, number)]
-    of_book = [alert for alert in mine if alert.rule not in ENDING_RULES]  # that the job has ended is no alert
-    now = () if summary is None else summary.alerts
-    return tuple({alert.subject: alert for alert in (*of_records, *of_book, *now)}.values())
+    mine = [entry for entry in entries if (entry.job_id, entry.attempt) == (job_id, number)]
+    of_book = [Past(entry.alert, entry.since, entry.resolved) for entry in mine if entry.alert.rule not in ENDING_RULES]
+    return counted([*of_records, *of_book], () if summary is None else summary.alerts)
 
 
 def _validation(run: RunName, look: Look, names: Sequence[str], past: int | None) -> Finding[Lines]:
@@ -109,11 +109,13 @@ def _validation(run: RunName, look: Look, names: Sequence[str], past: int | None
     return look(MetricLines(run.job_id, name, attempt=past)) if name is not None else NOTHING
 
 
-def _unknown(run: RunName, told: Sequence[Attempt]) -> str:
-    """Why there is no such attempt; empty where there is one, or nothing is known of any."""
+def _unknown(run: RunName, told: Sequence[Attempt], newest: int) -> str:
+    """Why there is no such attempt; empty where there is one, or nothing can be known."""
     numbers = [attempt.number for attempt in told]
-    if run.attempt is None or not told or run.attempt in numbers:
+    if run.attempt is None or run.attempt in numbers or (not told and run.attempt >= newest):
         return ""
+    if not told:
+        return f"job {run.job_id} has no attempt {run.attempt} that is known: it is #{newest}, and has no records yet"
     return f"job {run.job_id} has no attempt {run.attempt}: its records tell of {', '.join(map(str, numbers))}"
 
 

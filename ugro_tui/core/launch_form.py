@@ -26,7 +26,7 @@ FIRST, NEXT, RESUMED = ATTEMPTS = ("first", "next", "resume")
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _TIME: Final = re.compile(r"\d+(?:-\d{1,2})?(?::\d{1,2}){0,2}|infinite|unlimited", re.ASCII | re.IGNORECASE)
-_COUNTED: Final = re.compile(r"(.*?)-(\d{1,6})", re.ASCII)
+_COUNTED: Final = re.compile(r"(.*?)-(\d{1,3})", re.ASCII)  # a longer number is a date or a time: it counts nothing
 
 
 @dataclass(frozen=True, slots=True)

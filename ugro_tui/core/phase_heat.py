@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ugro_tui.core.archive import Floats
 from ugro_tui.core.columns import PHASE_FIELDS, Column
-from ugro_tui.core.numbers import plain
+from ugro_tui.core.numbers import phase_time
 from ugro_tui.core.snapshot import RankColumns
 from ugro_tui.core.sorting import medians
 
@@ -18,6 +18,9 @@ _FIRST: Final = int(Column.DATA)
 
 STANDS_OUT: Final = 1.25
 """Times the usual from which on a phase is named."""
+
+FEW: Final = 16
+"""Ranks up to which one of them moves the median: its own time is left out there."""
 
 WAIT: Final = "sync_wait"
 """The phase in which more is nothing of the rank's own: the slow one waits least."""
@@ -28,7 +31,7 @@ LEAST_SHARE: Final = 0.02
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhaseHeat:
-    """Phases of groups of ranks. `seconds` and `times` (of the usual) have shape `[groups, phases]`, NaN if unknown.
+    """Phases of groups of ranks. `seconds` and `times` (the usual) have shape `[groups, phases]`, NaN if unknown.
 
     Of a group they are those of its slowest rank in that phase. `groups` are (first, last) rank numbers. `worst` says
     in one sentence what takes longest against the usual; empty where nothing is known.
@@ -49,8 +52,9 @@ def phase_heat(ranks: RankColumns, lines: int) -> PhaseHeat:
     seconds, names = seconds[:, told], tuple(PHASE_FIELDS[phase] for phase in told)
     if not names:
         return PhaseHeat((), (), seconds, seconds, "")
-    usual = medians(seconds)
-    times = seconds / np.maximum(usual, max(LEAST_SHARE * float(usual.sum()), 1e-12))
+    usual = _usual(seconds)
+    least = LEAST_SHARE * np.nansum(usual, axis=1, keepdims=True)
+    times = seconds / np.maximum(usual, np.maximum(least, 1e-12))
     waits = [place for place, name in enumerate(names) if name == WAIT]
     times[:, waits] = np.minimum(times[:, waits], 1.0)  # who waits longest is held up by others
     size = -(-len(ranks) // max(1, lines))
@@ -62,6 +66,17 @@ def phase_heat(ranks: RankColumns, lines: int) -> PhaseHeat:
     )
 
 
+def _usual(seconds: Floats) -> Floats:
+    """For each rank and phase the median of the others, as a verdict on a straggler has it; of many that of all.
+
+    Where no other tells it, it is the rank's own.
+    """
+    if not 1 < len(seconds) <= FEW:
+        return np.repeat(medians(seconds)[None], len(seconds), axis=0)
+    others = np.stack([medians(np.delete(seconds, rank, axis=0)) for rank in range(len(seconds))])
+    return np.where(np.isnan(others), seconds, others)
+
+
 def _greatest(values: Floats, starts: npt.NDArray[np.intp]) -> Floats:
     found: Floats = np.fmax.reduceat(values, starts, axis=0)
     return found
@@ -71,11 +86,5 @@ def _worst(ranks: RankColumns, names: tuple[str, ...], seconds: Floats, times: F
     rank, phase = np.unravel_index(int(np.nanargmax(times)), times.shape)
     if times[rank, phase] < STANDS_OUT:
         return "no phase of a rank stands out"
-    took, median = _ms(float(seconds[rank, phase])), _ms(float(usual[phase]))
+    took, median = phase_time(float(seconds[rank, phase])), phase_time(float(usual[rank, phase]))
     return f"rank {ranks.rank[rank]} {names[phase]} {took}, median {median}"
-
-
-def _ms(seconds: float) -> str:
-    """Milliseconds; of less than one two digits, for nothing takes no time."""
-    ms = 1000 * seconds
-    return f"{ms:,.0f} ms" if ms >= 0.995 else f"{plain(ms, 2)} ms"

@@ -114,8 +114,9 @@ def number_rows(view: RankView) -> list[Compared]:
     rows = []
     for name, (title, shown) in _TITLES.items():
         one = by_name.get(name)
-        if one is not None and not (math.isnan(one.own) and math.isnan(one.median)):
-            own = "NaN" if name == "loss" and view.loss_bad else shown(one.own)
+        bad = name == "loss" and view.loss_bad
+        if one is not None and (bad or not (math.isnan(one.own) and math.isnan(one.median))):
+            own = "NaN" if bad else shown(one.own)
             rows.append(Compared(title, own, shown(one.median)))
     return rows
 

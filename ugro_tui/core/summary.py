@@ -11,13 +11,14 @@ import numpy as np
 
 from ugro_tui.core.alerts import UNHEARD, Alert, Severity, worst
 from ugro_tui.core.archive import Floats
-from ugro_tui.core.columns import Column
+from ugro_tui.core.columns import HISTORY_WIDTH, Column
 from ugro_tui.core.ends import Ends
-from ugro_tui.core.eta import RECENT_ROWS, remaining_seconds, seconds_per_step
+from ugro_tui.core.eta import mean_seconds_per_step, paces, remaining_seconds
 from ugro_tui.core.job import JobState
 from ugro_tui.core.liveness import States, ended_ages, step_ages, write_ages
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.rank_stats import RankStats, stats_of
+from ugro_tui.core.records import Matrix
 from ugro_tui.core.rules.ends import launcher_words
 from ugro_tui.core.rules.line import MOST_RANKS
 from ugro_tui.core.sample import sample
@@ -29,8 +30,10 @@ from ugro_tui.core.watch import evaluate
 class JobSummary:
     """One job in numbers. Times in s, throughput in tokens/s; NaN: not known.
 
-    `throughput` and `seconds_per_step` are of now: there is none of ranks that do not step. Their means over the run
-    begin with `avg_`: over the time that steps took, without declared pauses and a standstill after the last step.
+    `throughput` (of the newest records) and `seconds_per_step` (the median of the last 20) are of now: there is none of
+    ranks that do not step. `eta` goes by this pace, and by how much evaluations and checkpoints took of the last 200.
+    Means over the run begin with `avg_`: `avg_throughput` over the time that steps took, without declared pauses and a
+    standstill after the last step, `avg_seconds_per_step` over all the time up to it.
     """
 
     job_id: str
@@ -127,7 +130,8 @@ def summarise(
     newest, step = job.attempt, job.step() if joined else math.nan
     living = status in (JobStatus.RUNNING, JobStatus.STARTING)
     stepping = bool(np.isin(here, STEPPING).any()) and living
-    pace = _pace(current) if stepping else math.nan
+    told = _most_told(current)
+    pace, planned = paces(told) if stepping else (math.nan, math.nan)
     bad = any(ranks.column("loss_bad"))
     return JobSummary(
         job_id=job.job_id,
@@ -138,7 +142,7 @@ def summarise(
         total_steps=job.total_steps,
         seconds_per_step=pace,
         duration=_longest(current, job.table.write_at[rows], now if living else math.nan),
-        eta=remaining_seconds(step, job.total_steps, pace),
+        eta=remaining_seconds(step, job.total_steps, planned),
         world_size=job.world_size,
         ranks_seen=len(current),
         ranks_ok=int(np.isin(here, _WELL).sum()),
@@ -148,7 +152,7 @@ def summarise(
         min_loss=_least(ranks.column("min_loss")),
         throughput=_total(ranks.column("throughput")) if stepping else math.nan,
         avg_throughput=_total(ranks.column("avg_throughput")),
-        avg_seconds_per_step=_pace(current, 0),
+        avg_seconds_per_step=mean_seconds_per_step(told),
         tokens=_greatest(latest[:, Column.TOKENS].tolist()),
         age=_least(write_ages(job.table, now)[rows].tolist()),
         step_age=_least(step_ages(job.table, now)[rows][~np.isnan(latest[:, Column.STEP])].tolist()),
@@ -206,10 +210,10 @@ def _progress(job: JobState, states: States) -> str:
     return f"all {size} ranks are stepping" if size > 1 else "stepping"
 
 
-def _pace(current: list[Rank], recent: int = RECENT_ROWS) -> float:
-    """Seconds a step of the rank that has recorded most, of some of them: they step together."""
+def _most_told(current: list[Rank]) -> Matrix:
+    """The rows of the rank that has recorded most, of some of them: they step together."""
     some = sample(current, MOST_RANKS)
-    return seconds_per_step(max((rank.attempt_rows for rank in some), key=len), recent) if some else math.nan
+    return max((rank.attempt_rows for rank in some), key=len) if some else np.empty((0, HISTORY_WIDTH))
 
 
 def _longest(current: list[Rank], written: Floats, now: float) -> float:

@@ -75,6 +75,8 @@ class Trends:
         self._gaps, self._losses = _Ring(_GAPS), _Ring(_LOSSES)
         self._told: list[float | None] = []
         """When the newest record of each row was made; None before the first of an attempt."""
+        self._is_bad: list[bool] = []
+        """Whether the newest loss of each row is no number."""
         self._first = np.empty(0)
         self._last = np.empty(0)
         self._spark: npt.NDArray[np.float32] = np.empty((0, SPARK_WIDTH), np.float32)
@@ -88,6 +90,7 @@ class Trends:
         for ring in (self._gaps, self._losses):
             ring.grow(rows)
         self._told += [None] * len(more)
+        self._is_bad += [False] * len(more)
         self._first, self._last = np.append(self._first, more), np.append(self._last, more)
         self._interval = np.append(self._interval, more)
         self._spark = np.concatenate([self._spark, np.full((len(more), SPARK_WIDTH), np.nan, np.float32)])
@@ -98,13 +101,22 @@ class Trends:
         `first_step`: the step that the attempt began with.
         """
         self._take_times(row, attempt[-_GAPS - 1 :, Column.TS].tolist())
-        self._losses.push(row, [
+        told = [
             loss
             for loss, bad in zip(kept[:, Column.LOSS].tolist(), kept[:, Column.BAD].tolist(), strict=True)
             if loss == loss or bad > 0  # a rank may record it less often than the rest
-        ])  # fmt: skip
+        ]
+        self._losses.push(row, self._without_doubles(row, told))
         self._first[row], self._last[row] = first_step, kept[-1, Column.STEP]
         self._news(row)
+
+    def _without_doubles(self, row: int, losses: list[float]) -> list[float]:
+        """Of losses that are no number one after another the first: else they would push out what was before them."""
+        bad = [self._is_bad[row], *(not math.isfinite(loss) for loss in losses)]
+        self._is_bad[row] = bad[-1]
+        if not any(bad):
+            return losses
+        return [loss for loss, last, this in zip(losses, bad, bad[1:], strict=False) if not (last and this)]
 
     def _take_times(self, row: int, times: list[float]) -> None:
         before = self._told[row]
@@ -120,7 +132,7 @@ class Trends:
     def forget(self, row: int) -> None:
         """Some rows of a rank count no more: it is to be told anew."""
         self._gaps.counts[row] = self._losses.counts[row] = 0
-        self._told[row] = None
+        self._told[row], self._is_bad[row] = None, False
 
     def _news(self, row: int) -> None:
         self._unspun.add(row)

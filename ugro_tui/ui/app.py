@@ -24,7 +24,7 @@ from ugro_tui.ui.palette import HINT, Palette
 from ugro_tui.ui.panels import outcome
 from ugro_tui.ui.question import QuestionScreen
 from ugro_tui.ui.screens_app import ScreensApp
-from ugro_tui.ui.stop import stop_screen
+from ugro_tui.ui.stop import StopScreen, stop_screen
 
 LOOK_SECONDS = 0.25
 """How often the timer asks for a newer snapshot: asking costs nothing, and news wait no longer than this."""
@@ -113,6 +113,8 @@ class UgroApp(ScreensApp):
             self._version = snapshot.version
             self.desk.take(snapshot)
             self.front.show()
+            if isinstance(self.screen, StopScreen):
+                self.screen.tell()  # the step of the screen below it
             self._ring(snapshot)
         self._land()
         self._ask(snapshot)

@@ -25,7 +25,7 @@ from ugro_tui.ui.chart_title import name_of
 from ugro_tui.ui.plane import Field, Plane
 from ugro_tui.ui.shade import NO_DOTS, shade
 from ugro_tui.ui.spark import sparkline
-from ugro_tui.ui.strokes import Band, Drawing, Stroke, Trace, drawing
+from ugro_tui.ui.strokes import Band, Drawing, Stroke, Trace, drawing, sign_places
 from ugro_tui.ui.ticks import x_ticks, y_ticks
 
 SMALLEST: Final = (24, 6)
@@ -144,10 +144,8 @@ class ChartCanvas(PlotextPlot):
             self._upright(float(plane.across(made.cursor.x)[0]), field.rows, "cursor")
         for stroke in made.strokes:
             self._line(stroke, plane)
-        for stroke in made.strokes:
-            if stroke.glyph and stroke.pieces:
-                across, up = stroke.pieces[-1]
-                self._scatter(plane.across(across[-1:]), plane.up(up[-1:]), stroke.tone, stroke.glyph)
+        for stroke, x, y in sign_places(made.strokes, field):
+            self._scatter(x, y, stroke.tone, stroke.glyph)
         self._scatter(plane.across(made.bad), np.ones(len(made.bad)), "bad", BAD)
         if made.cursor is not None:
             self._scatter(plane.across(made.cursor.x), np.clip(plane.up(made.cursor.y), 0, 1), "point", POINT)

@@ -10,7 +10,7 @@ from textual.app import RenderResult
 from textual.content import Content
 from textual.widget import Widget
 
-from ugro_tui.core.numbers import UNKNOWN
+from ugro_tui.core.numbers import phase_time
 from ugro_tui.core.phase_heat import PhaseHeat, phase_heat
 from ugro_tui.core.snapshot import RankColumns
 
@@ -94,7 +94,7 @@ def _cells(heat: PhaseHeat, place: int, cell: int) -> Iterator[tuple[str, str] |
             yield (glyph * wide, style)
             yield " " * (cell - wide)
         else:
-            text = UNKNOWN if np.isnan(seconds) else f"{seconds * 1000:,.0f} ms"
+            text = phase_time(seconds)
             yield (glyph * _SHADE, style)
             yield f"{text[: _value(cell)]:>{_value(cell)}}".ljust(cell - _SHADE)
 

@@ -80,7 +80,7 @@ def _line(job: JobView) -> JobLine:
         summary.status.over,
         summary.final_loss,
         summary.loss_bad,
-        () if math.isnan(summary.step) else tuple(job.curve.median[-4 * _SPARK :: 4].tolist()),
+        _spark(job),
         summary.throughput,
         summary.ranks_ok,
         summary.world_size,
@@ -91,6 +91,14 @@ def _line(job: JobView) -> JobLine:
         summary.verdict,
         summary.unwell,
     )
+
+
+def _spark(job: JobView) -> tuple[float, ...]:
+    """The newest losses of the curve, and behind them one that is no number, if the newest is none."""
+    if math.isnan(job.summary.step):
+        return ()
+    finite = tuple(job.curve.median[-4 * _SPARK :: 4].tolist())
+    return (*finite[1 - _SPARK :], _NAN) if job.summary.loss_bad else finite
 
 
 def _trouble(line: JobLine) -> float:
@@ -159,6 +167,10 @@ def _left(line: JobLine) -> str:
     return f"took {clock(line.took)}" if line.over and not math.isnan(line.took) else clock(line.eta)
 
 
+def _trend(line: JobLine, _: str) -> str:
+    return "bad" if line.loss_bad else "trend"
+
+
 COLUMNS: Final[Sequence[TableColumn[JobLine]]] = (
     TableColumn("State", 10, 1, lambda line: f"{line.glyph} {line.state}", "state", left=True, tone=_tone, least=1),
     TableColumn(
@@ -168,7 +180,7 @@ COLUMNS: Final[Sequence[TableColumn[JobLine]]] = (
     TableColumn("Done", 4, 6, lambda line: UNKNOWN if math.isnan(line.done) else f"{line.done:.0f}%", "done"),
     TableColumn("ETA", 13, 7, _left, "eta"),
     TableColumn("Loss", 8, 4, _loss, "loss", tone=lambda line, _: "bad" if line.loss_bad else ""),
-    TableColumn("Trend", _SPARK, 9, lambda line: sparkline(line.spark), left=True, tone=lambda *_: "trend"),
+    TableColumn("Trend", _SPARK, 9, lambda line: sparkline(line.spark), left=True, tone=_trend),
     TableColumn("Tok/s", 5, 8, lambda line: compact(line.throughput), "tok", falling=True),
     TableColumn("Ranks", 7, 5, _ranks, "ranks", falling=True),
     TableColumn("Alerts", 8, 2, _alerts, "alerts", falling=True, tone=lambda line, _: "bad" if line.crit else "warn"),

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from ugro_tui.core.commands import Health, Launch, RecallLaunch
-from ugro_tui.core.launch_form import FIELDS, FIRST, args_again, backend_of, free_name, request_of, values_of
+from ugro_tui.core.launch_form import FIELDS, FIRST, backend_of, request_of, values_of
 from ugro_tui.core.launching import LaunchRequest
 from ugro_tui.core.numbers import counted
 from ugro_tui.ui.launch_form import NODES, LaunchForm
@@ -97,9 +97,7 @@ class LaunchScreen(UgroScreen):
         """Offer a name that is free, and look how the nodes are."""
         self._replan()
         if self.is_mounted and self._left and not self._recalls:
-            name, args = self._form.values["name"], self._form.values["args"]
-            free = free_name(name, self.desk.snapshot.taken)
-            self._form.fill({} if free == name else {"name": free, "resume": FIRST, "args": args_again(args)})
+            self._form.renew(self.desk.snapshot.taken)
             if not (self._watch.job or self.focused in self._form.lines):
                 self._form.go("name")  # what was launched last has had the focus
         self._watch_nodes()
@@ -117,6 +115,10 @@ class LaunchScreen(UgroScreen):
     def job(self) -> str | None:
         """The job that is being launched, else the one in hand."""
         return self._watch.job or super().job
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        """Keys of the form are those of no launch; what failed is tried again."""
+        return super().check_action(action, parameters) is True and (not self.is_mounted or self._watch.allows(action))
 
     # --- the form
 
@@ -281,6 +283,8 @@ class LaunchScreen(UgroScreen):
         self._recall()
         self._follow()
         self.dress({"-going": bool(self._watch.job), "-asking": bool(self._recalls)})
+        if self.is_new("keys", Content(f"{self._watch.job} {self._watch.over}")):
+            self.refresh_bindings()
         self.put("asking", Content(f"asking how {self._recalls} was launched …" if self._recalls else ""))
         if not self._watch.job:
             request, errors = self._read()

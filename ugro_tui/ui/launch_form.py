@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
-from ugro_tui.core.launch_form import FIELDS, FormField, backend_of
+from ugro_tui.core.launch_form import FIELDS, FIRST, FormField, args_again, backend_of, free_name
 from ugro_tui.ui.choice import Choice
 from ugro_tui.ui.node_choice import NodeInput, NodeTable
 
@@ -24,6 +24,24 @@ NODES: Final = "nodes"
 def _fitted(hint: str, room: int) -> str:
     """What stands in an empty line: one that is cut says so. `room` is 0 before the line has its place."""
     return Content(hint).truncate(room, ellipsis=True).plain if room else hint
+
+
+class FormLine(Input):
+    """A line to type in: at its end. While one types elsewhere its beginning is read, where it is longer than its
+    place."""
+
+    def on_mount(self) -> None:
+        """What stood there last is read from its beginning."""
+        self.cursor_position = 0
+
+    def on_focus(self) -> None:
+        """Go on at the end, unless the mouse has chosen a place."""
+        if not self.cursor_position:
+            self.cursor_position = len(self.value)
+
+    def on_blur(self) -> None:
+        """Show how it begins."""
+        self.cursor_position = 0
 
 
 class LaunchForm(Vertical):
@@ -46,7 +64,7 @@ class LaunchForm(Vertical):
             return Choice(field.choices, value, id=field.name)
         if field.name == NODES:
             return NodeInput(value, field.hint, self._table, id=NODES)
-        return Input(value, placeholder=field.hint, compact=True, select_on_focus=False, id=field.name)
+        return FormLine(value, placeholder=field.hint, compact=True, select_on_focus=False, id=field.name)
 
     def compose(self) -> ComposeResult:
         """A line for each field, and two buttons."""
@@ -76,7 +94,14 @@ class LaunchForm(Vertical):
             line = self._lines[name]
             line.value = value
             if isinstance(line, Input):
-                line.cursor_position = len(value)
+                line.cursor_position = len(value) if line.has_focus else 0
+
+    def renew(self, taken: Collection[str]) -> None:
+        """Ask for another launch where the name is taken: by the next name, and without what belonged to that job."""
+        values = self.values
+        free = free_name(values["name"], taken)
+        if free != values["name"]:
+            self.fill({"name": free, "resume": FIRST, "args": args_again(values["args"])})
 
     def go(self, name: str) -> None:
         """Type into this field."""

@@ -43,6 +43,10 @@ class LaunchWatch:
         view = self.view
         return view is not None and view.stage.over
 
+    def allows(self, action: str) -> bool:
+        """Whether a key that does this does anything now: the form is behind the launch; what failed is tried again."""
+        return not self.job or action not in ("start", "more") or (action == "start" and self.over)
+
     def follow(self) -> LaunchView | None:
         """Take up a launch that is under way, leave one that was refused before it began; the one that runs now."""
         launch = self._desk.snapshot.launch

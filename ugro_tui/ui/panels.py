@@ -28,6 +28,12 @@ from ugro_tui.ui.wording import shortened
 
 NARROW = 100
 
+LEAST_NAME = 10
+"""Cells that are left of the name of a job, whatever the width."""
+
+ENDS = 1
+"""How soon it is left out when a job ends: the last of all that may be."""
+
 _LEAST_READING = 24
 """Cells of the reason for only reading that are worth to be shown."""
 
@@ -67,15 +73,8 @@ BLIND_SECONDS = 20.0
 
 def header(view: JobView, reading: str, width: int) -> Content:
     """The job on one line: status, progress, pace, times, loss; and why nothing is written, if so (`reading`)."""
-    summary = view.summary
-    word = summary.state
-    attempt = f" #{summary.attempt}" if summary.attempt > 1 else ""
-    restart = f" restart {summary.restarts}" if summary.restarts else ""
-    name = Content.styled(
-        f" {shortened(summary.job_id, max(10, min(16, width // 2), width // 3))}{attempt}{restart} ", "bold"
-    )
-    state = Content.styled(f" {JOB_GLYPHS[word]} {word.upper()}{_doing(view)} ", f"bold {JOB_STYLES[word]}")
-    numbers = _numbers(view, width)
+    told = [_parts(view, width, shorter) for shorter in range(4)]
+    name, state, numbers = next((one for one in told if sum(part.cell_length for part in one) <= width), told[-1])
     line = Content("").join([name, state, numbers])
     if not reading:
         return line
@@ -87,34 +86,56 @@ def header(view: JobView, reading: str, width: int) -> Content:
     return Content("").join([name, state, Content.styled(" ⊘ reading only ", "bold $warning"), numbers])
 
 
+def _parts(view: JobView, width: int, shorter: int) -> tuple[Content, Content, Content]:
+    name, state = _lead(view, width, shorter)
+    return name, state, _numbers(view, width, width - name.cell_length - state.cell_length)
+
+
+def _lead(view: JobView, width: int, shorter: int) -> tuple[Content, Content]:
+    """Name and state; `shorter` without its restarts, what it does, most of its name."""
+    summary, word = view.summary, view.summary.state
+    attempt = f" #{summary.attempt}" if summary.attempt > 1 else ""
+    restart = f" restart {summary.restarts}" if summary.restarts and not shorter else ""
+    longest = LEAST_NAME if shorter > 2 else max(LEAST_NAME, min(16, width // 2), width // 3)
+    doing = _doing(view) if shorter < 2 else ""
+    return (
+        Content.styled(f" {shortened(summary.job_id, longest)}{attempt}{restart} ", "bold"),
+        Content.styled(f" {JOB_GLYPHS[word]} {word.upper()}{doing} ", f"bold {JOB_STYLES[word]}"),
+    )
+
+
 def _doing(view: JobView) -> str:
     return f" ({view.phase})" if view.phase and not view.summary.status.over else ""
 
 
-def _numbers(view: JobView, width: int) -> Content:
+def _numbers(view: JobView, width: int, room: int) -> Content:
+    """As many of its numbers as there is room for: the least needed go first, step and ranks stay."""
     summary = view.summary
-    over = summary.status.over
     total = "" if summary.total_steps is None else f"/{count(summary.total_steps)}"
-    parts: list[tuple[str, str] | str] = [
-        f" step {count(summary.step)}{total}{_percent(view)}",
-        f"  ETA {clock(summary.eta)}" if not over else f"  took {clock(summary.duration)}",
-    ]
-    if width >= NARROW:
-        parts[1:1] = [] if over else [f"  {per_step(summary.seconds_per_step)}"]
-        parts += [_means(summary)] if over else [f"  elapsed {clock(summary.duration)}  {_rate(summary.throughput)}"]
-    ranks = f"  {summary.ranks_ok}/{summary.world_size} ranks"
     well = summary.ranks_ok >= summary.world_size or summary.status is JobStatus.STOPPED
-    parts += [(ranks, "" if well else "bold $warning")]
-    return Content.assemble(*parts)
+    parts = [
+        (f" step {count(summary.step)}{total}", "", 0),
+        (_percent(view), "", 2),
+        *(part for part in _paces(summary) if width >= NARROW or part[2] == ENDS),
+        (f"  {summary.ranks_ok}/{summary.world_size} ranks", "" if well else "bold $warning", 0),
+    ]
+    while sum(len(text) for text, _, _ in parts) > room and any(need for *_, need in parts):
+        parts.remove(max(parts, key=lambda part: part[2]))
+    return Content.assemble(*((text, style) for text, style, _ in parts))
 
 
-def _means(summary: JobSummary) -> str:
-    """How fast it was: what is over has no pace of now."""
-    return f"  mean over steps {per_step(summary.avg_seconds_per_step)}  {_rate(summary.avg_throughput)}"
-
-
-def _rate(throughput: float) -> str:
-    return f"{compact(throughput)} tok/s"
+def _paces(summary: JobSummary) -> list[tuple[str, str, int]]:
+    """How fast and how long; what is over has no pace of now. Behind each its style, and how soon it is left out."""
+    if summary.status.over:
+        pace = f"  mean over steps {per_step(summary.avg_seconds_per_step)}"
+        took = (f"  took {clock(summary.duration)}", "", ENDS)
+        return [took, (pace, "", 3), (f"  {compact(summary.avg_throughput)} tok/s", "", 5)]
+    return [
+        (f"  {per_step(summary.seconds_per_step)}", "", 3),
+        (f"  ETA {clock(summary.eta)}", "", ENDS),
+        (f"  elapsed {clock(summary.duration)}", "", 4),
+        (f"  {compact(summary.throughput)} tok/s", "", 5),
+    ]
 
 
 def _percent(view: JobView) -> str:

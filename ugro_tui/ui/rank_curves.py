@@ -26,16 +26,23 @@ class RankCurves:
         self._job.metric = self.metric
         found = self._archive.look(MetricLines(view.job_id, self.metric, rank))
         job, _ = self._job.traces(view, zoomed=False)
-        others = [replace(trace, name=f"all {trace.curve.ranks} ranks") for trace in job[:1] if len(trace.curve.steps)]
+        others = [replace(trace, name=_whose(trace, rank)) for trace in job[:1] if len(trace.curve.steps)]
         lines = found.content
         if lines is None or not lines.lines:
             none = f"rank {rank} has recorded no {self.title}"
             return others, found.problem or (f"reading that of rank {rank} …" if found.loading else none)
         self._made = drawn(self._made, lines, view, rank)
         own = Trace(f"rank {rank}", self._made.curve, self._made.told)
-        return [*others, own], found.problem
+        return [*(trace for trace in others if trace.name != own.name), own], found.problem
 
     @property
     def title(self) -> str:
         """The metric as people read it."""
         return self.metric.removeprefix(OWN)
+
+
+def _whose(trace: Trace, rank: int) -> str:
+    """Of which ranks it speaks; where but one has told it, which: a job of one rank has `rank` alone."""
+    if trace.curve.ranks > 1:
+        return f"all {trace.curve.ranks} ranks"
+    return f"rank {trace.lines.lines[0].rank if trace.lines is not None and trace.lines.lines else rank}"

@@ -162,14 +162,15 @@ class StopScreen(ModalScreen[None]):
         """Say what is known, and go on to say it while that changes."""
         self.query_one("#stop", Button).focus()
         self._desk.feed.request(Health())  # the processes are told with it
-        self._tell()
-        self.set_interval(1.0, self._tell)
+        self.tell()
+        self.set_interval(1.0, self.tell)
 
     def on_resize(self) -> None:
         """However long the text, the buttons stay on the screen."""
         self.query_one(VerticalScroll).styles.max_height = max(1, self.app.size.height - _AROUND)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Say it as of the newest picture."""
         desk, command = self._desk, self._command
         self.query_one("#what", Static).update(stop_text(command.job_id, desk.snapshot, command.grace, desk.elapsed))
 

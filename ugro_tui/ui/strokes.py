@@ -18,7 +18,7 @@ from ugro_tui.core.curve import Curve
 from ugro_tui.core.ends import Ends
 from ugro_tui.core.smoothing import smoothed
 from ugro_tui.core.sorting import distinct, median
-from ugro_tui.ui.plane import Plane, limits, steady
+from ugro_tui.ui.plane import Field, Plane, limits, steady
 
 Piece: TypeAlias = tuple[Floats, Floats]
 """x (ascending) and y of points that are joined."""
@@ -204,6 +204,25 @@ def _strokes(shown: list[_Shown], view: ChartView, plane: Plane, columns: int) -
 def letter(place: int) -> str:
     """What the line of an outlier rank is called in a chart."""
     return "abcdefghijklmnopqrstuvwxyz"[place % 26]
+
+
+def sign_places(strokes: Sequence[Stroke], field: Field) -> Iterator[tuple[Stroke, Floats, Floats]]:
+    """Where the glyphs of strokes stand, as shares of the field in arrays of one: at their ends, or before them where
+    another one stands."""
+    taken = set[tuple[int, int]]()
+    for stroke in strokes:
+        if not (stroke.glyph and stroke.pieces):
+            continue
+        x, y = field.plane.across(stroke.pieces[-1][0]), field.plane.up(stroke.pieces[-1][1])
+        back = range(len(x) - 1, -1, -1)
+        at = next((place for place in back if _cell(x[place], y[place], field) not in taken), len(x) - 1)
+        taken.add(_cell(x[at], y[at], field))
+        yield stroke, x[at : at + 1], y[at : at + 1]
+
+
+def _cell(x: float, y: float, field: Field) -> tuple[int, int]:
+    """The cell of a point by its shares of the field."""
+    return round(x * (field.columns - 1)), round(y * (field.rows - 1))
 
 
 def _band(one: _Shown, plane: Plane) -> Band:

@@ -17,6 +17,7 @@ import numpy as np
 from ugro_tui.core.alerts import Alert
 from ugro_tui.core.columns import Column
 from ugro_tui.core.eta import WARM_UP_STEPS
+from ugro_tui.core.numbers import phase_time
 from ugro_tui.core.rank import Rank
 from ugro_tui.core.recent import ROUND_COLUMNS, ROUNDS, Round
 from ugro_tui.core.rules.latch import Floats, Latch, Mask
@@ -286,14 +287,11 @@ def _why(rounds: Rounds, place: int, explains: float, named: str = "") -> tuple[
     excess = phases[place] - usual
     waited = float(np.median(np.delete(rounds.wait.mean(axis=0), place)) - rounds.wait.mean(axis=0)[place])
     worst = int(excess.argmax())
-    wait = f"the others wait {_ms(waited)} a step for it"
+    wait = f"the others wait {phase_time(waited)} a step for it"
     name = PHASES[worst]
     if waited > 0 and excess[worst] >= explains * waited * (STILL if name == named else 1.0):
-        return name, f"{name} {_ms(phases[place, worst])} against a median of {_ms(usual[worst])}; {wait}"
+        return name, f"{name} {phase_time(phases[place, worst])} against a median of {phase_time(usual[worst])}; {wait}"
     own = rounds.own.mean(axis=0)
     median = float(np.median(np.delete(own, place)))
-    return "", f"own work {_ms(own[place])} a step against a median of {_ms(median)}, in no single phase; {wait}"
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:,.0f} ms" if seconds < 10 else f"{seconds:,.1f} s"
+    took = f"own work {phase_time(own[place])} a step against a median of {phase_time(median)}"
+    return "", f"{took}, in no single phase; {wait}"
