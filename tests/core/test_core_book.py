@@ -403,6 +403,7 @@ def test_nothing_rings_twice_without_an_end_between(looks: list[tuple[str, set[A
     book, at, attempt = AlertBook(), T0, 1
     ringing: set[tuple[int, str]] = set()
     snoozed: set[str] = set()
+    silent: set[tuple[int, str]] = set()
     for what, alerts, seconds, wanted in looks:
         at, attempt = at + seconds, max(attempt, wanted)
         events: tuple[Event, ...] = ()
@@ -412,10 +413,14 @@ def test_nothing_rings_twice_without_an_end_between(looks: list[tuple[str, set[A
             book = again(book)
         elif what != "away" and (firing := book.view(at).firing):
             alert = firing[0].alert
+            known = {(entry.attempt, alert.rule) for entry in firing if entry.alert.rule == alert.rule}
             if what == "ack":
                 book.acknowledge("job", alert.subject)
-                ringing.discard((firing[0].attempt, alert.rule))  # its end is not told
+                silent |= known & ringing  # their ends are not told
+                ringing -= known
             else:
+                ringing |= known & silent  # unless somebody wants to hear of them later
+                silent -= known
                 book.snooze("job", alert.subject, at + 100)
                 snoozed.add(alert.rule)  # it is to ring again
         for event in events:
