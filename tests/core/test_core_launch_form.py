@@ -194,10 +194,10 @@ def test_arguments_that_name_another_job_are_wrong_and_another_launch_is_not_off
     ("words", "elsewhere"),
     [
         ((), False),
-        (("--metrics-dir", "/home/me/jobs/"), False),
+        (("--metrics-dir", "/home/you/jobs/"), False),
         (("--metrics-dir=~/jobs",), False),
         (("--metrics-dir", "../jobs"), False),
-        (("--metrics-dir=/other", "--metrics-dir", "/home/me/jobs"), False),
+        (("--metrics-dir=/other", "--metrics-dir", "/home/you/jobs"), False),
         (("--metrics-dir", "~/bs"), True),
         (("--metrics-dir=/other",), True),
         (("--metrics-dir", "jobs"), True),
@@ -206,8 +206,8 @@ def test_arguments_that_name_another_job_are_wrong_and_another_launch_is_not_off
 def test_arguments_that_name_another_place_are_told_from_those_that_name_this_one(
     words: tuple[str, ...], elsewhere: bool
 ) -> None:
-    why = other_place(words, "/home/me/jobs", "/home/me/work")
-    assert ("is not /home/me/jobs" in why and "leave --metrics-dir out" in why) if elsewhere else not why
+    why = other_place(words, "/home/you/jobs", "/home/you/work")
+    assert ("is not /home/you/jobs" in why and "leave --metrics-dir out" in why) if elsewhere else not why
 
 
 def test_every_field_has_a_name_of_its_own() -> None:
