@@ -183,8 +183,10 @@ class FaultProxy:
         link = _Link(self, near[1], far[1])
         self._links.add(link)
         try:
-            await asyncio.gather(link.pass_on(self.up, near[0], far[1]), link.pass_on(self.down, far[0], near[1]))
-        except OSError:
+            async with asyncio.TaskGroup() as both:  # where one fails, the other ends with it
+                both.create_task(link.pass_on(self.up, near[0], far[1]))
+                both.create_task(link.pass_on(self.down, far[0], near[1]))
+        except* OSError:
             link.reset()
         finally:
             self._links.discard(link)
@@ -214,7 +216,9 @@ class _Link:
     async def pass_on(self, lane: Lane, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """Carry one direction to its end."""
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(QUEUED)
-        await asyncio.gather(self._take(lane, source, under_way), self._give(lane, sink, under_way))
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._take(lane, source, under_way))
+            both.create_task(self._give(lane, sink, under_way))
 
     async def _take(
         self, lane: Lane, source: asyncio.StreamReader, under_way: asyncio.Queue[tuple[float, bytes]]
