@@ -67,13 +67,16 @@ class TerminalApp(App[str]):
         super()._display(screen, self._painted.over(screen, renderable))
 
     def _end_batch(self) -> None:
-        """Wake the screens: Textual wakes the application alone. A layout that was asked for while a batch was open
-        (the line of keys is made anew in one, over several turns of the loop) would wait for a screen's next message.
+        """Wake a screen that waits for a layout: Textual wakes the application alone. One that was asked for while a
+        batch was open (the line of keys is made anew in one, over several turns of the loop) would wait for the
+        screen's next message. Screens that only have something to paint do so by themselves: woken for that, they
+        would paint in small parts, and eight times as many bytes (tests/benchmarks/test_against_leet.py).
         """
         super()._end_batch()
         if not self._batch_count and self.is_running:
             for screen in self._screen_stack:
-                screen.check_idle()
+                if screen._layout_required:
+                    screen.check_idle()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What happens to each line before it is sent."""
