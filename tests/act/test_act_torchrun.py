@@ -101,7 +101,8 @@ def test_a_torchrun_that_fails_at_once_is_told_by_its_own_words(yard: Yard) -> N
     assert (yard.document("n1")["status"], yard.document("n1")["attempt"]) == ("failed", 2)
     assert "its ranks ended at once (exit code 1): ValueError: no data" in yard.document("n2")["said"]
     assert yard.torchrun.look("job").said == yard.document("n1")["said"]
-    assert "Traceback" in yard.log("n1", 0) + yard.log("n2", 1)
+    printed = [log.read_text() for log in yard.folder.glob("n*/jobs/job/logs/rank_*.log")]
+    assert any("Traceback" in text for text in printed)  # the other rank may have been ended before it printed a word
 
 
 def test_what_cannot_work_is_refused_before_anything_is_written(yard: Yard) -> None:
