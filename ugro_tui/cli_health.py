@@ -90,9 +90,10 @@ def whole_lines(health: NodeHealth) -> Iterator[str]:
 def _row(health: NodeHealth) -> tuple[str, ...]:
     from ugro_tui.core import health_words as words
     from ugro_tui.core.rank import LOCAL
+    from ugro_tui.core.snapshot import labelled
 
     return (
-        f"{socket.gethostname()} ({LOCAL})" if health.node == LOCAL else health.node,
+        labelled(health.node, socket.gethostname() if health.node == LOCAL else ""),
         words.score(health),
         words.reach(health),
         words.latency(health),

@@ -157,8 +157,15 @@ def test_a_traceback_stays_whole_between_ranks_that_tell_no_time() -> None:
 def test_where_no_rank_tells_the_time_an_error_at_the_end_is_at_the_end() -> None:
     trace = ["Traceback (most recent call last):", '  File "train.py", line 9', "OSError: no space"]
     steps = [f"step {number}" for number in range(10)]
-    said = [message for _, message in told(merged(logs({0: steps, 1: ["begin", *trace]})))]
-    assert said[-3:] == trace
+    for failing, other in ((1, 0), (0, 1)):
+        said = [message for _, message in told(merged(logs({other: steps, failing: ["begin", *trace]})))]
+        assert said[-3:] == trace
+
+
+def test_where_no_rank_tells_the_time_what_was_said_last_is_together() -> None:
+    steps = [f"step {number}" for number in range(10)]
+    said = [message for _, message in told(merged(logs({0: steps, 1: ["begin", "half", "saved"]})))]
+    assert said[-2:] == ["step 9", "saved"]
 
 
 def test_what_a_rank_says_before_the_error_that_it_ends_with_stays_with_it() -> None:

@@ -37,8 +37,8 @@ class RankColumns:
 
     `latest` holds the newest values; but the seconds of a step and of its phases are the means of the newest `ROUNDS`
     records, by which stragglers are judged: one record is noise. `step_age` is in seconds; so is `age`, the same but of
-    ranks that have ended: since then. `spark` has shape `[ranks, SPARK_WIDTH]`, and
-    is empty before the first step of an attempt; `state` holds `RankState` values.
+    ranks that have ended: since then. `spark` has shape `[ranks, SPARK_WIDTH]`, and is NaN before
+    the first step of an attempt; `state` holds `RankState` values.
     """
 
     rank: npt.NDArray[np.int32]
@@ -87,6 +87,11 @@ class JobView:
         return float(np.fmax.reduce(steps, initial=-np.inf)) if np.isfinite(steps).any() else math.inf
 
 
+def labelled(name: str, host: str) -> str:
+    """How people are told of a node; `host`: what the machine calls itself, where that is this one, else empty."""
+    return f"{host} ({name})" if host else name
+
+
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """How one node could be read at last. Times in seconds, NaN where not known.
@@ -117,7 +122,7 @@ class NodeView:
     @property
     def label(self) -> str:
         """How people are told of it: this machine by its own name, as its ranks are."""
-        return f"{self.host} ({self.name})" if self.host else self.name
+        return labelled(self.name, self.host)
 
 
 @dataclass(frozen=True, slots=True)

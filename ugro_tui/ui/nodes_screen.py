@@ -56,13 +56,11 @@ class NodesScreen(ListScreen):
         health = self.desk.snapshot.health
         unwell = sum(one.score < UNWELL_BELOW for one in health if one.state.reached and one.node != CENTRAL)
         central = next((words.reason(one) for one in health if one.node == CENTRAL and one.score < UNWELL_BELOW), "")
-        well = "" if unwell else " well"
-        answer = (
-            f"{there - bad} of {there} answer" if bad else f"all {there} answer" if there > 1 else f"{there} answers"
-        )
+        answer = f"all {there} answer" if there > 1 else f"{there} answers"
+        answer = f"{there - bad} of {there} answer" if bad else answer
         return Content.assemble(
             ("Nodes", "bold"),
-            f"  {answer}{well}",
+            f"  {answer}{'' if unwell else ' well'}",
             (f"  {unwell} unwell" if unwell else "", "$error"),
             (f"  ✖ {central}" if central else "", "$error"),
         )
